@@ -1,0 +1,2 @@
+//! Keystead: aws-json.
+#![forbid(unsafe_code)]

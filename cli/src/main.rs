@@ -1,0 +1,3 @@
+//! Keystead: cli.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,2 @@
+//! Keystead: cloudhsm-core.
+#![forbid(unsafe_code)]

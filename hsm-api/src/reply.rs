@@ -1,0 +1,103 @@
+//! What an HSM answers. Bulk bytes are not here: they are in the caller's `out`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attr, AttrType, Change, KeyFacts, KeyRef, ObjectId, Rv, UserInfo};
+
+/// The answer to a request; each request's documentation names its variant, `Done` where it names none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Reply {
+    Done,
+    /// So many bytes of `out`.
+    Written(usize),
+    /// A result whose length the caller cannot bound.
+    Bytes(Vec<u8>),
+    Token(TokenInfo),
+    Mechanisms(Vec<u64>),
+    /// Something was made, changed or destroyed; in a cluster with the changes to carry to the other
+    /// HSMs. `written` counts bytes of `out`.
+    Made {
+        changes: Vec<Change>,
+        written: usize,
+    },
+    Key(KeyRef, KeyFacts),
+    Attributes(Vec<AttrReply>),
+    Objects(Vec<ObjectId>),
+    Size(u64),
+    Users(Vec<UserInfo>),
+    Node(NodeInfo),
+    Keys(Vec<KeyInfo>),
+    Digest(Vec<(ObjectId, u64, u64)>),
+    Changes(Vec<Change>),
+    Csr(Certificates),
+}
+
+/// One attribute asked for: its value, or why it is withheld.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum AttrReply {
+    Is(Attr),
+    /// ATTRIBUTE_SENSITIVE or ATTRIBUTE_TYPE_INVALID.
+    Withheld(AttrType, Rv),
+}
+
+/// CK_TOKEN_INFO, as far as the HSM knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct TokenInfo {
+    pub label: String,
+    pub serial: String,
+    pub model: String,
+    pub initialized: bool,
+    pub user_pin_set: bool,
+    pub user_failures: u32,
+    pub user_locked: bool,
+    pub so_failures: u32,
+    pub so_locked: bool,
+    /// Wrong PINs in a row that lock.
+    pub max_failures: u32,
+    pub min_pin: u32,
+    pub max_pin: u32,
+}
+
+/// One HSM of a cluster, as its management tools show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct NodeInfo {
+    /// `hsm-...`
+    pub hsm_id: String,
+    pub serial: String,
+    /// Which HSM this is in [`Change::origin`].
+    pub origin: u64,
+    /// Has a cluster certificate.
+    pub installed: bool,
+    /// Has a crypto officer instead of PRECO.
+    pub activated: bool,
+    pub objects: u64,
+    pub fips: bool,
+}
+
+/// A key as a crypto officer sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct KeyInfo {
+    pub id: ObjectId,
+    /// The HSM's handle, the same on every HSM of the cluster.
+    pub handle: u64,
+    pub owner: u32,
+    pub shared: Vec<u32>,
+    /// SHA-256 over the key's state, to compare HSMs.
+    pub hash: [u8; 32],
+}
+
+/// An HSM's certificates before and after initialization, PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Certificates {
+    pub csr: String,
+    pub hsm: String,
+    pub aws_hardware: String,
+    pub manufacturer_hardware: String,
+    pub cluster: Option<String>,
+}

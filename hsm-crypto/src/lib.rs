@@ -1,0 +1,2 @@
+//! Keystead: hsm-crypto.
+#![deny(unsafe_code)]

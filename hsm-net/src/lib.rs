@@ -1,0 +1,2 @@
+//! Keystead: hsm-net.
+#![forbid(unsafe_code)]

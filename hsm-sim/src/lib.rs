@@ -1,0 +1,2 @@
+//! Keystead: hsm-sim.
+#![deny(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Keystead: kms-core.
+#![forbid(unsafe_code)]

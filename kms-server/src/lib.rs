@@ -1,0 +1,2 @@
+//! Keystead: kms-server.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Keystead: pkcs11-module.
+#![deny(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Keystead: tests.
+#![forbid(unsafe_code)]

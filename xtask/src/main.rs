@@ -1,0 +1,3 @@
+//! Keystead: xtask.
+#![forbid(unsafe_code)]
+fn main() {}
