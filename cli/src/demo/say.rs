@@ -77,25 +77,6 @@ impl Progress {
         }
     }
 
-    /// Asks `done` until it has an answer, showing progress meanwhile.
-    pub fn until<T>(
-        &self,
-        limit: Duration,
-        mut done: impl FnMut() -> Result<Option<T>, String>,
-    ) -> Result<T, String> {
-        let began = Instant::now();
-        loop {
-            if let Some(value) = done()? {
-                return Ok(value);
-            }
-            if began.elapsed() > limit {
-                return Err(format!("not reached within {}", time(limit)));
-            }
-            self.show();
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     fn clear(&self) {
         if self.terminal {
             print!("\r\x1b[K");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use super::say::Progress;
+use crate::guide::until;
 
 /// A running service.
 pub struct Up {
@@ -42,7 +42,7 @@ impl Up {
             }
         });
         let mut up = Up { url: String::new(), child, program, dir: dir.to_owned() };
-        let url = progress.until(Duration::from_secs(60), || match ready.try_recv() {
+        let url = until(&|| progress.show(), || match ready.try_recv() {
             Ok(url) => Ok(Some(url)),
             Err(_) => match up.child.try_wait() {
                 Ok(Some(status)) => {
