@@ -15,12 +15,16 @@
 #![deny(unsafe_code)]
 
 pub mod aes;
+pub mod cmac;
 pub mod curve;
 pub mod ec;
+pub mod ed;
 pub mod error;
 pub mod gcm;
 pub mod hash;
+pub mod keywrap;
 pub mod mac;
+pub mod pkcs8;
 pub mod rng;
 pub mod rsa;
 mod rsa_padding;
@@ -33,10 +37,13 @@ mod aws_lc;
 use aws_lc as backend;
 
 pub use aes::{AesKey, AesStream, Mode};
+pub use cmac::Cmac;
 pub use curve::Curve;
 pub use ec::EcKey;
+pub use ed::{EdKey, EdMode, XKey};
 pub use error::{Error, Result};
 pub use gcm::{GcmDecryptor, GcmEncryptor, GcmKey};
 pub use hash::{Digest, Hash, HashValue};
 pub use mac::{Hmac, HmacKey};
+pub use pkcs8::{PrivateKey, PublicKey};
 pub use rsa::{Oaep, Pss, RsaKey};

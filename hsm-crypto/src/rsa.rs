@@ -51,7 +51,7 @@ pub struct RsaKey {
     private: bool,
     key: imp::Key,
     /// The secret from which implicit rejection makes its false messages; made at the first decryption.
-    reject: OnceLock<HmacKey>,
+    reject: OnceLock<Box<HmacKey>>,
 }
 
 impl RsaKey {
@@ -354,9 +354,9 @@ impl RsaKey {
                 d = padded;
             }
             let key = HmacKey::new(Hash::Sha256, &Zeroizing::new(Hash::Sha256.digest(&d)))?;
-            let _ = self.reject.set(key);
+            let _ = self.reject.set(Box::new(key));
         }
-        self.reject.get().ok_or(Error::Internal)
+        self.reject.get().map(|key| &**key).ok_or(Error::Internal)
     }
 
     fn need_private(&self) -> Result<()> {
