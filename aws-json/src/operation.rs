@@ -25,11 +25,14 @@ pub trait Operation<S: ?Sized>: DeserializeOwned {
     fn run(self, service: &S, caller: &Caller) -> Result<Self::Output>;
 }
 
+/// Decode, run, encode: a whole operation behind one type.
+type Call<S> = fn(&S, Value, &Caller) -> Result<Zeroizing<Vec<u8>>>;
+
 /// One row of a service's table.
 pub struct Row<S: ?Sized> {
     /// The operation's name.
     pub name: &'static str,
-    pub(crate) call: fn(&S, Value, &Caller) -> Result<Zeroizing<Vec<u8>>>,
+    pub(crate) call: Call<S>,
 }
 
 impl<S: ?Sized> Row<S> {
