@@ -1,2 +1,5 @@
 //! Keystead: cloudhsm-core.
 #![forbid(unsafe_code)]
+
+pub mod ids;
+pub mod node;
