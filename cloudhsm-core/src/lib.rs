@@ -2,4 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ids;
+pub mod model;
 pub mod node;
+pub mod state;
+pub mod vpc;
