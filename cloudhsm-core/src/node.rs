@@ -3,8 +3,7 @@
 //! standard input. Data only; [`crate::supervisor`] starts and watches the processes.
 //!
 //! Life of a node
-//! 1. It reads its [`NodeSpec`], opens its engine in `data_dir`, binds every address of `listen` and
-//!    `service`.
+//! 1. It reads its [`NodeSpec`], opens its engine in `data_dir`, binds the three addresses of `listen`.
 //! 2. It prints one line, a [`Ready`] as JSON, and flushes. Nothing else goes to standard output.
 //! 3. Each further line on standard input is a [`NodeCommand`] as JSON, and takes effect at once.
 //! 4. When standard input ends (the control plane stopped, or died in whatever way) the node
@@ -39,15 +38,13 @@ pub struct NodeSpec {
     pub fips: bool,
     /// The HSM's own directory, mode 0700: its store and its sealed token key.
     pub data_dir: PathBuf,
-    /// The customer's side, TCP 2223, 2224, 2225 in this order, all with the same protocol. Before
-    /// the cluster certificate is installed the node answers there with its own service credentials.
-    /// Where only 127.0.0.1 exists the ports differ.
-    pub listen: [SocketAddr; 3],
-    /// Where the service reaches the node. Port 0: the node chooses, and says so in [`Ready`].
-    pub service: SocketAddr,
-    /// PEM: the CA of the service, which has signed `credentials` and the service's own.
+    /// Where the node listens. What it presents there is its cluster certificate, and before that is
+    /// installed `credentials`.
+    pub listen: Listen,
+    /// PEM: the CA of the service, which has signed `credentials` and what the service itself presents
+    /// on the service port.
     pub service_ca: PathBuf,
-    /// The node's certificate and key under `service_ca`: for the service port.
+    /// The node's certificate (OU = `hsm_net::NODE_UNIT`) and key under `service_ca`.
     pub credentials: Credentials,
     /// The hardware's key and certificates. The HSM signs its `HsmCertificate` with the key.
     pub hardware: Hardware,
@@ -60,6 +57,17 @@ pub struct NodeSpec {
     pub peers: Vec<PeerSpec>,
     /// Conditions of the network and the disk, as of the start; [`NodeCommand::Conditions`] replaces them.
     pub conditions: Conditions,
+}
+
+/// TCP 2223, 2224 and 2225 of the HSM's own address; where only 127.0.0.1 exists, other ports of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    /// 2223: PKCS#11 applications.
+    pub client: SocketAddr,
+    /// 2224: the service and the other HSMs.
+    pub service: SocketAddr,
+    /// 2225: management tools.
+    pub management: SocketAddr,
 }
 
 /// A certificate (PEM, leaf first) and its key (PKCS#8 PEM, 0600).
@@ -85,7 +93,7 @@ pub struct Hardware {
 pub struct PeerSpec {
     pub hsm_id: String,
     pub origin: u64,
-    /// Its port 2223.
+    /// Its service port.
     pub address: SocketAddr,
 }
 
@@ -94,11 +102,13 @@ pub struct PeerSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Conditions {
-    /// Every answer on the customer's side is late by so much.
+    /// Every answer on 2223 and 2225 is late by so much.
     pub delay_ms: u64,
-    /// So many of a hundred requests on the customer's side lose their connection instead of an answer.
-    pub drop_percent: u8,
-    /// Cut off from customers and peers: open connections end, new ones are not answered.
+    /// So many of a hundred requests on 2223 and 2225 lose their connection before they are carried out.
+    pub drop_requests: u8,
+    /// So many of a hundred lose it afterwards, instead of the answer.
+    pub drop_replies: u8,
+    /// Cut off from everybody: open connections end, new ones are not answered, no peer is asked.
     pub partitioned: bool,
     /// Of 2223 to 2225: refused, and open connections on them end.
     pub closed_ports: Vec<u16>,
@@ -112,15 +122,15 @@ pub struct Conditions {
 pub enum NodeCommand {
     /// `{"conditions":{"delay_ms":200}}`
     Conditions(Conditions),
-    /// `{"peers":[{"hsm_id":"hsm-...","origin":2,"address":"127.3.4.5:2223"}]}`
+    /// `{"peers":[{"hsm_id":"hsm-...","origin":2,"address":"127.3.4.5:2224"}]}`
     Peers(Vec<PeerSpec>),
 }
 
-/// The node's one line on standard output, when it serves.
+/// The node's one line on standard output, when it serves: `{"ready":"hsm-..."}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// `{"ready":"127.0.0.1:40123"}`: where the service port is.
-    pub ready: SocketAddr,
+    /// The HSM's id.
+    pub ready: String,
 }
 
 #[cfg(test)]
@@ -136,7 +146,7 @@ mod tests {
             ..Conditions::default()
         };
         assert_eq!(command, NodeCommand::Conditions(wanted));
-        let ready: Ready = serde_json::from_str(r#"{"ready":"127.0.0.1:40123"}"#).expect("parses");
-        assert_eq!(ready.ready.port(), 40123);
+        let ready: Ready = serde_json::from_str(r#"{"ready":"hsm-abc"}"#).expect("parses");
+        assert_eq!(ready.ready, "hsm-abc");
     }
 }

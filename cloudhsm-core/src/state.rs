@@ -158,7 +158,10 @@ impl Store {
 /// # Errors
 /// The file system's.
 pub fn private_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
 }
 
 /// Replaces a file in one step that survives a loss of power; 0600.
@@ -200,11 +203,18 @@ mod tests {
         let vpc = store
             .change(|s| Ok::<_, io::Error>(s.realm_mut(&scope).vpc.id.clone()))
             .expect("changes");
-        let origin = store.change(|s| Ok::<_, io::Error>(s.origin())).expect("counts");
+        let origin = store
+            .change(|s| Ok::<_, io::Error>(s.origin()))
+            .expect("counts");
         drop(store);
         let again = Store::open(dir.path()).expect("opens again");
-        assert_eq!(again.read(|s| s.realm(&scope).map(|r| r.vpc.id.clone())), Some(vpc));
-        let next = again.change(|s| Ok::<_, io::Error>(s.origin())).expect("counts");
+        assert_eq!(
+            again.read(|s| s.realm(&scope).map(|r| r.vpc.id.clone())),
+            Some(vpc)
+        );
+        let next = again
+            .change(|s| Ok::<_, io::Error>(s.origin()))
+            .expect("counts");
         assert_eq!(next, origin + 1);
     }
 
