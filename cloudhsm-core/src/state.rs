@@ -70,6 +70,10 @@ impl State {
             Some((Scope::new(account, region), realm))
         })
     }
+    /// Forgets all but the numbers that are used up.
+    pub fn clear(&mut self) {
+        self.realms.clear();
+    }
     /// A number for a new HSM.
     pub fn origin(&mut self) -> u64 {
         self.next_origin += 1;

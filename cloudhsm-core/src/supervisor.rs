@@ -161,19 +161,22 @@ impl Drop for ChildNode {
 /// The nodes that run now.
 pub struct Supervisor {
     spawner: Box<dyn Spawner>,
-    running: Mutex<HashMap<String, Running>>,
-    /// Survive a node's restart, but not ours.
-    faults: Mutex<HashMap<String, Fault>>,
+    running: Mutex<HashMap<String, Box<dyn Process>>>,
+    /// What is known of a node besides its process: it survives the node's restart, but not ours.
+    about: Mutex<HashMap<String, About>>,
 }
 
-struct Running {
-    process: Box<dyn Process>,
-}
-
-#[derive(Clone, Default)]
-struct Fault {
+#[derive(Default)]
+struct About {
     conditions: Conditions,
+    /// By a fault.
     held_down: bool,
+    /// Was started since we run: that it does not run now is a death.
+    seen: bool,
+    /// Somebody asked for it: no waiting.
+    wanted: bool,
+    /// Did not come up lately.
+    not_before: Option<Instant>,
 }
 
 impl Supervisor {
@@ -182,22 +185,35 @@ impl Supervisor {
         Supervisor {
             spawner,
             running: Mutex::default(),
-            faults: Mutex::default(),
+            about: Mutex::default(),
         }
+    }
+
+    fn about<T>(&self, hsm_id: &str, f: impl FnOnce(&mut About) -> T) -> T {
+        f(self.about.lock().entry(hsm_id.to_owned()).or_default())
     }
 
     /// Writes the node's file and starts it, under the conditions that hold for it.
     ///
     /// # Errors
-    /// Of the file system, or the node's.
+    /// Of the file system, or the node's; also where a fault holds it down.
     pub fn start(&self, file: &Path, mut spec: NodeSpec) -> io::Result<()> {
-        spec.conditions = self.conditions(&spec.hsm_id);
-        write_durably(
-            file,
-            &serde_json::to_vec_pretty(&spec).map_err(io::Error::other)?,
-        )?;
-        let process = self.spawner.spawn(file, &spec)?;
-        self.running.lock().insert(spec.hsm_id, Running { process });
+        let id = spec.hsm_id.clone();
+        spec.conditions = self.about(&id, |about| {
+            about.seen = true;
+            about.wanted = false;
+            about.conditions.clone()
+        });
+        write_durably(file, &serde_json::to_vec_pretty(&spec).map_err(io::Error::other)?)?;
+        let mut process = self.spawner.spawn(file, &spec)?;
+        // A fault may have come while it started. The lock is held until it is in the list, so that
+        // the fault finds it there or is found here.
+        let about = self.about.lock();
+        if about.get(&id).is_some_and(|a| a.held_down) {
+            process.kill();
+            return Err(io::Error::other(format!("a fault holds {id} down")));
+        }
+        self.running.lock().insert(id, process);
         Ok(())
     }
 
@@ -205,7 +221,7 @@ impl Supervisor {
     pub fn alive(&self, hsm_id: &str) -> bool {
         let mut running = self.running.lock();
         let ended = match running.get_mut(hsm_id) {
-            Some(node) => node.process.ended(),
+            Some(process) => process.ended(),
             None => return false,
         };
         if ended.is_some() {
@@ -214,78 +230,97 @@ impl Supervisor {
         ended.is_none()
     }
 
+    /// Whether it was started since we run.
+    pub fn seen(&self, hsm_id: &str) -> bool {
+        self.about(hsm_id, |a| a.seen)
+    }
+
+    /// Whether it should come up without waiting: somebody asked, or we have just begun.
+    pub fn wanted(&self, hsm_id: &str) -> bool {
+        self.about(hsm_id, |a| a.wanted || !a.seen)
+    }
+
+    /// Whether it may be started now.
+    pub fn may_start(&self, hsm_id: &str) -> bool {
+        let now = Instant::now();
+        self.about(hsm_id, |a| !a.held_down && a.not_before.is_none_or(|t| t <= now))
+    }
+
+    /// It did not come up: others first, for a while.
+    pub fn back_off(&self, hsm_id: &str, time: Duration) {
+        self.about(hsm_id, |a| a.not_before = Some(Instant::now() + time));
+    }
+
     /// Process id of a running node.
     pub fn pid(&self, hsm_id: &str) -> Option<u32> {
-        self.running.lock().get(hsm_id)?.process.pid()
+        self.running.lock().get(hsm_id)?.pid()
     }
 
     /// Sends a command; a node that does not run gets all with its next start.
     pub fn send(&self, hsm_id: &str, command: &NodeCommand) {
-        if let Some(node) = self.running.lock().get_mut(hsm_id) {
+        if let Some(process) = self.running.lock().get_mut(hsm_id) {
             // A broken pipe means that it has ended, which the worker sees by itself.
-            let _ = node.process.send(command);
+            let _ = process.send(command);
         }
     }
 
     /// Kills a node with signal 9 and keeps it down.
     pub fn kill_and_hold(&self, hsm_id: &str) {
-        self.faults
-            .lock()
-            .entry(hsm_id.to_owned())
-            .or_default()
-            .held_down = true;
-        if let Some(mut node) = self.running.lock().remove(hsm_id) {
-            node.process.kill();
+        self.about(hsm_id, |a| {
+            a.held_down = true;
+            a.seen = true;
+        });
+        let process = self.running.lock().remove(hsm_id);
+        if let Some(mut process) = process {
+            process.kill();
         }
     }
 
-    /// Lets a node start again.
+    /// Lets a node start again, at once.
     pub fn release(&self, hsm_id: &str) {
-        if let Some(fault) = self.faults.lock().get_mut(hsm_id) {
-            fault.held_down = false;
-        }
+        self.about(hsm_id, |a| {
+            a.held_down = false;
+            a.wanted = true;
+            a.not_before = None;
+        });
     }
 
     /// Whether a fault keeps the node down.
     pub fn held_down(&self, hsm_id: &str) -> bool {
-        self.faults.lock().get(hsm_id).is_some_and(|f| f.held_down)
+        self.about(hsm_id, |a| a.held_down)
     }
 
     /// The conditions that hold for a node.
     pub fn conditions(&self, hsm_id: &str) -> Conditions {
-        let faults = self.faults.lock();
-        faults
-            .get(hsm_id)
-            .map(|f| f.conditions.clone())
-            .unwrap_or_default()
+        self.about(hsm_id, |a| a.conditions.clone())
     }
 
     /// Changes them, and tells the node.
     pub fn set_conditions(&self, hsm_id: &str, change: impl FnOnce(&mut Conditions)) -> Conditions {
-        let mut faults = self.faults.lock();
-        let fault = faults.entry(hsm_id.to_owned()).or_default();
-        change(&mut fault.conditions);
-        let now = fault.conditions.clone();
-        drop(faults);
+        let now = self.about(hsm_id, |a| {
+            change(&mut a.conditions);
+            a.conditions.clone()
+        });
         self.send(hsm_id, &NodeCommand::Conditions(now.clone()));
         now
     }
 
-    /// Ends one node in good order and forgets its faults.
+    /// Ends one node in good order and forgets all about it.
     pub fn stop(&self, hsm_id: &str, grace: Duration) {
-        self.faults.lock().remove(hsm_id);
-        let node = self.running.lock().remove(hsm_id);
-        if let Some(mut node) = node {
-            node.process.stop(grace);
+        self.about.lock().remove(hsm_id);
+        let process = self.running.lock().remove(hsm_id);
+        if let Some(mut process) = process {
+            process.stop(grace);
         }
     }
 
     /// Ends all nodes in good order, at the same time.
     pub fn stop_all(&self, grace: Duration) {
-        let nodes: Vec<Running> = self.running.lock().drain().map(|(_, n)| n).collect();
+        self.about.lock().clear();
+        let nodes: Vec<_> = self.running.lock().drain().map(|(_, p)| p).collect();
         thread::scope(|scope| {
-            for mut node in nodes {
-                scope.spawn(move || node.process.stop(grace));
+            for mut process in nodes {
+                scope.spawn(move || process.stop(grace));
             }
         });
     }

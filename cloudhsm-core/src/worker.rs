@@ -64,7 +64,7 @@ fn step(control: &Control, place: &Place) -> Result<Next, Refused> {
         }
         ClusterState::Modifying => {
             for hsm in &cluster.hsms {
-                control.nodes.forget(&hsm.id, Duration::from_secs(5));
+                control.nodes.stop(&hsm.id, Duration::from_secs(5));
             }
             control.pause(control.config.transition);
             return advance(control, place, ClusterState::Active);
@@ -111,7 +111,7 @@ fn tend_hsms(control: &Control, place: &Place, cluster: &Cluster) -> Result<Opti
     }
     // The last that died knows most: it comes back first, and the others are filled from it.
     let mut down: Vec<&Hsm> = in_state(HsmState::Degraded)
-        .filter(|h| !control.nodes.held_down(&h.id))
+        .filter(|h| control.nodes.may_start(&h.id))
         .collect();
     down.sort_by(|a, b| b.since.total_cmp(&a.since));
     if let Some(hsm) = down.first() {
@@ -305,7 +305,7 @@ fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Res
         return Ok(());
     }
     if let Err(why) = revived {
-        control.nodes.forget(&hsm.id, Duration::ZERO);
+        control.nodes.back_off(&hsm.id, control.config.replace_after.max(control.config.poll));
         return degrade(control, place, hsm, &why);
     }
     let now = control.now();
@@ -367,9 +367,12 @@ fn degrade(control: &Control, place: &Place, hsm: &Hsm, why: &str) -> Result<(),
         if let Some(hsm) = cluster.hsm_mut(&hsm.id)
             && hsm.state != HsmState::Deleting
         {
+            // The time of its death stays: by that the one that knows most is found.
+            if hsm.state != HsmState::Degraded {
+                hsm.since = now;
+            }
             hsm.state = HsmState::Degraded;
             hsm.message = Some(why.chars().take(300).collect());
-            hsm.since = now;
         }
     })?;
     control.introduce(place);
