@@ -29,7 +29,10 @@ pub(crate) fn file(control: &Control, id: &str) -> PathBuf {
 pub(crate) fn due(control: &Control, place: &Place) -> bool {
     let newest = control.store.read(|s| {
         let realm = s.realm(&place.scope)?;
-        let of = realm.backups.values().filter(|b| b.cluster == place.cluster);
+        let of = realm
+            .backups
+            .values()
+            .filter(|b| b.cluster == place.cluster);
         of.map(|b| b.created).max_by(f64::total_cmp)
     });
     let since = newest.or_else(|| control.store.read(|s| s.cluster(place).map(|c| c.since)));
@@ -78,11 +81,20 @@ pub(crate) fn keep(control: &Control, place: &Place, data: &[u8]) -> Result<(), 
 
 /// What a cluster without a serving HSM is filled from: its own newest backup, else the one that it
 /// was made from.
-pub(crate) fn newest(control: &Control, place: &Place, cluster: &Cluster) -> Result<Vec<u8>, String> {
+pub(crate) fn newest(
+    control: &Control,
+    place: &Place,
+    cluster: &Cluster,
+) -> Result<Vec<u8>, String> {
     let id = control.store.read(|s| {
         let realm = s.realm(&place.scope)?;
-        let own = realm.backups.values().filter(|b| b.cluster == cluster.id && b.state == BackupState::Ready);
-        let own = own.max_by(|a, b| a.created.total_cmp(&b.created)).map(|b| b.id.clone());
+        let own = realm
+            .backups
+            .values()
+            .filter(|b| b.cluster == cluster.id && b.state == BackupState::Ready);
+        let own = own
+            .max_by(|a, b| a.created.total_cmp(&b.created))
+            .map(|b| b.id.clone());
         own.or_else(|| cluster.source_backup.clone())
     });
     let id = id.ok_or("The cluster has no HSM and no backup to restore from.")?;
@@ -108,7 +120,9 @@ pub(crate) fn age(control: &Control) -> Result<(), Refused> {
         for (scope, realm) in s.realms() {
             for backup in realm.backups.values() {
                 let newer = |b: &&Backup| {
-                    b.cluster == backup.cluster && b.state == BackupState::Ready && b.created > backup.created
+                    b.cluster == backup.cluster
+                        && b.state == BackupState::Ready
+                        && b.created > backup.created
                 };
                 let gone = match backup.state {
                     BackupState::Creating => now - backup.created > 3_600.0,

@@ -219,7 +219,10 @@ impl Control {
     pub(crate) fn places(&self) -> Vec<Place> {
         self.store.read(|s| {
             let of = |(scope, realm): (Scope, &crate::model::Realm)| {
-                let live = realm.clusters.values().filter(|c| c.state != ClusterState::Deleted);
+                let live = realm
+                    .clusters
+                    .values()
+                    .filter(|c| c.state != ClusterState::Deleted);
                 let ids: Vec<String> = live.map(|c| c.id.clone()).collect();
                 ids.into_iter().map(move |cluster| Place {
                     scope: scope.clone(),
@@ -267,7 +270,16 @@ impl Control {
             let hsm = cluster.hsm(hsm_id)?;
             let [client, service, management] = reach(s, place, hsm)?;
             let peers = peers(s, place, cluster, hsm_id);
-            Some((cluster.clone(), hsm.clone(), Listen { client, service, management }, peers))
+            Some((
+                cluster.clone(),
+                hsm.clone(),
+                Listen {
+                    client,
+                    service,
+                    management,
+                },
+                peers,
+            ))
         });
         let (cluster, hsm, listen, peers) = spec.ok_or_else(gone)?;
         let spec = NodeSpec {
@@ -320,7 +332,9 @@ impl Control {
             Some(line) => line,
             None => {
                 let line = self.line(place, hsm_id)?;
-                self.lines.lock().insert(hsm_id.to_owned(), Arc::clone(&line));
+                self.lines
+                    .lock()
+                    .insert(hsm_id.to_owned(), Arc::clone(&line));
                 line
             }
         };

@@ -70,7 +70,13 @@ impl Control {
                 let [client, _, management] = reach(s, &place, h)?;
                 let (id, zone) = (h.id.clone(), h.zone.clone());
                 let ip = vpc.enis.get(&h.eni)?.ip;
-                Some(HsmFact { id, zone, ip, client, management })
+                Some(HsmFact {
+                    id,
+                    zone,
+                    ip,
+                    client,
+                    management,
+                })
             });
             Some(Facts {
                 active: cluster.state == ClusterState::Active,
@@ -87,7 +93,10 @@ impl Control {
         let Some(facts) = self.facts(scope, cluster_id) else {
             return false;
         };
-        match (certificates::leaf(&facts.certificate), certificates::leaf(anchor)) {
+        match (
+            certificates::leaf(&facts.certificate),
+            certificates::leaf(anchor),
+        ) {
             (Ok(certificate), Ok(ca)) => certificates::signed_by(&certificate, &ca),
             _ => false,
         }
@@ -98,7 +107,12 @@ impl Control {
     ///
     /// # Errors
     /// [`NotAttached`] says why.
-    pub fn attach(&self, scope: &Scope, store_id: &str, cluster_id: &str) -> Result<(), NotAttached> {
+    pub fn attach(
+        &self,
+        scope: &Scope,
+        store_id: &str,
+        cluster_id: &str,
+    ) -> Result<(), NotAttached> {
         enum Out {
             Refused(NotAttached),
             Disk(std::io::Error),
@@ -125,7 +139,9 @@ impl Control {
             });
             now.enis.retain(|eni| vpc.enis.contains_key(eni));
             for subnet in cluster.subnets.values() {
-                if now.enis.iter().any(|e| vpc.enis[e].subnet == *subnet) && vpc.subnets.contains_key(subnet) {
+                if now.enis.iter().any(|e| vpc.enis[e].subnet == *subnet)
+                    && vpc.subnets.contains_key(subnet)
+                {
                     continue;
                 }
                 let text = format!("KMS managed ENI for cluster {cluster_id}");
@@ -157,7 +173,9 @@ impl Control {
             Ok::<_, Refused>(())
         });
         if let Err(Refused(e)) = done {
-            self.log(&format!("{store_id}: its interfaces stay in {cluster_id}: {e}"));
+            self.log(&format!(
+                "{store_id}: its interfaces stay in {cluster_id}: {e}"
+            ));
         }
     }
 
@@ -170,10 +188,14 @@ impl Control {
         name: &str,
     ) -> Vec<(String, HsmResult<Option<UserInfo>>)> {
         let place = at(scope, cluster_id);
-        let hsms = self.facts(scope, cluster_id).map(|f| f.hsms).unwrap_or_default();
+        let hsms = self
+            .facts(scope, cluster_id)
+            .map(|f| f.hsms)
+            .unwrap_or_default();
         let of = |hsm: HsmFact| {
             let users = self.ask(&place, &hsm.id, |a| a.users());
-            let found = users.map(|all| all.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
+            let found =
+                users.map(|all| all.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
             (hsm.id, found)
         };
         hsms.into_iter().map(of).collect()
@@ -196,16 +218,18 @@ fn unsound(cluster: &Cluster, vpc: &Vpc) -> Option<String> {
     }
     if !vpc.group_is_valid(&cluster.group) {
         return Some(format!(
-            "The security group cloudhsm-cluster-{}-sg ({}) must allow inbound and outbound TCP traffic on ports 2223-2225 among its members.",
-            cluster.id.trim_start_matches("cluster-"),
-            cluster.group
+            "The security group cloudhsm-{}-sg ({}) must allow inbound and outbound TCP traffic on ports 2223-2225 among its members.",
+            cluster.id, cluster.group
         ));
     }
     None
 }
 
 pub(crate) fn exists(cluster: &Cluster) -> bool {
-    !matches!(cluster.state, ClusterState::Deleted | ClusterState::Deleting)
+    !matches!(
+        cluster.state,
+        ClusterState::Deleted | ClusterState::Deleting
+    )
 }
 
 fn at(scope: &Scope, cluster_id: &str) -> Place {

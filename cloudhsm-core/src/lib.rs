@@ -11,6 +11,7 @@ pub mod ids;
 pub mod link;
 pub mod model;
 pub mod node;
+pub mod op;
 pub mod state;
 pub mod supervisor;
 pub mod vpc;

@@ -114,6 +114,8 @@ pub struct Cluster {
     pub retention_days: u32,
     pub source_backup: Option<String>,
     pub preco_password: String,
+    /// Until when a change of the HSM type can be taken back.
+    pub rollback_until: Option<Time>,
     pub created: Time,
     /// When it got its state: for what is shown for a while only.
     pub since: Time,
@@ -199,7 +201,7 @@ impl Cluster {
             "VpcId": self.vpc, "SubnetMapping": self.subnets, "SecurityGroup": self.group,
             "Hsms": hsms, "Certificates": self.certificates_view(), "BackupPolicy": "DEFAULT",
             "BackupRetentionPolicy": {"Type": "DAYS", "Value": self.retention_days.to_string()},
-            "SourceBackupId": self.source_backup, "CreateTimestamp": self.created, "TagList": self.tags,
+            "HsmTypeRollbackExpiration": self.rollback_until, "SourceBackupId": self.source_backup, "CreateTimestamp": self.created, "TagList": self.tags,
             "PreCoPassword": uninitialized.then_some(&self.preco_password),
         }))
     }

@@ -204,7 +204,10 @@ impl Supervisor {
             about.wanted = false;
             about.conditions.clone()
         });
-        write_durably(file, &serde_json::to_vec_pretty(&spec).map_err(io::Error::other)?)?;
+        write_durably(
+            file,
+            &serde_json::to_vec_pretty(&spec).map_err(io::Error::other)?,
+        )?;
         let mut process = self.spawner.spawn(file, &spec)?;
         // A fault may have come while it started. The lock is held until it is in the list, so that
         // the fault finds it there or is found here.
@@ -243,7 +246,9 @@ impl Supervisor {
     /// Whether it may be started now.
     pub fn may_start(&self, hsm_id: &str) -> bool {
         let now = Instant::now();
-        self.about(hsm_id, |a| !a.held_down && a.not_before.is_none_or(|t| t <= now))
+        self.about(hsm_id, |a| {
+            !a.held_down && a.not_before.is_none_or(|t| t <= now)
+        })
     }
 
     /// It did not come up: others first, for a while.

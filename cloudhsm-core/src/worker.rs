@@ -54,7 +54,9 @@ fn step(control: &Control, place: &Place) -> Result<Next, Refused> {
         ClusterState::Deleting => {
             control.pause(control.config.transition);
             control.change_realm(place, |realm| {
-                for attachment in std::mem::take(&mut cluster_of(realm, place)?.attached).into_values() {
+                for attachment in
+                    std::mem::take(&mut cluster_of(realm, place)?.attached).into_values()
+                {
                     crate::facts::drop_attachment(&mut realm.vpc, &attachment);
                 }
                 realm.vpc.groups.remove(&cluster.group);
@@ -75,13 +77,17 @@ fn step(control: &Control, place: &Place) -> Result<Next, Refused> {
         return Ok(next);
     }
     match cluster.state {
-        ClusterState::Uninitialized if cluster.certificates.is_none() => identify(control, place, &cluster),
+        ClusterState::Uninitialized if cluster.certificates.is_none() => {
+            identify(control, place, &cluster)
+        }
         ClusterState::Initializing => initialize(control, place, &cluster),
         ClusterState::Initialized => activate(control, place, &cluster),
-        ClusterState::Active if backups::due(control, place) => match serving(control, &cluster, "") {
-            Some(hsm) => backup(control, place, hsm).map(|()| Next::Rest),
-            None => Ok(Next::Rest),
-        },
+        ClusterState::Active if backups::due(control, place) => {
+            match serving(control, &cluster, "") {
+                Some(hsm) => backup(control, place, hsm).map(|()| Next::Rest),
+                None => Ok(Next::Rest),
+            }
+        }
         _ => Ok(Next::Rest),
     }
 }
@@ -142,7 +148,9 @@ fn furnish(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Re
     let mut copied = None;
     let filled = (|| -> Result<bool, String> {
         if !control.nodes.alive(&hsm.id) {
-            control.start_node(place, &hsm.id).map_err(|e| e.to_string())?;
+            control
+                .start_node(place, &hsm.id)
+                .map_err(|e| e.to_string())?;
         }
         if hsm.furnished {
             return Ok(true);
@@ -236,7 +244,11 @@ fn initialize(control: &Control, place: &Place, cluster: &Cluster) -> Result<Nex
         })?;
         return Ok(Next::Look);
     }
-    for other in cluster.hsms.iter().filter(|h| h.state == HsmState::Active && !h.furnished) {
+    for other in cluster
+        .hsms
+        .iter()
+        .filter(|h| h.state == HsmState::Active && !h.furnished)
+    {
         if let Err(e) = copy(control, place, hsm, other) {
             degrade(control, place, other, &e.to_string())?;
         }
@@ -289,7 +301,9 @@ fn activate(control: &Control, place: &Place, cluster: &Cluster) -> Result<Next,
 fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Result<(), Refused> {
     let revived = (|| {
         if !control.nodes.alive(&hsm.id) {
-            control.start_node(place, &hsm.id).map_err(|e| e.to_string())?;
+            control
+                .start_node(place, &hsm.id)
+                .map_err(|e| e.to_string())?;
         }
         match serving(control, cluster, &hsm.id) {
             Some(peer) if cluster.certificate.is_some() => copy(control, place, peer, hsm),
@@ -305,7 +319,10 @@ fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Res
         return Ok(());
     }
     if let Err(why) = revived {
-        control.nodes.back_off(&hsm.id, control.config.replace_after.max(control.config.poll));
+        control.nodes.back_off(
+            &hsm.id,
+            control.config.replace_after.max(control.config.poll),
+        );
         return degrade(control, place, hsm, &why);
     }
     let now = control.now();
@@ -398,7 +415,11 @@ fn cluster_of<'a>(realm: &'a mut Realm, place: &Place) -> Option<&'a mut model::
 
 impl Control {
     /// Changes a cluster that may be gone.
-    pub(crate) fn change_cluster(&self, place: &Place, f: impl FnOnce(&mut Cluster)) -> Result<(), Refused> {
+    pub(crate) fn change_cluster(
+        &self,
+        place: &Place,
+        f: impl FnOnce(&mut Cluster),
+    ) -> Result<(), Refused> {
         self.store.change(|s: &mut State| {
             if let Some(cluster) = s.cluster_mut(place) {
                 f(cluster);
