@@ -1,2 +1,4 @@
-//! Keystead: kms-core.
-#![forbid(unsafe_code)]
+//! KMS.
+#![deny(unsafe_code)]
+pub mod p11;
+pub mod quirks;
