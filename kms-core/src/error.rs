@@ -2,8 +2,6 @@
 //!
 //! `message` is for the caller and, where the real service's words are known, is those words; `cause` is for the log and never leaves the service.
 
-use aws_json::ServiceError;
-
 use crate::p11::{Fault, FaultKind};
 
 /// What every fallible function of this crate returns.
@@ -136,8 +134,3 @@ impl From<Fault> for Error {
     }
 }
 
-impl From<Error> for ServiceError {
-    fn from(error: Error) -> ServiceError {
-        ServiceError::from_parts(error)
-    }
-}
