@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Exception, Result};
+use crate::error::{INVALID_CIPHERTEXT, Result};
 use crate::p11::Sealed;
 
 const VERSION: u8 = 1;
@@ -69,7 +69,7 @@ impl Header {
 /// InvalidCiphertextException, without a text as the service sends it, for anything that we did not make.
 pub fn split(blob: &[u8]) -> Result<(Header, Sealed)> {
     parse(blob).ok_or_else(|| {
-        Error::bare(Exception::InvalidCiphertext).because("the blob is not of our format")
+        INVALID_CIPHERTEXT.bare().caused_by("the blob is not of our format")
     })
 }
 

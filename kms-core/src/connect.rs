@@ -10,13 +10,14 @@
 
 use std::sync::Arc;
 
+use aws_json::ServiceError;
 use zeroize::Zeroizing;
 
 use crate::clusters::{
     Attachment, Clusters, ConnectFailure, ConnectionErrorCode as Code, KmsUser,
     refused_before_login,
 };
-use crate::error::Error;
+use crate::error::told;
 use crate::p11::{Fault, FaultKind, Module, Token};
 use crate::records::KeyStore;
 use crate::seal::new_password;
@@ -63,9 +64,9 @@ pub(crate) enum Stop {
     Unwanted,
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Failed(ConnectFailure::new(Code::InternalError, error.to_string()))
+impl From<ServiceError> for Stop {
+    fn from(error: ServiceError) -> Stop {
+        Stop::Failed(ConnectFailure::new(Code::InternalError, told(&error)))
     }
 }
 

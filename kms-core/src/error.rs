@@ -1,136 +1,88 @@
-//! The exceptions of KMS: one list, and the error that carries one.
+//! The exceptions of KMS in one list, and what a failed call on a token means to a caller.
 //!
-//! `message` is for the caller and, where the real service's words are known, is those words; `cause` is for the log and never leaves the service.
+//! An error's message is for the caller and, where the real service's words are known, is those words; its cause is for the log.
+
+use aws_json::{Exception, ServiceError};
 
 use crate::p11::{Fault, FaultKind};
 
+pub use aws_json::error::{THROTTLING, UNSUPPORTED_OPERATION, VALIDATION};
+
 /// What every fallible function of this crate returns.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
 
 macro_rules! exceptions {
-    ($($variant:ident = $status:literal,)*) => {
-        /// An exception of the service, named without the suffix `Exception`.
-        #[allow(missing_docs)]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Exception { $($variant,)* }
+    ($($name:ident = $wire:literal, $status:literal;)*) => {
+        $(#[doc = concat!("`", $wire, "`")] pub const $name: Exception = Exception::new($wire, $status);)*
 
-        impl Exception {
-            /// The name on the wire.
-            pub fn code(self) -> &'static str {
-                match self { $(Exception::$variant => concat!(stringify!($variant), "Exception"),)* }
-            }
-
-            /// The HTTP status: recorded answers of the service have 400 for every fault of a caller, whatever its model says.
-            pub fn status(self) -> u16 {
-                match self { $(Exception::$variant => $status,)* }
-            }
-        }
+        /// Every exception that this crate raises, those that all services have excepted.
+        pub static EXCEPTIONS: &[Exception] = &[$($name),*];
     };
 }
 
+// Recorded answers of the real service have 400 for every fault of a caller, whatever the statuses in its model say.
 exceptions! {
-    AlreadyExists = 400,
-    CloudHsmClusterInUse = 400,
-    CloudHsmClusterInvalidConfiguration = 400,
-    CloudHsmClusterNotActive = 400,
-    CloudHsmClusterNotFound = 400,
-    CloudHsmClusterNotRelated = 400,
-    CustomKeyStoreHasCMKs = 400,
-    CustomKeyStoreInvalidState = 400,
-    CustomKeyStoreNameInUse = 400,
-    CustomKeyStoreNotFound = 400,
-    DependencyTimeout = 503,
-    Disabled = 400,
-    DryRunOperation = 400,
-    IncorrectKey = 400,
-    IncorrectTrustAnchor = 400,
-    InvalidAliasName = 400,
-    InvalidArn = 400,
-    InvalidCiphertext = 400,
-    InvalidGrantId = 400,
-    InvalidGrantToken = 400,
-    InvalidKeyUsage = 400,
-    InvalidMarker = 400,
-    KMSInternal = 500,
-    KMSInvalidState = 400,
-    KeyUnavailable = 500,
-    LimitExceeded = 400,
-    MalformedPolicyDocument = 400,
-    NotAuthorized = 400,
-    NotFound = 400,
-    Tag = 400,
-    Throttling = 400,
-    UnsupportedOperation = 400,
-    Validation = 400,
+    ALREADY_EXISTS = "AlreadyExistsException", 400;
+    CLUSTER_IN_USE = "CloudHsmClusterInUseException", 400;
+    CLUSTER_INVALID_CONFIGURATION = "CloudHsmClusterInvalidConfigurationException", 400;
+    CLUSTER_NOT_ACTIVE = "CloudHsmClusterNotActiveException", 400;
+    CLUSTER_NOT_FOUND = "CloudHsmClusterNotFoundException", 400;
+    CLUSTER_NOT_RELATED = "CloudHsmClusterNotRelatedException", 400;
+    STORE_HAS_KEYS = "CustomKeyStoreHasCMKsException", 400;
+    STORE_INVALID_STATE = "CustomKeyStoreInvalidStateException", 400;
+    STORE_NAME_IN_USE = "CustomKeyStoreNameInUseException", 400;
+    STORE_NOT_FOUND = "CustomKeyStoreNotFoundException", 400;
+    DISABLED = "DisabledException", 400;
+    DRY_RUN = "DryRunOperationException", 400;
+    INCORRECT_KEY = "IncorrectKeyException", 400;
+    INCORRECT_TRUST_ANCHOR = "IncorrectTrustAnchorException", 400;
+    INTERNAL = "KMSInternalException", 500;
+    INVALID_ARN = "InvalidArnException", 400;
+    INVALID_CIPHERTEXT = "InvalidCiphertextException", 400;
+    INVALID_GRANT_ID = "InvalidGrantIdException", 400;
+    INVALID_GRANT_TOKEN = "InvalidGrantTokenException", 400;
+    INVALID_KEY_USAGE = "InvalidKeyUsageException", 400;
+    INVALID_MARKER = "InvalidMarkerException", 400;
+    INVALID_STATE = "KMSInvalidStateException", 400;
+    LIMIT_EXCEEDED = "LimitExceededException", 400;
+    MALFORMED_POLICY = "MalformedPolicyDocumentException", 400;
+    NOT_AUTHORIZED = "NotAuthorizedException", 400;
+    NOT_FOUND = "NotFoundException", 400;
+    TAG = "TagException", 400;
 }
 
-/// A refusal or a fault of the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    /// Which exception.
-    pub exception: Exception,
-    /// The caller's text; some exceptions come without.
-    pub message: Option<String>,
-    /// What happened, for the log.
-    pub cause: Option<String>,
+/// A fault of the service itself: the caller learns nothing, the log learns `cause`.
+pub fn internal(cause: impl std::fmt::Display) -> ServiceError {
+    INTERNAL.bare().caused_by(cause)
 }
 
-impl Error {
-    /// An exception with its text.
-    pub fn new(exception: Exception, message: impl Into<String>) -> Error {
-        Error { exception, message: Some(message.into()), cause: None }
-    }
-
-    /// An exception that the service sends without a text.
-    pub fn bare(exception: Exception) -> Error {
-        Error { exception, message: None, cause: None }
-    }
-
-    /// A fault of the service itself: the caller learns nothing, the log learns `cause`.
-    pub fn internal(cause: impl Into<String>) -> Error {
-        Error { cause: Some(cause.into()), ..Error::bare(Exception::KMSInternal) }
-    }
-
-    /// Adds what happened, for the log.
-    pub fn because(self, cause: impl Into<String>) -> Error {
-        Error { cause: Some(cause.into()), ..self }
+/// For the log, where the cause matters most: an error's own text leaves it out.
+pub(crate) fn told(error: &ServiceError) -> String {
+    match &error.cause {
+        Some(cause) => format!("{error} ({cause})"),
+        None => error.to_string(),
     }
 }
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.exception.code())?;
-        for text in [&self.message, &self.cause].into_iter().flatten() {
-            write!(f, ": {text}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// What a failed call on a token means to the caller of an operation (aws-facts A9).
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
+impl From<Fault> for ServiceError {
+    fn from(fault: Fault) -> ServiceError {
         let error = match fault.kind {
-            FaultKind::BadTag => Error::bare(Exception::InvalidCiphertext),
-            FaultKind::KeyGone | FaultKind::KeyAmbiguous | FaultKind::StaleHandle => Error::new(
-                Exception::KMSInvalidState,
-                "The key material of the KMS key cannot be found in its key store.",
-            ),
-            FaultKind::Unreachable | FaultKind::LoggedOut | FaultKind::StaleSession => Error::new(
-                Exception::KMSInvalidState,
-                "KMS cannot communicate with your CloudHSM cluster",
-            ),
+            FaultKind::BadTag => INVALID_CIPHERTEXT.bare(),
+            FaultKind::KeyGone | FaultKind::KeyAmbiguous | FaultKind::StaleHandle => {
+                INVALID_STATE.says("The key material of the KMS key cannot be found in its key store.")
+            }
+            FaultKind::Unreachable | FaultKind::LoggedOut | FaultKind::StaleSession => {
+                INVALID_STATE.says("KMS cannot communicate with your CloudHSM cluster")
+            }
             FaultKind::Exhausted
             | FaultKind::WrongPassword
             | FaultKind::LockedOut
             | FaultKind::NoUser
             | FaultKind::LoggedIn
             | FaultKind::PasswordRefused
-            | FaultKind::Internal => Error::bare(Exception::KMSInternal),
+            | FaultKind::Internal => INTERNAL.bare(),
         };
-        error.because(fault.why)
+        error.caused_by(fault.why)
     }
 }
-

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use aws_json::{ServiceError, partition};
 use uuid::Uuid;
 
-use crate::error::{Error, Exception, Result};
+use crate::error::{INVALID_ARN, NOT_FOUND, Result};
 
 /// An account in a region: nothing is seen across it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -28,17 +29,22 @@ impl Scope {
 
     /// `arn:aws:kms:REGION:ACCOUNT:key/ID`.
     pub fn key_arn(&self, id: &str) -> String {
-        format!("arn:aws:kms:{}:{}:key/{id}", self.region, self.account)
+        self.arn("kms", &format!("key/{id}"))
     }
 
     /// `arn:aws:kms:REGION:ACCOUNT:alias/NAME`; `name` begins with `alias/`.
     pub fn alias_arn(&self, name: &str) -> String {
-        format!("arn:aws:kms:{}:{}:{name}", self.region, self.account)
+        self.arn("kms", name)
+    }
+
+    fn arn(&self, service: &str, resource: &str) -> String {
+        let Scope { account, region } = self;
+        format!("arn:{}:{service}:{region}:{account}:{resource}", partition(region))
     }
 
     /// `arn:aws:iam::ACCOUNT:root`.
     pub fn root_arn(&self) -> String {
-        format!("arn:aws:iam::{}:root", self.account)
+        format!("arn:{}:iam::{}:root", partition(&self.region), self.account)
     }
 }
 
@@ -78,25 +84,25 @@ impl KeyRef {
         if is_key_id(id) {
             return Ok(KeyRef::Key(id.to_owned()));
         }
-        Err(Error::new(Exception::NotFound, format!("Invalid keyId '{text}'")))
+        Err(NOT_FOUND.says(format!("Invalid keyId '{text}'")))
     }
 }
 
-fn invalid_arn(text: &str) -> Error {
-    Error::new(Exception::InvalidArn, format!("Invalid arn {text}"))
+fn invalid_arn(text: &str) -> ServiceError {
+    INVALID_ARN.says(format!("Invalid arn {text}"))
 }
 
 fn of_arn<'a>(text: &'a str, scope: &Scope) -> Result<&'a str> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let [_, "aws" | "aws-cn" | "aws-us-gov", "kms", region, account, resource] = parts[..] else {
+    let [_, _, "kms", region, account, resource] = parts[..] else {
         return Err(invalid_arn(text));
     };
     if region != scope.region {
-        return Err(Error::new(Exception::NotFound, format!("Invalid arn {region}")));
+        return Err(NOT_FOUND.says(format!("Invalid arn {region}")));
     }
     if account != scope.account {
         // Another account's key is not told apart from one that does not exist.
-        return Err(Error::new(Exception::NotFound, format!("Key '{text}' does not exist")));
+        return Err(NOT_FOUND.says(format!("Key '{text}' does not exist")));
     }
     Ok(resource)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, internal};
 use crate::p11::{FaultKind, Sealed, Token};
 use crate::records::SealedPassword;
 
@@ -50,13 +50,13 @@ impl Sealer {
     /// # Errors
     /// KMSInternalException if it was not sealed for this store, or what the token answered.
     pub fn open(&self, store: &str, sealed: &SealedPassword) -> Result<Zeroizing<String>> {
-        let damaged = || Error::internal(format!("the sealed password of {store} is damaged"));
+        let damaged = || internal(format!("the sealed password of {store} is damaged"));
         let bytes = hex::decode(&sealed.0).map_err(|_| damaged())?;
         let (iv, body) = bytes.split_first_chunk::<12>().ok_or_else(damaged)?;
         let sealed = Sealed { iv: *iv, body: body.to_vec() };
         let plain = self.token.open(LABEL, aad(store).as_bytes(), &sealed).map_err(|fault| {
             match fault.kind {
-                FaultKind::BadTag => damaged().because(fault.why),
+                FaultKind::BadTag => damaged().caused_by(fault.why),
                 _ => fault.into(),
             }
         })?;

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use aws_json::{Exception, ServiceError};
 use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
 use crate::clusters::{ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, unfit};
 use crate::connect::{Interrupt, Stop};
-use crate::error::{Error, Exception, Result};
+use crate::error::*;
 use crate::ids::{Scope, new_store_id};
 use crate::p11::{Modules, Token};
 use crate::records::{ConnectionState as State, Key, KeyStore};
@@ -75,10 +76,10 @@ pub struct Changes {
 }
 
 fn refuse<T>(exception: Exception, message: impl Into<String>) -> Result<T> {
-    Err(Error::new(exception, message))
+    Err(exception.says(message))
 }
 
-fn wrong_state(store: &KeyStore, what: &str) -> Error {
+fn wrong_state(store: &KeyStore, what: &str) -> ServiceError {
     let state = match store.state {
         State::Disconnected => "DISCONNECTED",
         State::Connecting => "CONNECTING",
@@ -86,17 +87,13 @@ fn wrong_state(store: &KeyStore, what: &str) -> Error {
         State::Disconnecting => "DISCONNECTING",
         State::Failed => "FAILED",
     };
-    Error::new(
-        Exception::CustomKeyStoreInvalidState,
-        format!("The custom key store {} is in state {state}, which is not valid for {what}.", store.id),
+    STORE_INVALID_STATE.says(format!("The custom key store {} is in state {state}, which is not valid for {what}.", store.id),
     )
 }
 
 fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
     rows.fetch(scope, id)?.ok_or_else(|| {
-        Error::new(
-            Exception::CustomKeyStoreNotFound,
-            format!("The custom key store {id} does not exist in this account and Region."),
+        STORE_NOT_FOUND.says(format!("The custom key store {id} does not exist in this account and Region."),
         )
     })
 }
@@ -109,7 +106,7 @@ fn name_is_free(stores: &[KeyStore], name: &str, own: &str) -> Result<()> {
     match stores.iter().any(|store| store.name == name && store.id != own) {
         false => Ok(()),
         true => refuse(
-            Exception::CustomKeyStoreNameInUse,
+            STORE_NAME_IN_USE,
             format!("The custom key store name {name} is already in use in this account and Region."),
         ),
     }
@@ -129,7 +126,7 @@ impl KeyStores {
         name_is_free(&stores, &new.name, "")?;
         if stores.len() >= QUOTA {
             let text = format!("The account has {QUOTA} custom key stores in this Region, which is its limit.");
-            return refuse(Exception::LimitExceeded, text);
+            return refuse(LIMIT_EXCEEDED, text);
         }
         let facts = self.active_cluster(scope, &new.cluster)?;
         let taken = stores.iter().any(|store| {
@@ -137,7 +134,7 @@ impl KeyStores {
         });
         if taken {
             return refuse(
-                Exception::CloudHsmClusterInUse,
+                CLUSTER_IN_USE,
                 format!(
                     "The cluster {} or a cluster that shares its backup history is already associated with a custom key store.",
                     new.cluster
@@ -145,11 +142,11 @@ impl KeyStores {
             );
         }
         if let Some(why) = unfit(&facts, 2) {
-            return refuse(Exception::CloudHsmClusterInvalidConfiguration, why);
+            return refuse(CLUSTER_INVALID_CONFIGURATION, why);
         }
         if !self.clusters.anchored(scope, &new.cluster, &new.trust_anchor) {
             return refuse(
-                Exception::IncorrectTrustAnchor,
+                INCORRECT_TRUST_ANCHOR,
                 "The trust anchor certificate is not the one that signed the certificate of the cluster.",
             );
         }
@@ -193,11 +190,11 @@ impl KeyStores {
     fn active_cluster(&self, scope: &Scope, cluster: &str) -> Result<ClusterFacts> {
         let Some(facts) = self.clusters.facts(scope, cluster) else {
             let text = format!("The cluster {cluster} does not exist in this account and Region.");
-            return refuse(Exception::CloudHsmClusterNotFound, text);
+            return refuse(CLUSTER_NOT_FOUND, text);
         };
         if !facts.active {
             let text = format!("The cluster {cluster} is not active.");
-            return refuse(Exception::CloudHsmClusterNotActive, text);
+            return refuse(CLUSTER_NOT_ACTIVE, text);
         }
         Ok(facts)
     }
@@ -219,7 +216,7 @@ impl KeyStores {
             }
             (None, None) => all_of(rows, scope),
             (Some(_), Some(_)) => refuse(
-                Exception::Validation,
+                VALIDATION,
                 "Specify either CustomKeyStoreId or CustomKeyStoreName, not both.",
             ),
         })
@@ -242,14 +239,14 @@ impl KeyStores {
         if let Some(facts) = self.clusters.facts(scope, &store.cluster) {
             if !facts.active {
                 let text = format!("The cluster {} is not active.", store.cluster);
-                return refuse(Exception::CloudHsmClusterNotActive, text);
+                return refuse(CLUSTER_NOT_ACTIVE, text);
             }
             if let Some(why) = unfit(&facts, 1) {
-                return refuse(Exception::CloudHsmClusterInvalidConfiguration, why);
+                return refuse(CLUSTER_INVALID_CONFIGURATION, why);
             }
             if !self.clusters.anchored(scope, &store.cluster, &store.trust_anchor) {
                 return refuse(
-                    Exception::CloudHsmClusterInvalidConfiguration,
+                    CLUSTER_INVALID_CONFIGURATION,
                     "The trust anchor of the key store did not sign the certificate of the cluster.",
                 );
             }
@@ -318,7 +315,7 @@ impl KeyStores {
             Ok(())
         });
         if let Err(lost) = done {
-            (self.log)(&format!("{}: DISCONNECTED could not be written: {lost}", store.id));
+            (self.log)(&format!("{}: DISCONNECTED could not be written: {}", store.id, told(&lost)));
         }
     }
 
@@ -346,10 +343,10 @@ impl KeyStores {
                         "The cluster {cluster} does not share a backup history with the cluster {} of the custom key store.",
                         store.cluster
                     );
-                    return refuse(Exception::CloudHsmClusterNotRelated, text);
+                    return refuse(CLUSTER_NOT_RELATED, text);
                 }
                 if let Some(why) = unfit(&facts, 2) {
-                    return refuse(Exception::CloudHsmClusterInvalidConfiguration, why);
+                    return refuse(CLUSTER_INVALID_CONFIGURATION, why);
                 }
                 Some(facts.cluster_certificate)
             }
@@ -388,7 +385,7 @@ impl KeyStores {
             }
             if !rows.of::<Key>(scope, id)?.is_empty() {
                 return refuse(
-                    Exception::CustomKeyStoreHasCMKs,
+                    STORE_HAS_KEYS,
                     format!("The custom key store {id} contains KMS keys."),
                 );
             }
@@ -421,7 +418,7 @@ impl KeyStores {
         let gone = || Some(format!("The cluster {} does not exist.", store.cluster));
         match self.clusters.facts(&store.scope, &store.cluster).map_or_else(gone, |f| unfit(&f, 2)) {
             None => Ok(()),
-            Some(why) => refuse(Exception::CloudHsmClusterInvalidConfiguration, why),
+            Some(why) => refuse(CLUSTER_INVALID_CONFIGURATION, why),
         }
     }
 
@@ -528,7 +525,7 @@ impl KeyStores {
             Ok(false) => self.forget(&store.id),
             Err(lost) => {
                 self.forget(&store.id);
-                (self.log)(&format!("{}: {state:?} could not be written: {lost}", store.id));
+                (self.log)(&format!("{}: {state:?} could not be written: {}", store.id, told(&lost)));
             }
         }
     }

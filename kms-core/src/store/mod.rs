@@ -10,7 +10,7 @@ mod sqlite;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, internal};
 use crate::ids::Scope;
 pub use sqlite::Sqlite;
 
@@ -114,7 +114,7 @@ pub trait Record: Serialize + DeserializeOwned {
 
 fn decode<R: Record>(doc: &str) -> Result<R> {
     serde_json::from_str(doc)
-        .map_err(|e| Error::internal(format!("a row of {:?} cannot be read: {e}", R::TABLE)))
+        .map_err(|e| internal(format!("a row of {:?} cannot be read: {e}", R::TABLE)))
 }
 
 fn decode_all<R: Record>(docs: Vec<String>) -> Result<Vec<R>> {
@@ -136,7 +136,7 @@ impl dyn Rows + '_ {
     /// # Errors
     /// As `fetch`.
     pub fn save<R: Record>(&self, record: &R) -> Result<()> {
-        let doc = serde_json::to_string(record).map_err(|e| Error::internal(e.to_string()))?;
+        let doc = serde_json::to_string(record).map_err(|e| internal(e.to_string()))?;
         self.put(
             R::TABLE,
             &RawRow {
@@ -202,7 +202,7 @@ impl dyn Store + '_ {
             found = Some(f(rows)?);
             Ok(())
         })?;
-        found.ok_or_else(|| Error::internal("the store did not run the transaction"))
+        found.ok_or_else(|| internal("the store did not run the transaction"))
     }
 
     /// Writes and returns what `f` made.
@@ -215,6 +215,6 @@ impl dyn Store + '_ {
             made = Some(f(rows)?);
             Ok(())
         })?;
-        made.ok_or_else(|| Error::internal("the store did not run the transaction"))
+        made.ok_or_else(|| internal("the store did not run the transaction"))
     }
 }

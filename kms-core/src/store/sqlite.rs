@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use aws_json::ServiceError;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{RawRow, Rows, Store, Table};
-use crate::error::{Error, Result};
+use crate::error::{Result, internal};
 
 /// Idle read connections kept.
 const READERS: usize = 8;
@@ -21,8 +22,8 @@ pub struct Sqlite {
     readers: Mutex<Vec<Connection>>,
 }
 
-fn lost(e: rusqlite::Error) -> Error {
-    Error::internal(format!("the metadata database failed: {e}"))
+fn lost(e: rusqlite::Error) -> ServiceError {
+    internal(format!("the metadata database failed: {e}"))
 }
 
 impl Sqlite {
@@ -35,7 +36,7 @@ impl Sqlite {
         let version: i64 =
             writer.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(lost)?;
         if version > SCHEMA {
-            return Err(Error::internal(format!(
+            return Err(internal(format!(
                 "{} was written by a newer version of this program (schema {version}, known {SCHEMA})",
                 path.display()
             )));
@@ -60,7 +61,7 @@ impl Sqlite {
 
 fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)
-        .map_err(|e| Error::internal(format!("{} cannot be opened: {e}", path.display())))?;
+        .map_err(|e| internal(format!("{} cannot be opened: {e}", path.display())))?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(lost)?;
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
@@ -201,7 +202,7 @@ mod tests {
         let store = Sqlite::open(&path).unwrap();
         let refused = store.write(&mut |rows| {
             rows.put(Table::Keys, &row("1", "p", None))?;
-            Err(Error::internal("no"))
+            Err(internal("no"))
         });
         assert!(refused.is_err());
         store
