@@ -117,13 +117,16 @@ impl InProcess {
     }
 
     /// Each ACTIVE HSM must answer as the anchor wants: the login, and the change of kmsuser's password, go to all of them.
-    fn reach(&self, scope: &Scope, facts: &Facts, anchor: &str) -> Result<(), ConnectFailure> {
+    fn reach(&self, facts: &Facts, anchor: &str) -> Result<(), ConnectFailure> {
         let nodes = facts.hsms.iter().map(|hsm| hsm.client).collect();
-        let health = self.service.health(&at(scope).region, nodes, anchor);
-        for (address, error) in health.into_iter().filter_map(|(address, reached)| Some((address, reached.err()?))) {
-            return Err(ConnectFailure::new(Code::NetworkErrors, format!("the HSM at {address} does not answer: {error}")));
+        let health = self.service.health(nodes, anchor);
+        let health = health.map_err(|error| ConnectFailure::new(Code::InternalError, error.to_string()))?;
+        match health.into_iter().find_map(|(address, reached)| Some((address, reached.err()?))) {
+            None => Ok(()),
+            Some((address, error)) => {
+                Err(ConnectFailure::new(Code::NetworkErrors, format!("the HSM at {address} does not answer: {error}")))
+            }
         }
-        Ok(())
     }
 }
 
@@ -156,7 +159,7 @@ impl Clusters for InProcess {
         self.service.attach(&at(scope), store_id, cluster_id).map_err(not_attached)?;
         let gone = || ConnectFailure::new(Code::ClusterNotFound, format!("{cluster_id} does not exist"));
         let facts = self.service.facts(&at(scope), cluster_id).ok_or_else(gone)?;
-        self.reach(scope, &facts, trust_anchor)?;
+        self.reach(&facts, trust_anchor)?;
         let nodes = facts.hsms.iter().map(|hsm| hsm.client.to_string()).collect();
         let label = self.config.put(store_id, nodes, trust_anchor).map_err(|error| {
             ConnectFailure::new(Code::InternalError, format!("the module's configuration cannot be written: {error}"))
