@@ -29,3 +29,8 @@ pub use cluster::{Cluster, ClusterConfig, NodeHealth};
 pub use faults::Faults;
 pub use node::{Limits, Node, NodeConfig, Purpose};
 pub use sync::{Peers, Sync, SyncConfig};
+
+mod conn;
+mod frame;
+mod tls;
+mod verify;
