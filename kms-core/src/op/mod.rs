@@ -48,7 +48,7 @@ mod update_key_description;
 
 use std::sync::Arc;
 
-use aws_json::service::{Api, Service};
+use aws_json::{Api, Service};
 use aws_json::{Result, shapes};
 
 use crate::error::{DRY_RUN, INTERNAL};
@@ -113,7 +113,7 @@ aws_json::operations! {
         UpdateCustomKeyStore, UpdateKeyDescription, UpdatePrimaryRegion, Verify, VerifyMac,
 }
 
-static API: Api<Kms> = Api { model: &shapes::KMS, operations: OPERATIONS, internal: INTERNAL };
+static API: Api<Kms> = Api { model: &shapes::kms::MODEL, operations: OPERATIONS, internal: INTERNAL };
 
 impl Kms {
     /// The service for the HTTP layer.
