@@ -3,7 +3,7 @@
 //! ```text
 //! 1 byte   version (1)
 //! 1 byte   length of the key ARN, then the key ARN
-//! 16 bytes id of the backing key
+//! 32 bytes id of the backing key
 //! 12 bytes IV
 //! rest     ciphertext and 16-byte tag
 //! ```
@@ -30,12 +30,12 @@ pub struct Header {
     /// The key's ARN.
     pub key_arn: String,
     /// The backing key.
-    pub backing_key: [u8; 16],
+    pub backing_key: [u8; 32],
 }
 
 impl Header {
     fn bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(2 + self.key_arn.len() + 16);
+        let mut out = Vec::with_capacity(2 + self.key_arn.len() + 32);
         // An ARN of ours has about 80 characters; a region and an account make it, both short.
         let length = u8::try_from(self.key_arn.len()).unwrap_or(u8::MAX);
         out.extend([VERSION, length]);
@@ -79,7 +79,7 @@ fn parse(blob: &[u8]) -> Option<(Header, Sealed)> {
         return None;
     }
     let (arn, rest) = rest.split_at_checked(usize::from(length))?;
-    let (backing_key, rest) = rest.split_first_chunk::<16>()?;
+    let (backing_key, rest) = rest.split_first_chunk::<32>()?;
     let (iv, body) = rest.split_first_chunk::<IV>()?;
     if body.len() <= TAG {
         return None;
@@ -98,7 +98,7 @@ mod tests {
     fn header() -> Header {
         Header {
             key_arn: "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".into(),
-            backing_key: [7; 16],
+            backing_key: [7; 32],
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Key {
     pub key_store: String,
     /// The backing key's id: CKA_ID in the HSM, and part of each ciphertext.
     #[serde(with = "hex::serde")]
-    pub backing_key: [u8; 16],
+    pub backing_key: [u8; 32],
     /// Its planned deletion.
     pub deletion: Option<Deletion>,
     /// The key policy's text.
