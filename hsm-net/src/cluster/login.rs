@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hsm_api::{Error, Phase, Reply, Request, Result, Role, Rv, Secret, SessionId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::line::{Line, Terms};
 use crate::conn::Failure;
@@ -34,11 +34,16 @@ const NOBODY: Terms<'_> = Terms {
 
 /// The login state of a link to a cluster.
 #[derive(Default)]
-pub struct Login(RwLock<Option<Arc<Credential>>>);
+pub struct Login {
+    current: RwLock<Option<Arc<Credential>>>,
+    /// Held while users change: two logins of one application must not interleave over the nodes.
+    /// Other requests go on meanwhile.
+    changing: Mutex<()>,
+}
 
 impl Login {
     pub fn current(&self) -> Option<Arc<Credential>> {
-        self.0.read().clone()
+        self.current.read().clone()
     }
 
     /// On every node that can be reached, at least one; if one of them refuses, on none.
@@ -50,9 +55,8 @@ impl Login {
         name: Option<&str>,
         pin: &[u8],
     ) -> Result<Reply> {
-        // For the whole of it: two logins of one application must not interleave over the nodes.
-        let mut current = self.0.write();
-        if let Some(is) = &*current {
+        let _alone = self.changing.lock();
+        if let Some(is) = self.current() {
             return Err(if is.role == role {
                 Rv::USER_ALREADY_LOGGED_IN.into()
             } else {
@@ -89,13 +93,14 @@ impl Login {
         accepted
             .into_iter()
             .for_each(|(line, link)| line.logged_in(link));
-        *current = Some(Arc::new(credential));
+        *self.current.write() = Some(Arc::new(credential));
         Ok(Reply::Done)
     }
 
     /// On every node that can be reached.
     pub fn log_out(&self, lines: &[Line], session: SessionId) -> Result<Reply> {
-        if self.0.write().take().is_none() {
+        let _alone = self.changing.lock();
+        if self.current.write().take().is_none() {
             return Err(Rv::USER_NOT_LOGGED_IN.into());
         }
         for line in lines.iter().filter(|line| line.knows_us()) {
@@ -116,6 +121,7 @@ impl Login {
         new: &[u8],
         phase: Phase,
     ) -> Result<Reply> {
+        let _alone = self.changing.lock();
         let is = self.current();
         let terms = Terms {
             credential: is.as_deref(),
@@ -149,7 +155,7 @@ impl Login {
                 name: is.name.clone(),
                 pin: Secret::from(new),
             };
-            *self.0.write() = Some(Arc::new(credential));
+            *self.current.write() = Some(Arc::new(credential));
         }
         let mut failed = None;
         let mut committed = 0;
@@ -168,6 +174,7 @@ impl Login {
 
     /// Sets the first PIN of the crypto user on all nodes; begins only when all can be reached.
     pub fn init_pin(&self, lines: &[Line], session: SessionId, pin: &[u8]) -> Result<Reply> {
+        let _alone = self.changing.lock();
         let is = self.current();
         let terms = Terms {
             credential: is.as_deref(),
