@@ -113,17 +113,26 @@ impl File {
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
         let mut clusters: Vec<(ClusterSettings, Personality)> = Vec::new();
         for cluster in std::mem::take(&mut text.cluster) {
-            if clusters.iter().any(|(c, _)| c.label == *cluster.label.get_ref()) {
+            if clusters
+                .iter()
+                .any(|(c, _)| c.label == *cluster.label.get_ref())
+            {
                 let at = line(cluster.label.span().start);
                 return Err(wrong(at, "two clusters have this label"));
             }
             if cluster.nodes.get_ref().is_empty() {
-                return Err(wrong(line(cluster.nodes.span().start), "a cluster needs a node"));
+                return Err(wrong(
+                    line(cluster.nodes.span().start),
+                    "a cluster needs a node",
+                ));
             }
             let at = line(cluster.trust_anchor.span().start);
             let anchor = base.join(cluster.trust_anchor.get_ref());
             let anchor = std::fs::read_to_string(&anchor).map_err(|e| {
-                wrong(at, &format!("the trust anchor {} cannot be read: {e}", anchor.display()))
+                wrong(
+                    at,
+                    &format!("the trust anchor {} cannot be read: {e}", anchor.display()),
+                )
             })?;
             let settings = ClusterSettings {
                 label: cluster.label.into_inner(),
@@ -187,7 +196,10 @@ impl ClusterSettings {
     fn address(&self, node: &str) -> Result<SocketAddr> {
         let found = match node.to_socket_addrs() {
             Ok(mut found) => found.next(),
-            Err(_) => (node, PORT).to_socket_addrs().ok().and_then(|mut found| found.next()),
+            Err(_) => (node, PORT)
+                .to_socket_addrs()
+                .ok()
+                .and_then(|mut found| found.next()),
         };
         found.ok_or_else(|| {
             let why = format!("cluster {}: node {node} has no address", self.label);
@@ -217,15 +229,24 @@ mod tests {
         )
         .unwrap();
         assert!(file.empty_slot());
-        assert_eq!(file.log_target(), Some(file.base.join("calls.log").display().to_string()));
+        assert_eq!(
+            file.log_target(),
+            Some(file.base.join("calls.log").display().to_string())
+        );
         let none = || panic!("the file names a directory");
         let tokens = file.directories(none).unwrap();
         assert_eq!(tokens, [(file.base.join("t"), Personality::Standard)]);
         let (cluster, personality) = file.clusters().next().unwrap();
-        assert_eq!((&*cluster.anchor, personality), ("anchor", Personality::CloudHsm));
+        assert_eq!(
+            (&*cluster.anchor, personality),
+            ("anchor", Personality::CloudHsm)
+        );
         assert!(!cluster.availability_check);
         let addresses = cluster.addresses().unwrap();
-        let wanted = ["127.20.1.10:2223".parse().unwrap(), "127.20.2.10:2223".parse().unwrap()];
+        let wanted = [
+            "127.20.1.10:2223".parse().unwrap(),
+            "127.20.2.10:2223".parse().unwrap(),
+        ];
         assert_eq!(addresses, wanted);
     }
 
@@ -233,15 +254,24 @@ mod tests {
     fn errors_name_file_and_line() {
         let cluster = "[[cluster]]\nlabel = \"c\"\nnodes = [\"127.0.0.1:1\"]\n";
         let cases = [
-            ("log = \"stderr\"\nbogus = 1\n".to_owned(), "pkcs11.toml:2: unknown field `bogus`"),
+            (
+                "log = \"stderr\"\nbogus = 1\n".to_owned(),
+                "pkcs11.toml:2: unknown field `bogus`",
+            ),
             ("[[token]\n".to_owned(), "pkcs11.toml:1: "),
-            ("\n[[token]]\ndirectory = 7\n".to_owned(), "pkcs11.toml:3: invalid type"),
+            (
+                "\n[[token]]\ndirectory = 7\n".to_owned(),
+                "pkcs11.toml:3: invalid type",
+            ),
             (
                 format!("{cluster}trust-anchor = \"gone.crt\"\n"),
                 "pkcs11.toml:4: the trust anchor",
             ),
             (
-                format!("{0}trust-anchor = \"ca.crt\"\n{0}trust-anchor = \"ca.crt\"\n", cluster),
+                format!(
+                    "{0}trust-anchor = \"ca.crt\"\n{0}trust-anchor = \"ca.crt\"\n",
+                    cluster
+                ),
                 "pkcs11.toml:6: two clusters",
             ),
         ];

@@ -17,10 +17,7 @@ pub struct Place {
 pub type Stamp = (Option<SystemTime>, u64, u64);
 
 /// The files to try, in order: a named one is the only one.
-pub fn places(
-    reserved: Option<&str>,
-    env: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Place>> {
+pub fn places(reserved: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Result<Vec<Place>> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let named = |path: String, by: &'static str, rv| {
         let named_by = Some((by, rv));
@@ -34,7 +31,9 @@ pub fn places(
         return named(path, "KEYSTEAD_PKCS11_CONF", Rv::GENERAL_ERROR);
     }
     let home = set("HOME").map(PathBuf::from);
-    let user = set("XDG_CONFIG_HOME").map(PathBuf::from).or(home.map(|h| h.join(".config")));
+    let user = set("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or(home.map(|h| h.join(".config")));
     let system = Some(PathBuf::from("/etc"));
     Ok([user, system]
         .into_iter()
@@ -61,7 +60,9 @@ fn parse_reserved(text: &str) -> Result<Option<String>> {
                 let why = format!("C_Initialize's pReserved: a quote is not closed in {key}");
                 Error::new(Rv::ARGUMENTS_BAD, why)
             })?,
-            None => value.split_once(|c: char| c.is_whitespace() || c == ';').unwrap_or((value, "")),
+            None => value
+                .split_once(|c: char| c.is_whitespace() || c == ';')
+                .unwrap_or((value, "")),
         };
         if key.trim_matches(|c: char| c.is_whitespace() || c == ';') == "config" {
             return Ok(Some(word.to_owned()));
@@ -103,10 +104,15 @@ fn inode(_: &std::fs::Metadata) -> u64 {
 
 /// Where embedded tokens are when no file says.
 pub fn default_tokens() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
     data.map(|dir| dir.join("keystead/tokens")).ok_or_else(|| {
-        let why = "neither XDG_DATA_HOME nor HOME is set: name a token directory in a configuration";
+        let why =
+            "neither XDG_DATA_HOME nor HOME is set: name a token directory in a configuration";
         Error::new(Rv::GENERAL_ERROR, why)
     })
 }
@@ -120,7 +126,10 @@ mod tests {
         let cases = [
             ("/etc/x.toml", Some("/etc/x.toml")),
             ("config=/a/b.toml", Some("/a/b.toml")),
-            ("configdir='/n s' config='/a b.toml' flags=x", Some("/a b.toml")),
+            (
+                "configdir='/n s' config='/a b.toml' flags=x",
+                Some("/a b.toml"),
+            ),
             ("a=1;config=/c.toml;b=2", Some("/c.toml")),
             ("configdir=/n flags=y", None),
             ("", None),
@@ -128,7 +137,10 @@ mod tests {
         for (text, path) in cases {
             assert_eq!(parse_reserved(text).unwrap().as_deref(), path, "{text}");
         }
-        assert_eq!(parse_reserved("config='/open").unwrap_err().rv, Rv::ARGUMENTS_BAD);
+        assert_eq!(
+            parse_reserved("config='/open").unwrap_err().rv,
+            Rv::ARGUMENTS_BAD
+        );
     }
 
     #[test]
@@ -139,11 +151,23 @@ mod tests {
             _ => None,
         };
         let first = |places: Vec<Place>| places[0].path.clone();
-        assert_eq!(first(places(Some("/r.toml"), env).unwrap()), PathBuf::from("/r.toml"));
-        assert_eq!(first(places(None, env).unwrap()), PathBuf::from("/env.toml"));
+        assert_eq!(
+            first(places(Some("/r.toml"), env).unwrap()),
+            PathBuf::from("/r.toml")
+        );
+        assert_eq!(
+            first(places(None, env).unwrap()),
+            PathBuf::from("/env.toml")
+        );
         let home = places(None, |n| (n == "HOME").then(|| "/home/u".to_owned())).unwrap();
         let paths: Vec<_> = home.iter().map(|p| p.path.display().to_string()).collect();
-        assert_eq!(paths, ["/home/u/.config/keystead/pkcs11.toml", "/etc/keystead/pkcs11.toml"]);
+        assert_eq!(
+            paths,
+            [
+                "/home/u/.config/keystead/pkcs11.toml",
+                "/etc/keystead/pkcs11.toml"
+            ]
+        );
     }
 
     #[test]
