@@ -21,6 +21,8 @@ pub mod ck;
 pub mod config;
 #[allow(unsafe_code)]
 pub mod export;
+#[cfg(test)]
+mod fake;
 pub mod log;
 pub mod module;
 pub mod op;

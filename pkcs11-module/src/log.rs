@@ -33,7 +33,10 @@ impl Log {
             "" | "off" => Ok(Log::Off),
             "stderr" => Ok(Log::Stderr),
             path => {
-                let file = OpenOptions::new().create(true).append(true).open(Path::new(path));
+                let file = OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(Path::new(path));
                 file.map(Log::File).map_err(|e| {
                     let why = format!("the log file {path} cannot be opened: {e}");
                     Error::new(Rv::ARGUMENTS_BAD, why)
@@ -64,9 +67,15 @@ impl Log {
 
     /// Writes a line; a log that cannot be written harms nobody.
     pub fn line(&self, text: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let id = std::process::id();
-        let line = format!("{}.{:06} [{id}] {text}\n", now.as_secs(), now.subsec_micros());
+        let line = format!(
+            "{}.{:06} [{id}] {text}\n",
+            now.as_secs(),
+            now.subsec_micros()
+        );
         let _ = match self {
             Log::Off => Ok(()),
             Log::Stderr => std::io::stderr().write_all(line.as_bytes()),
@@ -85,11 +94,18 @@ mod tests {
         let path = dir.path().join("log");
         let log = Log::open(path.to_str().unwrap()).unwrap();
         log.call("C_Sign", log.start(), &Ok(()));
-        log.call("C_Login", log.start(), &Err(Error::new(Rv::PIN_INCORRECT, "wrong")));
+        log.call(
+            "C_Login",
+            log.start(),
+            &Err(Error::new(Rv::PIN_INCORRECT, "wrong")),
+        );
         let text = std::fs::read_to_string(path).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
-        assert!(lines[0].contains("C_Sign CKR_OK") && lines[0].ends_with(" us"), "{text}");
+        assert!(
+            lines[0].contains("C_Sign CKR_OK") && lines[0].ends_with(" us"),
+            "{text}"
+        );
         assert!(lines[1].contains("C_Login CKR_PIN_INCORRECT") && lines[1].ends_with("wrong"));
         assert!(Log::open("/nowhere/at/all").is_err());
     }

@@ -68,7 +68,8 @@ impl Module {
     /// new gets a slot, what is no longer listed loses its own.
     pub fn refresh(&self) -> Vec<Arc<Slot>> {
         if let Err(e) = self.listing.lock().config.reread() {
-            self.log.line(&format!("the configuration as it was before holds: {e}"));
+            self.log
+                .line(&format!("the configuration as it was before holds: {e}"));
         }
         self.relist();
         self.slots()
@@ -77,7 +78,8 @@ impl Module {
     fn relist(&self) {
         let mut listing = self.listing.lock();
         let listed = listing.config.list().unwrap_or_else(|e| {
-            self.log.line(&format!("a token directory cannot be read: {e}"));
+            self.log
+                .line(&format!("a token directory cannot be read: {e}"));
             listing.known.iter().map(|k| k.listed.clone()).collect()
         });
         let mut old = std::mem::take(&mut listing.known);
@@ -154,9 +156,9 @@ impl Module {
 /// 128 random bits of the operating system.
 fn random() -> Result<u128> {
     let mut bytes = [0u8; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|e| {
-        hsm_api::Error::new(Rv::GENERAL_ERROR, format!("no random numbers: {e}"))
-    })?;
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|e| hsm_api::Error::new(Rv::GENERAL_ERROR, format!("no random numbers: {e}")))?;
     Ok(u128::from_ne_bytes(bytes))
 }
 

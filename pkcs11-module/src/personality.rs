@@ -42,23 +42,91 @@ use Difference as D;
 
 /// Difference, what CloudHSM answers, and the rule for the log.
 const CLOUDHSM: &[(Difference, Rv, &str)] = &[
-    (D::ReadOnlySession, Rv::FUNCTION_FAILED, "sessions are read-write: set CKF_RW_SESSION"),
-    (D::InitToken, Rv::FUNCTION_NOT_SUPPORTED, "the cluster's management tools do this"),
-    (D::InitPin, Rv::FUNCTION_NOT_SUPPORTED, "crypto users are made by the management tools"),
-    (D::SetPin, Rv::FUNCTION_NOT_SUPPORTED, "passwords are changed by the management tools"),
-    (D::SetAttributes, Rv::FUNCTION_NOT_SUPPORTED, "attributes are set at creation"),
-    (D::Copy, Rv::FUNCTION_NOT_SUPPORTED, "objects cannot be copied"),
-    (D::ObjectSize, Rv::FUNCTION_NOT_SUPPORTED, "an object's size is not told"),
-    (D::SeedRandom, Rv::FUNCTION_NOT_SUPPORTED, "the HSM takes no seed"),
-    (D::Recover, Rv::FUNCTION_NOT_SUPPORTED, "there is no signing with recovery"),
-    (D::Dual, Rv::FUNCTION_NOT_SUPPORTED, "there are no dual-function operations"),
-    (D::OperationState, Rv::FUNCTION_NOT_SUPPORTED, "operations cannot be saved"),
-    (D::DigestKey, Rv::FUNCTION_NOT_SUPPORTED, "keys cannot be digested"),
-    (D::LoginUser, Rv::FUNCTION_NOT_SUPPORTED, "the user's name is part of the PIN"),
-    (D::SoLogin, Rv::USER_TYPE_INVALID, "crypto officers use the management tools"),
-    (D::CallerIv, Rv::MECHANISM_PARAM_INVALID, "the HSM makes GCM's IV: pass 12 zero bytes"),
-    (D::GcmParts, Rv::MECHANISM_INVALID, "AES-GCM works in one part only"),
-    (D::GcmLength, Rv::DATA_LEN_RANGE, "AES-GCM takes at most 16,224 bytes"),
+    (
+        D::ReadOnlySession,
+        Rv::FUNCTION_FAILED,
+        "sessions are read-write: set CKF_RW_SESSION",
+    ),
+    (
+        D::InitToken,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the cluster's management tools do this",
+    ),
+    (
+        D::InitPin,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "crypto users are made by the management tools",
+    ),
+    (
+        D::SetPin,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "passwords are changed by the management tools",
+    ),
+    (
+        D::SetAttributes,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "attributes are set at creation",
+    ),
+    (
+        D::Copy,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "objects cannot be copied",
+    ),
+    (
+        D::ObjectSize,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "an object's size is not told",
+    ),
+    (
+        D::SeedRandom,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the HSM takes no seed",
+    ),
+    (
+        D::Recover,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "there is no signing with recovery",
+    ),
+    (
+        D::Dual,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "there are no dual-function operations",
+    ),
+    (
+        D::OperationState,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "operations cannot be saved",
+    ),
+    (
+        D::DigestKey,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "keys cannot be digested",
+    ),
+    (
+        D::LoginUser,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the user's name is part of the PIN",
+    ),
+    (
+        D::SoLogin,
+        Rv::USER_TYPE_INVALID,
+        "crypto officers use the management tools",
+    ),
+    (
+        D::CallerIv,
+        Rv::MECHANISM_PARAM_INVALID,
+        "the HSM makes GCM's IV: pass 12 zero bytes",
+    ),
+    (
+        D::GcmParts,
+        Rv::MECHANISM_INVALID,
+        "AES-GCM works in one part only",
+    ),
+    (
+        D::GcmLength,
+        Rv::DATA_LEN_RANGE,
+        "AES-GCM takes at most 16,224 bytes",
+    ),
 ];
 
 /// The longest data of one AES-GCM call under CloudHSM's personality.

@@ -104,7 +104,9 @@ impl Session {
 
     /// The object behind a handle.
     pub fn object(&self, handle: u64) -> Result<ObjectId> {
-        self.slot.object(handle).ok_or_else(|| Rv::OBJECT_HANDLE_INVALID.into())
+        self.slot
+            .object(handle)
+            .ok_or_else(|| Rv::OBJECT_HANDLE_INVALID.into())
     }
 
     /// The key behind a handle, `invalid` if there is none. The last one is remembered.
@@ -117,10 +119,12 @@ impl Session {
             return Ok(key.clone());
         }
         let id = self.slot.object(handle).ok_or(invalid)?;
-        let reply = self.call(&Request::Resolve { id }, &mut []).map_err(|e| match e.rv {
-            Rv::OBJECT_HANDLE_INVALID => Error::new(invalid, e.why),
-            _ => e,
-        })?;
+        let reply = self
+            .call(&Request::Resolve { id }, &mut [])
+            .map_err(|e| match e.rv {
+                Rv::OBJECT_HANDLE_INVALID => Error::new(invalid, e.why),
+                _ => e,
+            })?;
         let Reply::Key(key, facts) = reply else {
             return Err(unexpected(&reply));
         };

@@ -139,7 +139,10 @@ impl Slot {
         self.allows(Difference::InitToken)?;
         let tally = self.tally.lock();
         if tally.read_only + tally.read_write != 0 {
-            return Err(Error::new(Rv::SESSION_EXISTS, "close all sessions with the token first"));
+            return Err(Error::new(
+                Rv::SESSION_EXISTS,
+                "close all sessions with the token first",
+            ));
         }
         let so_pin = hsm_api::Hidden(so_pin);
         self.ask(&Request::InitToken { so_pin, label })?;
@@ -228,7 +231,8 @@ impl Slot {
             return Ok((name, pin));
         }
         let cut = pin.iter().position(|b| *b == b':');
-        let parts = cut.and_then(|at| Some((std::str::from_utf8(&pin[..at]).ok()?, &pin[at + 1..])));
+        let parts =
+            cut.and_then(|at| Some((std::str::from_utf8(&pin[..at]).ok()?, &pin[at + 1..])));
         match parts {
             Some((name, password)) if !name.is_empty() => Ok((Some(name), password)),
             _ => {
@@ -322,5 +326,146 @@ impl Objects {
 
 /// An HSM that answers something else than was asked.
 pub fn unexpected(reply: &Reply) -> Error {
-    Error::new(Rv::GENERAL_ERROR, format!("the HSM's answer has another form: {reply:?}"))
+    Error::new(
+        Rv::GENERAL_ERROR,
+        format!("the HSM's answer has another form: {reply:?}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{object, session};
+    use crate::fake::Fake;
+    use crate::module::Module;
+
+    fn module(pins: PinForm, personality: Personality) -> (Arc<Fake>, Module) {
+        let fake = Arc::new(Fake::default());
+        let module = fake.module(pins, personality);
+        (fake, module)
+    }
+
+    fn open(m: &Module, read_write: bool) -> Result<u64> {
+        m.sessions.open(&m.slot(0)?, read_write)
+    }
+
+    fn rv<T>(result: Result<T>) -> Option<Rv> {
+        result.err().map(|e| e.rv)
+    }
+
+    #[test]
+    fn login_is_shared_and_goes_with_the_last_session() {
+        let (fake, m) = module(PinForm::Plain, Personality::Standard);
+        let (ro, rw) = (open(&m, false).unwrap(), open(&m, true).unwrap());
+        let pin = b"right:pin";
+        let login = |h, user| session::login(&m, h, user, None, pin);
+        assert_eq!(rv(login(rw, 0)), Some(Rv::SESSION_READ_ONLY_EXISTS));
+        assert_eq!(
+            rv(session::login(&m, rw, 1, None, b"wrong")),
+            Some(Rv::PIN_INCORRECT)
+        );
+        assert_eq!(rv(login(rw, 9)), Some(Rv::USER_TYPE_INVALID));
+        assert_eq!(rv(login(rw, 2)), Some(Rv::USER_NOT_LOGGED_IN));
+        login(rw, 1).unwrap();
+        assert_eq!(rv(login(ro, 1)), Some(Rv::USER_ALREADY_LOGGED_IN));
+        assert_eq!(rv(login(ro, 0)), Some(Rv::USER_ANOTHER_ALREADY_LOGGED_IN));
+        assert_eq!(rv(login(ro, 2)), Some(Rv::OPERATION_NOT_INITIALIZED));
+        assert_eq!(
+            m.session(ro).unwrap().ck_state(),
+            pkcs11_sys::CKS_RO_USER_FUNCTIONS
+        );
+        m.sessions.close(rw).unwrap();
+        assert!(!fake.asked().contains(&"Logout"));
+        m.sessions.close(ro).unwrap();
+        assert!(fake.asked().contains(&"Logout"));
+        assert_eq!(rv(m.sessions.close(ro)), Some(Rv::SESSION_HANDLE_INVALID));
+
+        let rw = open(&m, true).unwrap();
+        assert_eq!(
+            m.session(rw).unwrap().ck_state(),
+            pkcs11_sys::CKS_RW_PUBLIC_SESSION
+        );
+        login(rw, 0).unwrap();
+        assert_eq!(rv(open(&m, false)), Some(Rv::SESSION_READ_WRITE_SO_EXISTS));
+        session::logout(&m, rw).unwrap();
+        assert_eq!(rv(session::logout(&m, rw)), Some(Rv::USER_NOT_LOGGED_IN));
+    }
+
+    #[test]
+    fn a_cluster_pin_names_its_user() {
+        let (_fake, m) = module(PinForm::UserAndPassword, Personality::Standard);
+        let h = open(&m, true).unwrap();
+        let login = |pin: &[u8]| session::login(&m, h, 1, None, pin);
+        assert_eq!(rv(login(b"nocolon")), Some(Rv::PIN_INCORRECT));
+        assert_eq!(rv(login(b":right:pin")), Some(Rv::PIN_INCORRECT));
+        login(b"cu1:right:pin").unwrap();
+        let slot = m.slot(0).unwrap();
+        assert_eq!(slot.own_pin(b"cu1:new"), b"new");
+        assert_eq!(slot.own_pin(b"CU1:new"), b"new", "names ignore case");
+        assert_eq!(slot.own_pin(b"new"), b"new");
+        assert_eq!(slot.own_pin(b"cu2:new"), b"cu2:new");
+    }
+
+    #[test]
+    fn cloudhsm_takes_read_write_sessions_of_users_only() {
+        let (_fake, m) = module(PinForm::UserAndPassword, Personality::CloudHsm);
+        assert_eq!(rv(open(&m, false)), Some(Rv::FUNCTION_FAILED));
+        let h = open(&m, true).unwrap();
+        let so = session::login(&m, h, 0, None, b"cu1:right:pin");
+        assert_eq!(rv(so), Some(Rv::USER_TYPE_INVALID));
+    }
+
+    #[test]
+    fn handles_stay_and_searches_are_snapshots() {
+        let (_fake, m) = module(PinForm::Plain, Personality::Standard);
+        let (a, b) = (open(&m, true).unwrap(), open(&m, false).unwrap());
+        let found = |h| {
+            object::find_init(&m, h, Vec::new()).unwrap();
+            let again = object::find_init(&m, h, Vec::new());
+            assert_eq!(rv(again), Some(Rv::OPERATION_ACTIVE));
+            let session = m.session(h).unwrap();
+            let mut state = session.enter().unwrap();
+            let find = state.find.as_mut().unwrap();
+            let mut all = find.next(2).to_vec();
+            all.extend_from_slice(find.next(usize::MAX));
+            assert!(find.next(1).is_empty());
+            drop(state);
+            object::find_final(&m, h).unwrap();
+            assert_eq!(
+                rv(object::find_final(&m, h)),
+                Some(Rv::OPERATION_NOT_INITIALIZED)
+            );
+            all
+        };
+        let first = found(a);
+        assert_eq!(first.len(), 3);
+        assert_eq!(found(b), first);
+        assert_eq!(
+            rv(object::destroy(&m, b, first[0])),
+            Some(Rv::SESSION_READ_ONLY)
+        );
+        object::destroy(&m, a, first[0]).unwrap();
+        assert_eq!(
+            rv(object::destroy(&m, a, first[0])),
+            Some(Rv::OBJECT_HANDLE_INVALID)
+        );
+        assert_eq!(found(a)[1..], first[1..]);
+    }
+
+    #[test]
+    fn who_waits_for_events_is_woken_by_the_end() {
+        let (_fake, m) = module(PinForm::Plain, Personality::Standard);
+        assert_eq!(
+            rv(crate::call::general::wait_for_event(&m, true)),
+            Some(Rv::NO_EVENT)
+        );
+        std::thread::scope(|threads| {
+            let waits = threads.spawn(|| crate::call::general::wait_for_event(&m, false));
+            m.shut();
+            assert_eq!(
+                rv(waits.join().unwrap()),
+                Some(Rv::CRYPTOKI_NOT_INITIALIZED)
+            );
+        });
+    }
 }

@@ -68,7 +68,10 @@ pub fn wrap(
     let mut state = session.enter()?;
     // A query must not use an IV up that the HSM makes for one wrapping.
     let mech = read(&session, mech, !out.asks_length())?;
-    let with = session.key(&mut state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?.key.clone();
+    let with = session
+        .key(&mut state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?
+        .key
+        .clone();
     let key = session.slot.object(key).ok_or(Rv::KEY_HANDLE_INVALID)?;
     let aad = Hidden(&[]);
     let request = Request::Wrap {
@@ -102,7 +105,10 @@ pub fn unwrap(
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
-    let with = session.key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?.key.clone();
+    let with = session
+        .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
+        .key
+        .clone();
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     session.done(&Request::Unwrap {
@@ -129,7 +135,10 @@ pub fn derive(
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
-    let base = session.key(&mut state, base, Rv::KEY_HANDLE_INVALID)?.key.clone();
+    let base = session
+        .key(&mut state, base, Rv::KEY_HANDLE_INVALID)?
+        .key
+        .clone();
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     let request = Request::Derive {

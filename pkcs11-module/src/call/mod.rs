@@ -30,7 +30,9 @@ use crate::op;
 pub fn init(m: &Module, h: u64, op: Op, mech: Option<Given<'_>>, key: Option<u64>) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
-    let mech = mech.map(|given| read(&session, given, op == Op::Encrypt)).transpose()?;
+    let mech = mech
+        .map(|given| read(&session, given, op == Op::Encrypt))
+        .transpose()?;
     op::init(&session, &mut state, op, mech, key)
 }
 
@@ -44,7 +46,9 @@ pub fn read(
     if encrypts && session.slot.spec.personality.makes_iv() {
         given.make_iv(|iv| {
             if iv.len() != 12 || iv.iter().any(|b| *b != 0) {
-                session.slot.allows(crate::personality::Difference::CallerIv)?;
+                session
+                    .slot
+                    .allows(crate::personality::Difference::CallerIv)?;
             }
             session.written(&hsm_api::Request::Random, iv).map(drop)
         })?;

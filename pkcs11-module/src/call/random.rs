@@ -12,7 +12,9 @@ pub fn seed(m: &Module, h: u64, seed: In<'_>) -> Result<()> {
     let session = m.session(h)?;
     let _state = session.enter()?;
     session.slot.allows(Difference::SeedRandom)?;
-    session.done(&Request::Seed { data: seed.hidden() })
+    session.done(&Request::Seed {
+        data: seed.hidden(),
+    })
 }
 
 /// C_GenerateRandom.

@@ -35,7 +35,11 @@ pub fn close_all(m: &Module, slot: u64) -> Result<()> {
 /// C_GetSessionInfo.
 pub fn info(m: &Module, h: u64, to: Place<'_, ck::CK_SESSION_INFO>) -> Result<()> {
     let session = m.session(h)?;
-    let write = if session.read_write { ck::CKF_RW_SESSION } else { 0 };
+    let write = if session.read_write {
+        ck::CKF_RW_SESSION
+    } else {
+        0
+    };
     to.set(ck::CK_SESSION_INFO {
         slotID: session.slot.id,
         state: session.ck_state(),
@@ -113,7 +117,10 @@ pub fn save(m: &Module, h: u64, mut out: Out<'_>) -> Result<()> {
     let mut state = session.enter()?;
     if !state.ops.is_active(Op::Digest) {
         return Err(match state.ops.any_key() {
-            true => Error::new(Rv::STATE_UNSAVEABLE, "the state of a key in use stays in the HSM"),
+            true => Error::new(
+                Rv::STATE_UNSAVEABLE,
+                "the state of a key in use stays in the HSM",
+            ),
             false => Rv::OPERATION_NOT_INITIALIZED.into(),
         });
     }
@@ -139,10 +146,15 @@ pub fn restore(m: &Module, h: u64, saved: &[u8], keys: [u64; 2]) -> Result<()> {
     let session = m.session(h)?;
     session.slot.allows(Difference::OperationState)?;
     let mut state = session.enter()?;
-    let body = saved.strip_prefix(STATE_MAGIC).and_then(|b| b.split_first_chunk());
+    let body = saved
+        .strip_prefix(STATE_MAGIC)
+        .and_then(|b| b.split_first_chunk());
     let (mech, bytes) = body.ok_or(Rv::SAVED_STATE_INVALID)?;
     if keys != [0, 0] {
-        return Err(Error::new(Rv::KEY_NOT_NEEDED, "a digest's state needs no key"));
+        return Err(Error::new(
+            Rv::KEY_NOT_NEEDED,
+            "a digest's state needs no key",
+        ));
     }
     let mech = Mechanism {
         id: MechId(u64::from_be_bytes(*mech)),

@@ -12,16 +12,27 @@ use crate::token::{Login, unexpected};
 
 /// C_GetSlotList. Asking for the length looks at the configuration again.
 pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) -> Result<()> {
-    let slots = if out.asks_length() { m.refresh() } else { m.slots() };
-    let ids: Vec<_> =
-        slots.iter().filter(|s| !present_only || s.present()).map(|s| s.id).collect();
+    let slots = if out.asks_length() {
+        m.refresh()
+    } else {
+        m.slots()
+    };
+    let ids: Vec<_> = slots
+        .iter()
+        .filter(|s| !present_only || s.present())
+        .map(|s| s.id)
+        .collect();
     out.answer(&ids).map(drop)
 }
 
 /// C_GetSlotInfo.
 pub fn slot_info(m: &Module, id: u64, to: Place<'_, ck::CK_SLOT_INFO>) -> Result<()> {
     let slot = m.slot(id)?;
-    let there = if slot.present() { ck::CKF_TOKEN_PRESENT } else { 0 };
+    let there = if slot.present() {
+        ck::CKF_TOKEN_PRESENT
+    } else {
+        0
+    };
     to.set(ck::CK_SLOT_INFO {
         slotDescription: padded(&slot.spec.description),
         manufacturerID: padded(MANUFACTURER),
@@ -46,9 +57,21 @@ pub fn token_info(m: &Module, id: u64, to: Place<'_, ck::CK_TOKEN_INFO>) -> Resu
     };
     let flags = ck::CKF_RNG
         | ck::CKF_LOGIN_REQUIRED
-        | (if dual { ck::CKF_DUAL_CRYPTO_OPERATIONS } else { 0 })
-        | (if token.initialized { ck::CKF_TOKEN_INITIALIZED } else { 0 })
-        | (if token.user_pin_set { ck::CKF_USER_PIN_INITIALIZED } else { 0 })
+        | (if dual {
+            ck::CKF_DUAL_CRYPTO_OPERATIONS
+        } else {
+            0
+        })
+        | (if token.initialized {
+            ck::CKF_TOKEN_INITIALIZED
+        } else {
+            0
+        })
+        | (if token.user_pin_set {
+            ck::CKF_USER_PIN_INITIALIZED
+        } else {
+            0
+        })
         | failures(
             token.user_failures,
             token.user_locked,

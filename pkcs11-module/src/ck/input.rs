@@ -37,7 +37,9 @@ impl In<'_> {
             return Err(null("an input length is greater than any memory"));
         }
         // SAFETY: not null, not longer than the address space, readable by this function's contract.
-        Ok(In::Lent(unsafe { std::slice::from_raw_parts(at, len as usize) }))
+        Ok(In::Lent(unsafe {
+            std::slice::from_raw_parts(at, len as usize)
+        }))
     }
 
     /// As [`In::new`], for a PIN: never null, never long.
@@ -46,10 +48,15 @@ impl In<'_> {
     /// As for [`In::new`].
     pub unsafe fn pin(at: *const u8, len: CK_ULONG) -> Result<Self> {
         if at.is_null() {
-            return Err(null("the PIN is null, and there is no other way to enter it"));
+            return Err(null(
+                "the PIN is null, and there is no other way to enter it",
+            ));
         }
         if len > MAX_PIN {
-            return Err(Error::new(Rv::PIN_LEN_RANGE, "the PIN is longer than any PIN"));
+            return Err(Error::new(
+                Rv::PIN_LEN_RANGE,
+                "the PIN is longer than any PIN",
+            ));
         }
         // SAFETY: this function's contract.
         unsafe { In::new(at, len) }

@@ -121,7 +121,9 @@ impl InitArgs {
         ];
         let any = given.contains(&true);
         if any && given.contains(&false) {
-            return Err(null("some of the four mutex functions are null and some are not"));
+            return Err(null(
+                "some of the four mutex functions are null and some are not",
+            ));
         }
         if any && args.flags & pkcs11_sys::CKF_OS_LOCKING_OK == 0 {
             let why = "this module locks by the operating system only: set CKF_OS_LOCKING_OK";
@@ -240,7 +242,10 @@ mod tests {
         args.flags = pkcs11_sys::CKF_OS_LOCKING_OK;
         let text = c"config=/x";
         args.pReserved = text.as_ptr().cast_mut().cast();
-        assert_eq!(read(&mut args).unwrap().reserved.as_deref(), Some("config=/x"));
+        assert_eq!(
+            read(&mut args).unwrap().reserved.as_deref(),
+            Some("config=/x")
+        );
         let long = vec![b'a'; 2 * MAX_RESERVED];
         args.pReserved = long.as_ptr().cast_mut().cast();
         assert_eq!(read(&mut args).unwrap_err().rv, Rv::ARGUMENTS_BAD);

@@ -163,6 +163,20 @@ impl Whole<'_> {
 }
 
 #[cfg(test)]
+impl<'a> Out<'a> {
+    /// A buffer of a test's.
+    pub fn lent(buf: Option<&'a mut [u8]>, len: &'a mut CK_ULONG) -> Self {
+        *len = ulong(buf.as_ref().map_or(0, |b| b.len()));
+        Out {
+            room: *len as usize,
+            at: buf.and_then(|b| NonNull::new(b.as_mut_ptr())),
+            len: NonNull::from(len),
+            life: PhantomData,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -172,7 +186,10 @@ mod tests {
         let mut len: CK_ULONG = 0;
         // SAFETY: null, with a live length.
         let mut out = unsafe { Out::<u8>::new(std::ptr::null_mut(), &mut len) }.unwrap();
-        assert_eq!(out.fill(5, |_| panic!("a query does no work")), Ok(Told::Length));
+        assert_eq!(
+            out.fill(5, |_| panic!("a query does no work")),
+            Ok(Told::Length)
+        );
         assert_eq!(len, 5);
 
         len = 4;
@@ -180,7 +197,11 @@ mod tests {
         let mut out = unsafe { Out::new(buf.as_mut_ptr(), &mut len) }.unwrap();
         let short = out.fill(5, |_| panic!("no room, no work"));
         assert_eq!(short.unwrap_err().rv, Rv::BUFFER_TOO_SMALL);
-        assert_eq!((len, buf), (5, [0; 8]), "the length is told, the buffer left alone");
+        assert_eq!(
+            (len, buf),
+            (5, [0; 8]),
+            "the length is told, the buffer left alone"
+        );
 
         len = 8;
         // SAFETY: the buffer has 8 bytes.
@@ -219,7 +240,9 @@ mod tests {
         let mut out = unsafe { Out::over(at, &mut len, &mut input) }.unwrap();
         assert!(matches!(input, In::Own(_)));
         let told = out.fill(9, |b| {
-            b.iter_mut().zip(input.iter().rev()).for_each(|(to, from)| *to = *from);
+            b.iter_mut()
+                .zip(input.iter().rev())
+                .for_each(|(to, from)| *to = *from);
             Ok(9)
         });
         assert_eq!((told, &buf), (Ok(Told::Bytes(9)), b"txetnialp"));

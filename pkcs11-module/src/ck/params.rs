@@ -317,7 +317,10 @@ mod tests {
     fn no_parameter_means_none() {
         const CKM_SHA256: CK_ULONG = 0x250;
         let mut something = 0u8;
-        assert_eq!(read(CKM_SHA256, &mut something, 0).unwrap().params, Params::None);
+        assert_eq!(
+            read(CKM_SHA256, &mut something, 0).unwrap().params,
+            Params::None
+        );
         let rv = read(CKM_SHA256, &mut something, 1).unwrap_err().rv;
         assert_eq!(rv, Rv::MECHANISM_PARAM_INVALID);
         let rv = read(0x7FFF_FFFF, &mut something, 0).unwrap_err().rv;

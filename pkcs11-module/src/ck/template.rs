@@ -99,12 +99,16 @@ unsafe fn value(raw: &CK_ATTRIBUTE, depth: usize) -> Result<Value> {
             }
             let numbers = bytes.chunks_exact(ULONG);
             Value::Mechs(
-                numbers.filter_map(|c| c.try_into().ok().map(CK_ULONG::from_ne_bytes)).collect(),
+                numbers
+                    .filter_map(|c| c.try_into().ok().map(CK_ULONG::from_ne_bytes))
+                    .collect(),
             )
         }
         Kind::Template => {
             if bytes.len() % ENTRY != 0 || depth == MAX_DEPTH {
-                return Err(bad("a template is a list of CK_ATTRIBUTE, and not a deep one"));
+                return Err(bad(
+                    "a template is a list of CK_ATTRIBUTE, and not a deep one",
+                ));
             }
             let count = ulong(bytes.len() / ENTRY);
             // SAFETY: the value holds that many attributes by the caller's word.
@@ -281,7 +285,11 @@ mod tests {
             attribute(CKA_LABEL, &mut label, 3),
             attribute(CKA_WRAP_TEMPLATE, &mut inner, ENTRY),
         ];
-        let values: Vec<_> = read_all(&raw).unwrap().into_iter().map(|a| a.value).collect();
+        let values: Vec<_> = read_all(&raw)
+            .unwrap()
+            .into_iter()
+            .map(|a| a.value)
+            .collect();
         let token = Attr {
             ty: AttrType(CKA_TOKEN),
             value: Value::Bool(true),
@@ -350,7 +358,11 @@ mod tests {
         let not = AttrReply::Withheld(AttrType(CKA_VALUE_LEN), Rv::ATTRIBUTE_SENSITIVE);
         assert_eq!(asked.types().len(), 4);
         let result = asked.answer(&[is.clone(), is.clone(), not, is]);
-        assert_eq!(result.unwrap_err().rv, Rv::BUFFER_TOO_SMALL, "the first to fail");
+        assert_eq!(
+            result.unwrap_err().rv,
+            Rv::BUFFER_TOO_SMALL,
+            "the first to fail"
+        );
         let lens: Vec<_> = raw.iter().map(|a| a.ulValueLen).collect();
         let none = CK_UNAVAILABLE_INFORMATION;
         assert_eq!(lens, [3, none, none, 3]);

@@ -39,7 +39,10 @@ fn build() -> &'static Gate {
             process: std::process::id(),
             module: RwLock::new(None),
         }));
-        if GATE.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if GATE
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
             // SAFETY: another thread was first, so this one was never shown to anybody.
             drop(unsafe { Box::from_raw(new) });
         }
