@@ -154,16 +154,29 @@ impl Guide {
 
 /// Makes a certificate authority of the customer's own, as the guide does with openssl, and signs the request.
 pub fn sign(csr: &str) -> Result<Signed, String> {
-    let wrong = |error: rcgen::Error| format!("certificate authority: {error}");
-    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).map_err(wrong)?;
-    let mut params = CertificateParams::new(vec![]).map_err(wrong)?;
+    let (anchor, issuer) = new_authority().map_err(wrong)?;
+    let request = CertificateSigningRequestParams::from_pem(csr).map_err(wrong)?;
+    let certificate = request.signed_by(&issuer).map_err(wrong)?.pem();
+    Ok(Signed { anchor, certificate })
+}
+
+/// The certificate of an authority that signs nothing, PEM.
+pub fn authority() -> Result<String, String> {
+    new_authority().map(|(anchor, _)| anchor).map_err(wrong)
+}
+
+fn new_authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
+    let mut params = CertificateParams::new(vec![])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::OrganizationName, "Keystead");
     params.distinguished_name.push(DnType::CommonName, "customerCA");
-    let anchor = params.self_signed(&key).map_err(wrong)?.pem();
-    let request = CertificateSigningRequestParams::from_pem(csr).map_err(wrong)?;
-    let certificate = request.signed_by(&Issuer::new(params, key)).map_err(wrong)?.pem();
-    Ok(Signed { anchor, certificate })
+    let anchor = params.self_signed(&key)?.pem();
+    Ok((anchor, Issuer::new(params, key)))
+}
+
+fn wrong(error: rcgen::Error) -> String {
+    format!("certificate authority: {error}")
 }
 
 /// Asks until there is an answer; `wait` is called between, to show progress.

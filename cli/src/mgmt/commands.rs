@@ -16,6 +16,8 @@ const SESSION: SessionId = SessionId(1);
 
 /// One HSM that the tool is connected to.
 pub struct Server {
+    /// `hsm-...`
+    pub hsm_id: String,
     /// Its address, as shown to the user.
     pub host: String,
     /// The port of the management tools.
