@@ -11,6 +11,10 @@
 //! | `aes`, `gcm` | AES in its block modes, AES-GCM |
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
+//! | `ed` | Ed25519, X25519 |
+//! | `keywrap`, `cmac` | AES key wrap, AES-CMAC |
+//! | `pkcs8` | keys in DER |
+//! | `oracle` | tests: one backend against the other |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
 #![deny(unsafe_code)]
 
@@ -27,14 +31,24 @@ pub mod mac;
 pub mod pkcs8;
 pub mod rng;
 pub mod rsa;
+#[cfg_attr(feature = "aws-lc", allow(dead_code))]
 mod rsa_padding;
 
 #[cfg(feature = "aws-lc")]
 #[allow(unsafe_code)]
 mod aws_lc;
 
+#[cfg(all(test, feature = "aws-lc"))]
+mod oracle;
+
+// With AWS-LC in front much of it serves the tests alone.
+#[cfg_attr(feature = "aws-lc", allow(dead_code))]
+mod rustcrypto;
+
 #[cfg(feature = "aws-lc")]
 use aws_lc as backend;
+#[cfg(not(feature = "aws-lc"))]
+use rustcrypto as backend;
 
 pub use aes::{AesKey, AesStream, Mode};
 pub use cmac::Cmac;
