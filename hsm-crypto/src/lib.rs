@@ -12,13 +12,16 @@
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
 //! | `ed` | Ed25519, X25519 |
-//! | `keywrap`, `cmac` | AES key wrap, AES-CMAC |
+//! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
+//! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC, key derivation |
 //! | `pkcs8` | keys in DER |
 //! | `oracle` | tests: one backend against the other |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
 #![deny(unsafe_code)]
 
 pub mod aes;
+pub mod ccm;
+pub mod chacha;
 pub mod cmac;
 pub mod curve;
 pub mod ec;
@@ -26,6 +29,7 @@ pub mod ed;
 pub mod error;
 pub mod gcm;
 pub mod hash;
+pub mod kdf;
 pub mod keywrap;
 pub mod mac;
 pub mod pkcs8;
@@ -51,6 +55,7 @@ use aws_lc as backend;
 use rustcrypto as backend;
 
 pub use aes::{AesKey, AesStream, Mode};
+pub use chacha::{ChaCha20, ChaChaPolyKey};
 pub use cmac::Cmac;
 pub use curve::Curve;
 pub use ec::EcKey;

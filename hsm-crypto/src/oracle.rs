@@ -307,3 +307,32 @@ fn cmac_agrees_with_the_cmac_crate() {
         );
     }
 }
+
+/// Which backend is faster where both can: `cargo test -p hsm-crypto -- --ignored --nocapture speeds`.
+#[test]
+#[ignore = "prints timings; asserts nothing"]
+fn speeds_of_the_curves() {
+    fn time(name: String, mut run: impl FnMut()) {
+        let start = std::time::Instant::now();
+        let mut runs = 0;
+        while start.elapsed().as_millis() < 300 {
+            run();
+            runs += 1;
+        }
+        println!("{name:30} {:8.1} us", start.elapsed().as_secs_f64() * 1e6 / f64::from(runs));
+    }
+    let digest = [7; 32];
+    for curve in Curve::all().filter(|&c| aws_lc::ec::supports(c)) {
+        let a = aws_lc::ec::Key::generate(curve).unwrap();
+        let b = rustcrypto::ec::Key::private(curve, &a.scalar().unwrap()).unwrap();
+        let mut out = vec![0; curve.signature_len()];
+        let mut secret = vec![0; curve.field_len()];
+        let peer = a.point().unwrap();
+        time(format!("{curve:?} sign, AWS-LC"), || a.sign(&digest, &mut out).unwrap());
+        time(format!("{curve:?} sign, RustCrypto"), || b.sign(&digest, &mut out).unwrap());
+        time(format!("{curve:?} verify, AWS-LC"), || a.verify(&digest, &out).unwrap());
+        time(format!("{curve:?} verify, RustCrypto"), || b.verify(&digest, &out).unwrap());
+        time(format!("{curve:?} ECDH, AWS-LC"), || a.ecdh(&peer, &mut secret).unwrap());
+        time(format!("{curve:?} ECDH, RustCrypto"), || b.ecdh(&peer, &mut secret).unwrap());
+    }
+}

@@ -133,7 +133,7 @@ impl Key {
         let key = self.public_key();
         let number = BoxedUint::from_be_slice(input, key.n_bits_precision());
         let number = number.map_err(|_| Error::TooLarge)?;
-        if &number < key.n().as_ref() {
+        if number < *key.n().as_ref() {
             Ok(number)
         } else {
             Err(Error::TooLarge)
