@@ -184,6 +184,24 @@ pub fn at(address: SocketAddr, error: Error) -> Error {
     Error::new(error.rv, why)
 }
 
+/// Whether a code says that a node could not be asked, rather than what it said.
+pub fn is_transport(rv: Rv) -> bool {
+    matches!(
+        rv,
+        Rv::TOKEN_NOT_PRESENT | Rv::DEVICE_REMOVED | Rv::DEVICE_ERROR
+    )
+}
+
+/// What the caller hears when a request found no node: a device in trouble, while sessions live on; or
+/// what the node said to being logged in to, for that is why it could not be used.
+pub fn unusable(why: Error) -> Error {
+    if is_transport(why.rv) {
+        Error::new(Rv::DEVICE_ERROR, why.why)
+    } else {
+        why
+    }
+}
+
 fn lost(sent: bool, why: &Broken) -> Failure {
     Failure::Lost {
         sent,
