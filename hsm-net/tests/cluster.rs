@@ -172,6 +172,17 @@ fn an_answer_is_an_answer() {
     assert_eq!(rig.count("other"), before + 1, "nobody else was asked");
 }
 
+#[test]
+fn random_bytes_come_in_any_number() {
+    let rig = Rig::new(2);
+    for count in [0, 1, (3 << 20) + 5] {
+        let mut out = vec![0; count];
+        let reply = rig.link.call(S, &Request::Random, &mut out).unwrap();
+        assert!(matches!(reply, Reply::Written(n) if n == count));
+        assert!(out.iter().all(|&byte| byte == 0x5A));
+    }
+}
+
 // -- login
 
 #[test]
