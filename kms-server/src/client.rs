@@ -6,7 +6,7 @@ use aws_json::shape::Model;
 use serde_json::Value;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -17,16 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Whom to ask, and who asks.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: SocketAddr,
+    host: String,
     key: Key,
     region: String,
 }
 
 impl Client {
-    /// A client of the server at `address`.
-    pub fn new(address: SocketAddr, key: Key, region: &str) -> Self {
+    /// A client of the server at `endpoint`: `http://HOST:PORT`, or the same without `http://`.
+    pub fn new(endpoint: &str, key: Key, region: &str) -> Self {
+        let host = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+        let host = host.trim_end_matches('/').to_owned();
         Self {
-            address,
+            host,
             key,
             region: region.to_owned(),
         }
@@ -39,10 +41,9 @@ impl Client {
     /// anything that can be read.
     pub fn call(&self, model: &Model, operation: &str, input: &Value) -> Result<Value, CallError> {
         let body = Zeroizing::new(input.to_string().into_bytes());
-        let host = self.address.to_string();
         let target = format!("{}.{operation}", model.target_prefix);
         let headers = [
-            ("host", host.as_str()),
+            ("host", self.host.as_str()),
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", target.as_str()),
         ];
@@ -55,10 +56,35 @@ impl Client {
         };
         let now = OffsetDateTime::now_utc();
         let signed = sign(&message, &self.key, &self.region, model.signing_name, now);
-        let signed = signed.iter().map(|(name, value)| (*name, value.as_str()));
+        let mut headers = headers.to_vec();
+        headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
+        self.exchange("/", &headers, &body)
+    }
 
-        let mut request = Zeroizing::new(b"POST / HTTP/1.1\r\n".to_vec());
-        for (name, value) in headers.into_iter().chain(signed) {
+    /// Posts JSON to a path of the server's own, without a signature.
+    ///
+    /// # Errors
+    /// As those of [`Client::call`].
+    pub fn post(&self, path: &str, input: &Value) -> Result<Value, CallError> {
+        let headers = [
+            ("host", self.host.as_str()),
+            ("content-type", "application/json"),
+        ];
+        self.exchange(
+            path,
+            &headers,
+            &Zeroizing::new(input.to_string().into_bytes()),
+        )
+    }
+
+    fn exchange(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Value, CallError> {
+        let mut request = Zeroizing::new(format!("POST {path} HTTP/1.1\r\n").into_bytes());
+        for (name, value) in headers {
             write!(*request, "{name}: {value}\r\n")?;
         }
         write!(
@@ -66,9 +92,10 @@ impl Client {
             "content-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         )?;
-        request.extend_from_slice(&body);
+        request.extend_from_slice(body);
 
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
+        let mut stream = TcpStream::connect(&self.host)?;
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&request)?;
         let mut answer = Zeroizing::new(Vec::new());

@@ -2,7 +2,7 @@
 //! at the one `spawn_blocking`, and its answer is written here.
 
 use crate::credentials::Keyring;
-use crate::front::{Body, Front};
+use crate::front::{Body, Front, INTERNAL, Origin, Route};
 use crate::log::{Level, Log};
 use crate::metrics::Metrics;
 use crate::sigv4::Message;
@@ -38,8 +38,6 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// the connection of a client that is still sending, and the refusal would be lost.
 const DRAIN: usize = 16;
 
-const INTERNAL: Exception = Exception::new("InternalFailure", 500);
-
 /// How to serve.
 pub struct Config {
     /// Port 0 takes a free one.
@@ -50,16 +48,20 @@ pub struct Config {
     pub log: Log,
     /// The largest request body.
     pub body_limit: usize,
+    /// What is served besides AWS's protocol.
+    pub routes: Vec<Route>,
 }
 
 impl Config {
     /// Any credentials, every request logged to stderr, bodies up to 1 MiB.
     pub fn new(listen: SocketAddr) -> Self {
+        let log = Log::stderr(Level::Info);
         Self {
             listen,
             keyring: None,
-            log: Log::stderr(Level::Info),
+            log,
             body_limit: 1 << 20,
+            routes: Vec::new(),
         }
     }
 }
@@ -87,6 +89,7 @@ impl Server {
             keyring,
             log,
             body_limit,
+            routes,
         } = config;
         let listener = std::net::TcpListener::bind(listen)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {listen}: {e}")))?;
@@ -98,6 +101,7 @@ impl Server {
             log,
             metrics: Metrics::default(),
             body_limit,
+            routes,
         };
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -181,7 +185,7 @@ async fn accept(listener: TcpListener, front: Arc<Front>, mut stopped: oneshot::
             _ = &mut stopped => break,
         };
         match accepted {
-            Ok((stream, _)) => serve(stream, &connections, front.clone()),
+            Ok((stream, peer)) => serve(stream, peer, &connections, front.clone()),
             // Out of file descriptors, most likely: some will be free again soon.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -190,7 +194,7 @@ async fn accept(listener: TcpListener, front: Arc<Front>, mut stopped: oneshot::
     connections.shutdown().await;
 }
 
-fn serve(stream: TcpStream, connections: &GracefulShutdown, front: Arc<Front>) {
+fn serve(stream: TcpStream, peer: SocketAddr, connections: &GracefulShutdown, front: Arc<Front>) {
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -199,7 +203,7 @@ fn serve(stream: TcpStream, connections: &GracefulShutdown, front: Arc<Front>) {
             TokioIo::new(stream),
             service_fn(move |request| {
                 let front = front.clone();
-                async move { Ok::<_, Infallible>(route(request, front).await) }
+                async move { Ok::<_, Infallible>(route(request, peer, front).await) }
             }),
         );
     let connection = connections.watch(connection);
@@ -209,9 +213,11 @@ fn serve(stream: TcpStream, connections: &GracefulShutdown, front: Arc<Front>) {
 
 type Answer = hyper::Response<Full<Bytes>>;
 
-async fn route(request: Request<Incoming>, front: Arc<Front>) -> Answer {
+async fn route(request: Request<Incoming>, peer: SocketAddr, front: Arc<Front>) -> Answer {
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/") => call(request, front).await,
+        (&Method::POST, path) if path == "/" || front.route(path).is_some() => {
+            call(request, peer, front).await
+        }
         (&Method::GET | &Method::HEAD, "/health" | "/_health") => plain(
             StatusCode::OK,
             "application/json",
@@ -240,7 +246,7 @@ fn plain(status: StatusCode, content_type: &'static str, body: String) -> Answer
     answer
 }
 
-async fn call(request: Request<Incoming>, front: Arc<Front>) -> Answer {
+async fn call(request: Request<Incoming>, peer: SocketAddr, front: Arc<Front>) -> Answer {
     let id = uuid::Uuid::new_v4().to_string();
     let (parts, body) = request.into_parts();
     let body = match tokio::time::timeout(PATIENCE, collect(body, front.body_limit)).await {
@@ -254,14 +260,21 @@ async fn call(request: Request<Incoming>, front: Arc<Front>) -> Answer {
     };
     let answered = {
         let id = id.clone();
-        tokio::task::spawn_blocking(move || answer(&front, &parts, body.as_deref(), &id)).await
+        tokio::task::spawn_blocking(move || answer(&front, &parts, peer, body.as_deref(), &id))
+            .await
     };
-    // Services catch their own panics; this is for ours.
+    // Services' panics are caught further in; this is for the front's own.
     let failed = |_| Response::refusal(INTERNAL.bare().caused_by("panic"), "message");
     respond(answered.unwrap_or_else(failed), &id)
 }
 
-fn answer(front: &Front, parts: &Parts, body: Option<&Vec<u8>>, id: &str) -> Response {
+fn answer(
+    front: &Front,
+    parts: &Parts,
+    peer: SocketAddr,
+    body: Option<&Vec<u8>>,
+    id: &str,
+) -> Response {
     let headers: Vec<(&str, &str)> = parts
         .headers
         .iter()
@@ -274,11 +287,13 @@ fn answer(front: &Front, parts: &Parts, body: Option<&Vec<u8>>, id: &str) -> Res
         headers: &headers,
         body: &[],
     };
-    front.answer(
-        &message,
-        body.map_or(Body::TooLarge, |body| Body::Whole(body)),
-        id,
-    )
+    let body = body.map_or(Body::TooLarge, |body| Body::Whole(body));
+    let origin = if peer.ip().is_loopback() {
+        Origin::Near
+    } else {
+        Origin::Far
+    };
+    front.answer(&message, body, origin, id)
 }
 
 /// The whole body, wiped when dropped, or `None` for one over the limit.

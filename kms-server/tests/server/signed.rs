@@ -1,11 +1,13 @@
 //! Well-formed requests by the client: answers, accounts, enforced signatures, log, metrics, stop.
 
 use crate::toy::{client, start};
+use aws_json::Response;
 use aws_json::shapes::{cloudhsmv2, kms};
 use kms_server::client::{CallError, Client};
 use kms_server::sigv4::Key;
-use kms_server::{Keyring, Server};
+use kms_server::{Keyring, Route, Server};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn refused(result: Result<Value, CallError>) -> (u16, String, Option<String>) {
@@ -161,6 +163,59 @@ fn log_and_metrics_tell_operations_and_results() {
     }
 }
 
+/// Echoes its path, and panics where it is told to.
+fn echo() -> Route {
+    let answer = |path: &str, body: &[u8]| {
+        assert!(path != "/_keystead/panic", "as told");
+        let body = json!({ "path": path, "bytes": body.len() }).to_string();
+        Response {
+            status: 200,
+            body: body.into_bytes().into(),
+            error: None,
+        }
+    };
+    Route {
+        prefix: "/_keystead/",
+        answer: Arc::new(answer),
+    }
+}
+
+#[test]
+fn routes_of_our_own() {
+    let (server, logged) = start(|config| config.routes.push(echo()));
+    let client = client(&server, "AKIDEXAMPLE", "anything");
+    let echoed = client.post("/_keystead/vpc/subnets", &json!({})).unwrap();
+    assert_eq!(
+        echoed,
+        json!({ "path": "/_keystead/vpc/subnets", "bytes": 2 })
+    );
+    assert!(
+        logged
+            .text()
+            .contains("service=keystead op=/_keystead/ result=ok status=200")
+    );
+    assert_eq!(refused(client.post("/_other/", &json!({}))).0, 404);
+    assert_eq!(refused(client.post("/_keystead/panic", &json!({}))).0, 500);
+
+    let host = server.local_addr();
+    let from = |origin: &str| {
+        let request = format!(
+            "POST /_keystead/reset HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\
+             Connection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        crate::raw::exchange(&server, request.as_bytes())
+    };
+    assert!(from(&server.url()).starts_with("HTTP/1.1 200 "));
+    for origin in ["null", "https://evil.example", "http://127.0.0.1:1"] {
+        let answer = from(origin);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{origin}:\n{answer}");
+        assert!(
+            answer.contains("AccessDeniedException"),
+            "{origin}:\n{answer}"
+        );
+    }
+}
+
 #[test]
 fn stop_waits_for_what_is_under_way() {
     let (server, _) = start(|_| ());
@@ -198,7 +253,7 @@ fn a_taken_address_is_an_error_that_names_it() {
 #[test]
 fn many_clients_at_once() {
     let (server, _) = start(|_| ());
-    let client = Client::new(server.local_addr(), Key::new("a", "b"), "us-east-1");
+    let client = Client::new(&server.url(), Key::new("a", "b"), "us-east-1");
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {

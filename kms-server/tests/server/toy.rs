@@ -278,5 +278,5 @@ pub fn start(change: impl FnOnce(&mut Config)) -> (Server, Logged) {
 }
 
 pub fn client(server: &Server, id: &str, secret: &str) -> Client {
-    Client::new(server.local_addr(), Key::new(id, secret), "eu-west-1")
+    Client::new(&server.url(), Key::new(id, secret), "eu-west-1")
 }
