@@ -4,7 +4,7 @@
 //! operations; dispatch, the "not implemented" answers and the metrics read it.
 
 use crate::caller::Caller;
-use crate::error::{Result, SERIALIZATION, ServiceError};
+use crate::error::{Exception, Result, SERIALIZATION};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,21 +51,18 @@ fn call<S: ?Sized, O: Operation<S>>(
     input: Value,
     caller: &Caller,
 ) -> Result<Zeroizing<Vec<u8>>> {
+    // The decoder's text may quote a value: it is good for neither the caller nor the log.
+    let undecodable = |_| SERIALIZATION.says("A member's type or value cannot be decoded.");
     let operation: O = serde_json::from_value(input).map_err(undecodable)?;
     encode(&operation.run(service, caller)?)
-}
-
-fn undecodable(error: serde_json::Error) -> ServiceError {
-    // The decoder's text may quote a value: it is good for neither the caller nor the log.
-    let _ = error;
-    SERIALIZATION.says("A member of the request has a type or a value that cannot be decoded.")
 }
 
 fn encode<T: Serialize>(output: &T) -> Result<Zeroizing<Vec<u8>>> {
     // The capacity spares most answers a reallocation, which would leave a copy unwiped.
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
     serde_json::to_writer(&mut *body, output).map_err(|e| {
-        crate::error::Exception::new("InternalFailure", 500)
+        let internal = Exception::new("InternalFailure", 500);
+        internal
             .says("The answer could not be encoded.")
             .caused_by(e)
     })?;

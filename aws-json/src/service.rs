@@ -199,3 +199,189 @@ fn drop_nulls(value: &mut Value) {
         _ => (),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NoMembers, Operation, SecretBlob, shapes};
+    use serde::{Deserialize, Serialize};
+
+    /// A KMS whose keys are their own names.
+    struct Toy;
+
+    const NOT_FOUND: Exception = Exception::new("NotFoundException", 400);
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Encrypt {
+        key_id: String,
+        plaintext: SecretBlob,
+        #[serde(default)]
+        grant_tokens: Vec<String>,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Encrypted {
+        key_id: String,
+        ciphertext_blob: SecretBlob,
+    }
+
+    impl Operation<Toy> for Encrypt {
+        type Output = Encrypted;
+        fn run(self, _: &Toy, caller: &Caller) -> Result<Encrypted> {
+            if self.key_id == "missing" || !self.grant_tokens.is_empty() {
+                return Err(NOT_FOUND
+                    .says("Key 'missing' does not exist")
+                    .caused_by("a secret"));
+            }
+            let key_id = caller.arn_of("kms", &format!("key/{}", self.key_id));
+            Ok(Encrypted {
+                key_id,
+                ciphertext_blob: self.plaintext,
+            })
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct EnableKey {}
+
+    impl Operation<Toy> for EnableKey {
+        type Output = ();
+        fn run(self, _: &Toy, _: &Caller) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct ConnectCustomKeyStore {}
+
+    impl Operation<Toy> for ConnectCustomKeyStore {
+        type Output = NoMembers;
+        fn run(self, _: &Toy, _: &Caller) -> Result<NoMembers> {
+            Ok(NoMembers {})
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct ListKeys {}
+
+    impl Operation<Toy> for ListKeys {
+        type Output = ();
+        fn run(self, _: &Toy, _: &Caller) -> Result<()> {
+            panic!("a bug")
+        }
+    }
+
+    crate::operations! { static OPERATIONS: Toy = Encrypt, EnableKey, ConnectCustomKeyStore, ListKeys }
+
+    static API: Api<Toy> = Api {
+        model: &shapes::kms::MODEL,
+        operations: OPERATIONS,
+        internal: Exception::new("KMSInternalException", 500),
+    };
+
+    fn call(operation: &str, body: &str) -> (u16, String) {
+        let caller = Caller::new("AKIDEXAMPLE", "us-east-1", None, "r");
+        let response = API
+            .bind(Arc::new(Toy))
+            .call(operation, body.as_bytes(), &caller);
+        (
+            response.status,
+            String::from_utf8(response.body.to_vec()).unwrap(),
+        )
+    }
+
+    #[test]
+    fn outputs_are_members_or_nothing() {
+        assert_eq!(
+            call(
+                "Encrypt",
+                r#"{"KeyId":"k","Plaintext":"AQI=","GrantTokens":null,"X":1}"#
+            ),
+            (
+                200,
+                r#"{"KeyId":"arn:aws:kms:us-east-1:123456789012:key/k","CiphertextBlob":"AQI="}"#
+                    .to_owned()
+            )
+        );
+        assert_eq!(call("EnableKey", r#"{"KeyId":"k"}"#), (200, String::new()));
+        let connect = call("ConnectCustomKeyStore", r#"{"CustomKeyStoreId":"cks-1"}"#);
+        assert_eq!(connect, (200, "{}".to_owned()));
+    }
+
+    #[test]
+    fn refusals_have_an_envelope() {
+        for (operation, body, status, answer) in [
+            (
+                "Encrypt",
+                r#"{"KeyId":"missing","Plaintext":"AQI="}"#,
+                400,
+                r#"{"__type":"NotFoundException","message":"Key 'missing' does not exist"}"#,
+            ),
+            (
+                "EnableKey",
+                r#"{"KeyId":null}"#,
+                400,
+                r#"{"__type":"ValidationException","message":"1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null"}"#,
+            ),
+            (
+                "EnableKey",
+                "",
+                400,
+                r#"{"__type":"ValidationException","message":"1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null"}"#,
+            ),
+            (
+                "EnableKey",
+                r#"{"KeyId""#,
+                400,
+                r#"{"__type":"SerializationException","message":"The body is not JSON: line 1, column 8."}"#,
+            ),
+            (
+                "Decrypt",
+                "{}",
+                400,
+                r#"{"__type":"UnsupportedOperationException","message":"Decrypt is not implemented."}"#,
+            ),
+            (
+                "Dance",
+                "{}",
+                400,
+                r#"{"__type":"UnknownOperationException"}"#,
+            ),
+            (
+                "ListKeys",
+                "{}",
+                500,
+                r#"{"__type":"KMSInternalException","message":"The request failed inside."}"#,
+            ),
+        ] {
+            assert_eq!(
+                call(operation, body),
+                (status, answer.to_owned()),
+                "{operation} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_service_names_its_message_member() {
+        let error = NOT_FOUND.says("x");
+        let body = Response::refusal(error, shapes::cloudhsmv2::MODEL.message_member).body;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({ "__type": "NotFoundException", "Message": "x" })
+        );
+    }
+
+    #[test]
+    fn deep_and_foreign_json_is_refused() {
+        let deep = "[".repeat(100_000);
+        for body in [deep.as_str(), "\u{0}", "{'KeyId':1}", "nul", "{}{}"] {
+            let (status, answer) = call("EnableKey", body);
+            assert_eq!(status, 400);
+            assert!(answer.contains("SerializationException"), "{answer}");
+        }
+    }
+}

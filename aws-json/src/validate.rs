@@ -279,3 +279,253 @@ fn camel(name: &str) -> String {
         .chain(chars)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes::{cloudhsmv2, kms};
+    use serde_json::json;
+
+    fn refusal(operation: &str, input: Value) -> String {
+        let shape = kms::MODEL
+            .input(operation)
+            .or(cloudhsmv2::MODEL.input(operation))
+            .unwrap();
+        match validate(shape, &input) {
+            Ok(()) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// What follows the exception's name and the count, when one thing is wrong.
+    fn one(operation: &str, input: Value) -> String {
+        let refusal = refusal(operation, input);
+        let one = refusal.strip_prefix("ValidationException: 1 validation error detected: ");
+        one.unwrap_or_else(|| panic!("{refusal}")).to_owned()
+    }
+
+    #[test]
+    fn recorded_messages() {
+        for (bytes, bound) in [
+            (0, "greater than or equal to 1"),
+            (-3, "greater than or equal to 1"),
+            (1025, "less than or equal to 1024"),
+        ] {
+            assert_eq!(
+                one("GenerateRandom", json!({ "NumberOfBytes": bytes })),
+                format!(
+                    "Value '{bytes}' at 'numberOfBytes' failed to satisfy constraint: \
+                     Member must have value {bound}"
+                )
+            );
+        }
+        assert_eq!(
+            one("DescribeKey", json!({})),
+            "Value null at 'keyId' failed to satisfy constraint: Member must not be null"
+        );
+        assert_eq!(
+            one(
+                "GenerateDataKey",
+                json!({ "KeyId": "k", "KeySpec": "AES_512" })
+            ),
+            "Value 'AES_512' at 'keySpec' failed to satisfy constraint: \
+             Member must satisfy enum value set: [AES_256, AES_128]"
+        );
+        assert_eq!(
+            one(
+                "CreateAlias",
+                json!({ "AliasName": "alias/a b", "TargetKeyId": "k" })
+            ),
+            "Value 'alias/a b' at 'aliasName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$"
+        );
+        assert_eq!(
+            one("CreateKey", json!({ "Description": "x".repeat(8193) })),
+            format!(
+                "Value '{}' at 'description' failed to satisfy constraint: \
+                 Member must have length less than or equal to 8192",
+                "x".repeat(8193)
+            )
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_repeated() {
+        let long = base64_of(4097);
+        assert_eq!(
+            one("Encrypt", json!({ "KeyId": "k", "Plaintext": long })),
+            "Value at 'plaintext' failed to satisfy constraint: \
+             Member must have length less than or equal to 4096"
+        );
+        let store = json!({ "CustomKeyStoreId": "cks-1", "KeyStorePassword": "hunter" });
+        assert_eq!(
+            one("UpdateCustomKeyStore", store),
+            "Value at 'keyStorePassword' failed to satisfy constraint: \
+             Member must have length greater than or equal to 7"
+        );
+    }
+
+    fn base64_of(bytes: usize) -> String {
+        serde_json::to_value(crate::Blob(vec![0; bytes]))
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn blobs_are_measured_in_bytes() {
+        for bytes in [1, 2, 3, 4094, 4095, 4096] {
+            let input = json!({ "KeyId": "k", "Plaintext": base64_of(bytes) });
+            assert_eq!(refusal("Encrypt", input), "accepted", "{bytes}");
+        }
+        assert_eq!(
+            one("Decrypt", json!({ "CiphertextBlob": "" })),
+            "Value 'java.nio.HeapByteBuffer[pos=0 lim=0 cap=0]' at 'ciphertextBlob' \
+             failed to satisfy constraint: Member must have length greater than or equal to 1"
+        );
+        for bad in ["AA=", "A===", "AA==AA==", "A-==", "AAA", "=AAA"] {
+            assert_eq!(
+                refusal("Decrypt", json!({ "CiphertextBlob": bad })),
+                "SerializationException: Member 'ciphertextBlob' is not base64.",
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_errors_stand_in_the_models_order() {
+        assert_eq!(
+            refusal("CreateAlias", json!({ "AliasName": "" })),
+            "ValidationException: 3 validation errors detected: \
+             Value '' at 'aliasName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$; \
+             Value '' at 'aliasName' failed to satisfy constraint: \
+             Member must have length greater than or equal to 1; \
+             Value null at 'targetKeyId' failed to satisfy constraint: Member must not be null"
+        );
+    }
+
+    #[test]
+    fn nested_members_have_a_path() {
+        let tags = json!([
+            { "TagKey": "good", "TagValue": "" },
+            { "TagKey": "", "TagValue": "v" },
+            { "TagKey": "k" },
+        ]);
+        assert_eq!(
+            refusal("TagResource", json!({ "KeyId": "k", "Tags": tags })),
+            "ValidationException: 2 validation errors detected: \
+             Value '' at 'tags.2.member.tagKey' failed to satisfy constraint: \
+             Member must have length greater than or equal to 1; \
+             Value null at 'tags.3.member.tagValue' failed to satisfy constraint: \
+             Member must not be null"
+        );
+        assert_eq!(
+            one(
+                "RevokeGrant",
+                json!({ "KeyId": "k", "GrantId": "g".repeat(129) })
+            ),
+            format!(
+                "Value '{}' at 'grantId' failed to satisfy constraint: \
+                 Member must have length less than or equal to 128",
+                "g".repeat(129)
+            )
+        );
+        let grant =
+            json!({ "KeyId": "k", "GranteePrincipal": "p", "Operations": ["Fly", "Encrypt"] });
+        let refused = one("CreateGrant", grant);
+        assert!(
+            refused.starts_with(
+                "Value '[Fly, Encrypt]' at 'operations' failed to satisfy constraint: \
+                 Member must satisfy constraint: [Member must satisfy enum value set: [Decrypt, "
+            ),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn cloudhsm_counts_its_lists() {
+        let cluster = json!({ "HsmType": "hsm2m.medium", "SubnetIds": [] });
+        assert_eq!(
+            one("CreateCluster", cluster),
+            "Value '[]' at 'subnetIds' failed to satisfy constraint: \
+             Member must have length greater than or equal to 1"
+        );
+        let cluster =
+            json!({ "HsmType": "hsm2m.medium", "SubnetIds": ["subnet-0123456789abcdef0"] });
+        assert_eq!(refusal("CreateCluster", cluster), "accepted");
+        let filters = json!({ "Filters": { "clusterIds": ["cluster-abcdefghijk"], "b d": [] } });
+        assert_eq!(
+            one("DescribeClusters", filters),
+            "Value 'b d' at 'filters' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
+        );
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB+/=\r\n-----END CERTIFICATE-----\n";
+        let init =
+            json!({ "ClusterId": "cluster-abcdefghijk", "SignedCert": pem, "TrustAnchor": pem });
+        assert_eq!(refusal("InitializeCluster", init), "accepted");
+    }
+
+    #[test]
+    fn wrong_types_cannot_be_read() {
+        for (operation, input, text) in [
+            (
+                "DescribeKey",
+                json!({ "KeyId": 5 }),
+                "Member 'keyId' is a number, not a string.",
+            ),
+            (
+                "DescribeKey",
+                json!([]),
+                "The request is a list, not an object.",
+            ),
+            (
+                "DescribeKey",
+                json!("x"),
+                "The request is a string, not an object.",
+            ),
+            (
+                "ListKeys",
+                json!({ "Limit": "5" }),
+                "Member 'limit' is a string, not a number.",
+            ),
+            (
+                "ListKeys",
+                json!({ "Limit": 1.5 }),
+                "Member 'limit' is not a whole number.",
+            ),
+            (
+                "ListKeys",
+                json!({ "Limit": 1e30 }),
+                "Member 'limit' is not a whole number.",
+            ),
+            (
+                "Encrypt",
+                json!({ "KeyId": "k", "Plaintext": "AA==", "EncryptionContext": { "a": 1 } }),
+                "Member 'encryptionContext.a.member' is a number, not a string.",
+            ),
+            (
+                "CreateKey",
+                json!({ "MultiRegion": "true" }),
+                "Member 'multiRegion' is a string, not a boolean.",
+            ),
+            (
+                "TagResource",
+                json!({ "KeyId": "k", "Tags": [null] }),
+                "Member 'tags.1.member' is null, not an object.",
+            ),
+        ] {
+            let wanted = format!("SerializationException: {text}");
+            assert_eq!(refusal(operation, input), wanted);
+        }
+    }
+
+    #[test]
+    fn unknown_members_are_ignored() {
+        assert_eq!(
+            refusal("ListKeys", json!({ "Colour": [1, { "a": null }] })),
+            "accepted"
+        );
+    }
+}
