@@ -6,6 +6,7 @@
 //! - `p11/`: the only place that speaks PKCS#11; `quirks`: how modules differ
 //! - `store/`: the metadata database; `records`: what is in it
 //! - `ids`, `clock`, `error`: names, time, exceptions
+//! - `suite`: the key store tests, to be run on any target (feature `suite`)
 //!
 //! No crate of an HSM is a dependency: a module is met at `dlopen`, ours or another's. No HTTP either.
 // The one exception is p11/load.rs, which says why.
@@ -26,6 +27,8 @@ pub mod records;
 pub mod seal;
 pub mod store;
 pub mod stores;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use kms::{Kms, ServiceHsm, Settings};
 pub use op::OPERATIONS;

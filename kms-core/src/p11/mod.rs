@@ -4,6 +4,8 @@
 //! Here: modules (loaded once a path) and their tokens found by label.
 
 mod fault;
+#[cfg(feature = "suite")]
+mod inspect;
 mod load;
 mod token;
 
@@ -20,6 +22,8 @@ use parking_lot::Mutex;
 use crate::quirks::Quirks;
 use fault::fault;
 pub use fault::{Fault, FaultKind};
+#[cfg(feature = "suite")]
+pub use inspect::SeenKey;
 pub use token::{Sealed, Token};
 
 /// What it takes to reach a token.
