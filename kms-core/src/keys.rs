@@ -39,7 +39,9 @@ pub(crate) fn find(rows: &dyn Rows, scope: &Scope, key_id: &str) -> Result<Key> 
     match KeyRef::parse(key_id, scope)? {
         KeyRef::Key(id) => by_id(rows, scope, &id),
         KeyRef::Alias(name) => {
-            let alias: Alias = rows.fetch(scope, &name)?.ok_or_else(|| no_alias(scope, &name))?;
+            let alias: Alias = rows
+                .fetch(scope, &name)?
+                .ok_or_else(|| no_alias(scope, &name))?;
             by_id(rows, scope, &alias.key)
         }
     }
@@ -93,7 +95,11 @@ pub(crate) fn usable(kms: &Kms, key: &Key) -> Result<Arc<Token>> {
 }
 
 pub(crate) fn enabled(key: &Key) -> Result<()> {
-    if key.enabled { Ok(()) } else { Err(DISABLED.says(format!("{} is disabled.", key.arn()))) }
+    if key.enabled {
+        Ok(())
+    } else {
+        Err(DISABLED.says(format!("{} is disabled.", key.arn())))
+    }
 }
 
 pub(crate) fn not_pending(key: &Key) -> Result<()> {
@@ -124,7 +130,10 @@ pub(crate) fn no_recipient(recipient: Option<&serde_json::Value>) -> Result<()> 
 
 /// Encrypts under a key, in its HSM.
 pub(crate) fn seal(token: &Token, key: &Key, context: &Context, plain: &[u8]) -> Result<Vec<u8>> {
-    let header = Header { key_arn: key.arn(), backing_key: key.backing_key };
+    let header = Header {
+        key_arn: key.arn(),
+        backing_key: key.backing_key,
+    };
     let sealed = token.seal(&header.key_arn, &header.aad(context), plain)?;
     let blob = header.join(&sealed);
     // The model's limit on what Decrypt takes; 4,096 bytes of plaintext stay well below.

@@ -87,14 +87,17 @@ fn wrong_state(store: &KeyStore, what: &str) -> ServiceError {
         State::Disconnecting => "DISCONNECTING",
         State::Failed => "FAILED",
     };
-    STORE_INVALID_STATE.says(format!("The custom key store {} is in state {state}, which is not valid for {what}.", store.id),
-    )
+    STORE_INVALID_STATE.says(format!(
+        "The custom key store {} is in state {state}, which is not valid for {what}.",
+        store.id
+    ))
 }
 
 fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
     rows.fetch(scope, id)?.ok_or_else(|| {
-        STORE_NOT_FOUND.says(format!("The custom key store {id} does not exist in this account and Region."),
-        )
+        STORE_NOT_FOUND.says(format!(
+            "The custom key store {id} does not exist in this account and Region."
+        ))
     })
 }
 
@@ -103,11 +106,16 @@ fn all_of(rows: &dyn Rows, scope: &Scope) -> Result<Vec<KeyStore>> {
 }
 
 fn name_is_free(stores: &[KeyStore], name: &str, own: &str) -> Result<()> {
-    match stores.iter().any(|store| store.name == name && store.id != own) {
+    match stores
+        .iter()
+        .any(|store| store.name == name && store.id != own)
+    {
         false => Ok(()),
         true => refuse(
             STORE_NAME_IN_USE,
-            format!("The custom key store name {name} is already in use in this account and Region."),
+            format!(
+                "The custom key store name {name} is already in use in this account and Region."
+            ),
         ),
     }
 }
@@ -125,7 +133,9 @@ impl KeyStores {
         }
         name_is_free(&stores, &new.name, "")?;
         if stores.len() >= QUOTA {
-            let text = format!("The account has {QUOTA} custom key stores in this Region, which is its limit.");
+            let text = format!(
+                "The account has {QUOTA} custom key stores in this Region, which is its limit."
+            );
             return refuse(LIMIT_EXCEEDED, text);
         }
         let facts = self.active_cluster(scope, &new.cluster)?;
@@ -144,7 +154,10 @@ impl KeyStores {
         if let Some(why) = unfit(&facts, 2) {
             return refuse(CLUSTER_INVALID_CONFIGURATION, why);
         }
-        if !self.clusters.anchored(scope, &new.cluster, &new.trust_anchor) {
+        if !self
+            .clusters
+            .anchored(scope, &new.cluster, &new.trust_anchor)
+        {
             return refuse(
                 INCORRECT_TRUST_ANCHOR,
                 "The trust anchor certificate is not the one that signed the certificate of the cluster.",
@@ -203,12 +216,19 @@ impl KeyStores {
     ///
     /// # Errors
     /// CustomKeyStoreNotFoundException.
-    pub fn describe(&self, scope: &Scope, id: Option<&str>, name: Option<&str>) -> Result<Vec<KeyStore>> {
+    pub fn describe(
+        &self,
+        scope: &Scope,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<KeyStore>> {
         self.store.view(|rows| match (id, name) {
             (Some(id), None) => Ok(vec![must(rows, scope, id)?]),
             (None, Some(name)) => {
-                let found: Vec<_> =
-                    all_of(rows, scope)?.into_iter().filter(|store| store.name == name).collect();
+                let found: Vec<_> = all_of(rows, scope)?
+                    .into_iter()
+                    .filter(|store| store.name == name)
+                    .collect();
                 if found.is_empty() {
                     return must(rows, scope, name).map(|store| vec![store]);
                 }
@@ -244,7 +264,10 @@ impl KeyStores {
             if let Some(why) = unfit(&facts, 1) {
                 return refuse(CLUSTER_INVALID_CONFIGURATION, why);
             }
-            if !self.clusters.anchored(scope, &store.cluster, &store.trust_anchor) {
+            if !self
+                .clusters
+                .anchored(scope, &store.cluster, &store.trust_anchor)
+            {
                 return refuse(
                     CLUSTER_INVALID_CONFIGURATION,
                     "The trust anchor of the key store did not sign the certificate of the cluster.",
@@ -300,11 +323,9 @@ impl KeyStores {
     fn take_down(&self, store: &KeyStore) {
         let turn = self.turn(&store.id);
         let _turn = turn.lock();
-        let token = self.live.tokens.write().remove(&store.id);
-        if let Some(token) = token {
-            token.logout();
-        }
-        self.clusters.detach(&store.scope, &store.id, &store.cluster);
+        self.forget(&store.id);
+        self.clusters
+            .detach(&store.scope, &store.id, &store.cluster);
         let done = self.store.change(|rows| {
             if let Some(mut now) = rows.fetch::<KeyStore>(&store.scope, &store.id)?
                 && now.attempt == store.attempt
@@ -315,7 +336,11 @@ impl KeyStores {
             Ok(())
         });
         if let Err(lost) = done {
-            (self.log)(&format!("{}: DISCONNECTED could not be written: {}", store.id, told(&lost)));
+            (self.log)(&format!(
+                "{}: DISCONNECTED could not be written: {}",
+                store.id,
+                told(&lost)
+            ));
         }
     }
 
@@ -351,8 +376,11 @@ impl KeyStores {
                 Some(facts.cluster_certificate)
             }
         };
-        let sealed =
-            changes.password.as_ref().map(|password| self.sealer.seal(id, password)).transpose()?;
+        let sealed = changes
+            .password
+            .as_ref()
+            .map(|password| self.sealer.seal(id, password))
+            .transpose()?;
         self.store.change(|rows| {
             let mut store = must(rows, scope, id)?;
             legal(&store)?;
@@ -416,7 +444,11 @@ impl KeyStores {
     /// CloudHsmClusterInvalidConfigurationException.
     pub fn fit_for_keys(&self, store: &KeyStore) -> Result<()> {
         let gone = || Some(format!("The cluster {} does not exist.", store.cluster));
-        match self.clusters.facts(&store.scope, &store.cluster).map_or_else(gone, |f| unfit(&f, 2)) {
+        match self
+            .clusters
+            .facts(&store.scope, &store.cluster)
+            .map_or_else(gone, |f| unfit(&f, 2))
+        {
             None => Ok(()),
             Some(why) => refuse(CLUSTER_INVALID_CONFIGURATION, why),
         }
@@ -458,7 +490,12 @@ impl KeyStores {
     }
 
     fn turn(&self, id: &str) -> Arc<Mutex<()>> {
-        self.live.turns.lock().entry(id.to_owned()).or_default().clone()
+        self.live
+            .turns
+            .lock()
+            .entry(id.to_owned())
+            .or_default()
+            .clone()
     }
 
     /// One connect, from its begin to what is written of it.
@@ -476,7 +513,10 @@ impl KeyStores {
             };
             let transient = matches!(&outcome, Err(Stop::Failed(failure)) if matches!(
                 failure.code,
-                ConnectionErrorCode::NetworkErrors | ConnectionErrorCode::InsufficientCloudhsmHsms
+                // The HSMs may start beside us, or not have noticed yet that the process before us is gone.
+                ConnectionErrorCode::NetworkErrors
+                    | ConnectionErrorCode::InsufficientCloudhsmHsms
+                    | ConnectionErrorCode::UserLoggedIn
             ));
             if !transient || begun.elapsed() >= patience || self.stopping() {
                 break outcome;
@@ -503,37 +543,49 @@ impl KeyStores {
         match outcome {
             Ok(token) => {
                 // Before the state is written, so that nobody sees CONNECTED without a token.
-                self.live.tokens.write().insert(store.id.clone(), Arc::new(token));
+                self.live
+                    .tokens
+                    .write()
+                    .insert(store.id.clone(), Arc::new(token));
             }
             Err(failure) => {
-                (self.log)(&format!("{}: {:?}: {}", store.id, failure.code, failure.why));
+                (self.log)(&format!(
+                    "{}: {:?}: {}",
+                    store.id, failure.code, failure.why
+                ));
             }
         }
-        let written = self.store.change(|rows| {
-            match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
-                Some(mut now) if now.attempt == store.attempt => {
-                    now.state = state;
-                    now.error = error;
-                    rows.save(&now)?;
-                    Ok(true)
-                }
-                _ => Ok(false),
-            }
-        });
+        let written =
+            self.store.change(
+                |rows| match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
+                    Some(mut now) if now.attempt == store.attempt => {
+                        now.state = state;
+                        now.error = error;
+                        rows.save(&now)?;
+                        Ok(true)
+                    }
+                    _ => Ok(false),
+                },
+            );
         match written {
             Ok(true) => {}
             Ok(false) => self.forget(&store.id),
             Err(lost) => {
                 self.forget(&store.id);
-                (self.log)(&format!("{}: {state:?} could not be written: {}", store.id, told(&lost)));
+                (self.log)(&format!(
+                    "{}: {state:?} could not be written: {}",
+                    store.id,
+                    told(&lost)
+                ));
             }
         }
     }
 
     fn forget(&self, id: &str) {
-        // A token that an operation still holds logs out when that operation ends.
         let token = self.live.tokens.write().remove(id);
-        drop(token);
+        if let Some(token) = token {
+            token.logout();
+        }
     }
 
     fn stopping(&self) -> bool {

@@ -41,7 +41,10 @@ impl Module {
         work: impl FnOnce(&Session) -> cryptoki::error::Result<T>,
     ) -> Result<T, Fault> {
         let fail = |e| fault(e, self.quirks);
-        let session = self.ctx.open_rw_session(self.must_slot(token)?).map_err(fail)?;
+        let session = self
+            .ctx
+            .open_rw_session(self.must_slot(token)?)
+            .map_err(fail)?;
         work(&session).map_err(fail)
     }
 
@@ -63,7 +66,9 @@ impl Module {
     pub fn destroy_keys(&self, token: &str) -> Result<(), Fault> {
         self.look(token, |session| {
             let found = session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)])?;
-            found.into_iter().try_for_each(|key| session.destroy_object(key))
+            found
+                .into_iter()
+                .try_for_each(|key| session.destroy_object(key))
         })
     }
 

@@ -34,7 +34,11 @@ impl Client {
         let kms = Kms::open(settings).unwrap_or_else(|e| panic!("open: {e}: {:?}", e.cause));
         let service = kms.service();
         let caller = Caller::new("111122223333", "us-west-2", None, "request");
-        Client { kms, service, caller }
+        Client {
+            kms,
+            service,
+            caller,
+        }
     }
 
     /// The service itself.
@@ -47,11 +51,14 @@ impl Client {
     /// # Errors
     /// The service's refusal.
     pub fn call(&self, operation: &str, input: Value) -> Result<Value, Refusal> {
-        let answer = self.service.call(operation, input.to_string().as_bytes(), &self.caller);
+        let answer = self
+            .service
+            .call(operation, input.to_string().as_bytes(), &self.caller);
         match answer.error {
-            Some(error) => {
-                Err(Refusal { name: error.name().to_owned(), message: error.message })
-            }
+            Some(error) => Err(Refusal {
+                name: error.name().to_owned(),
+                message: error.message,
+            }),
             None if answer.body.is_empty() => Ok(Value::Null),
             None => Ok(serde_json::from_slice(&answer.body).expect("answers are JSON")),
         }
@@ -85,7 +92,8 @@ impl Client {
 
     /// The store as it is described now.
     pub fn store(&self, id: &str) -> Value {
-        self.ok("DescribeCustomKeyStores", json!({"CustomKeyStoreId": id}))["CustomKeyStores"][0].clone()
+        self.ok("DescribeCustomKeyStores", json!({"CustomKeyStoreId": id}))["CustomKeyStores"][0]
+            .clone()
     }
 
     /// Waits for an end state of a connect or disconnect.
@@ -101,7 +109,10 @@ impl Client {
                 return store;
             }
             assert!(now.ends_with("ING"), "{id} became {store} and not {state}");
-            assert!(begun.elapsed() < Duration::from_secs(60), "{id} stays {now}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{id} stays {now}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -132,7 +143,10 @@ impl Client {
 
     /// Decrypts a blob to base64.
     pub fn decrypt(&self, blob: &str) -> String {
-        text(&self.ok("Decrypt", json!({"CiphertextBlob": blob})), "Plaintext")
+        text(
+            &self.ok("Decrypt", json!({"CiphertextBlob": blob})),
+            "Plaintext",
+        )
     }
 }
 
@@ -148,7 +162,10 @@ pub fn store_input(cluster: &TestCluster, password: &str) -> Value {
 
 /// A member that is a string.
 pub fn text(value: &Value, member: &str) -> String {
-    value[member].as_str().unwrap_or_else(|| panic!("{member} is missing in {value}")).to_owned()
+    value[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("{member} is missing in {value}"))
+        .to_owned()
 }
 
 /// Standard base64.

@@ -16,16 +16,25 @@ pub(super) fn wrong_password(stage: &Stage<'_>) {
     let store = kms.create_store(&cluster, "another1");
     let id = json!({"CustomKeyStoreId": store});
     kms.ok("ConnectCustomKeyStore", id.clone());
-    assert_eq!(kms.wait(&store, "FAILED")["ConnectionErrorCode"], "INVALID_CREDENTIALS");
+    assert_eq!(
+        kms.wait(&store, "FAILED")["ConnectionErrorCode"],
+        "INVALID_CREDENTIALS"
+    );
     kms.disconnect(&store);
-    kms.ok("UpdateCustomKeyStore", json!({"CustomKeyStoreId": store, "KeyStorePassword": "kmsPswd"}));
+    kms.ok(
+        "UpdateCustomKeyStore",
+        json!({"CustomKeyStoreId": store, "KeyStorePassword": "kmsPswd"}),
+    );
     kms.connect(&store);
     let blob = kms.encrypt(&kms.key_in(&store), "kept");
     // The audit path: disconnect, a crypto officer sets a password, Update tells it, connect.
     kms.disconnect(&store);
     stage.target.set_password(&cluster, "tempPass1");
     assert!(stage.logs_in(&cluster, "tempPass1"));
-    kms.ok("UpdateCustomKeyStore", json!({"CustomKeyStoreId": store, "KeyStorePassword": "tempPass1"}));
+    kms.ok(
+        "UpdateCustomKeyStore",
+        json!({"CustomKeyStoreId": store, "KeyStorePassword": "tempPass1"}),
+    );
     kms.connect(&store);
     assert_eq!(kms.decrypt(&blob), super::client::base64("kept"));
     kms.disconnect(&store);
@@ -50,12 +59,22 @@ pub(super) fn crashes(stage: &Stage<'_>) {
             }
         };
         let store = {
-            let settings = Settings { interrupt: Some(Arc::new(interrupt)), ..stage.settings() };
+            let settings = Settings {
+                interrupt: Some(Arc::new(interrupt)),
+                ..stage.settings()
+            };
             let kms = Client::open(settings);
             let store = kms.create_store(&cluster, "kmsPswd");
             kms.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
-            until(|| reached.load(Ordering::SeqCst), &format!("{point:?} is reached"));
-            assert_eq!(kms.store(&store)["ConnectionState"], "CONNECTING", "{point:?}");
+            until(
+                || reached.load(Ordering::SeqCst),
+                &format!("{point:?} is reached"),
+            );
+            assert_eq!(
+                kms.store(&store)["ConnectionState"],
+                "CONNECTING",
+                "{point:?}"
+            );
             store
         };
         // Twice: what was pending is settled by the first connect and must not confuse the second.
@@ -63,7 +82,11 @@ pub(super) fn crashes(stage: &Stage<'_>) {
             let kms = Client::open(stage.settings());
             kms.wait(&store, "CONNECTED");
             let key = kms.key_in(&store);
-            assert_eq!(kms.decrypt(&kms.encrypt(&key, "x")), super::client::base64("x"), "{round}");
+            assert_eq!(
+                kms.decrypt(&kms.encrypt(&key, "x")),
+                super::client::base64("x"),
+                "{round}"
+            );
         }
     }
 }
@@ -76,17 +99,25 @@ pub(super) fn restart(stage: &Stage<'_>) {
         kms.connect(&store);
         let key = kms.key_in(&store);
         let blob = kms.encrypt(&key, "before");
-        let own = kms.ok("CreateKey", json!({}))["KeyMetadata"]["Arn"].as_str().map(str::to_owned);
+        let own = kms.ok("CreateKey", json!({}))["KeyMetadata"]["Arn"]
+            .as_str()
+            .map(str::to_owned);
         let own = own.expect("an ARN");
         let own_blob = kms.encrypt(&own, "own");
         (store, key, blob, own, own_blob)
     };
     let kms = Client::open(stage.settings());
     assert_eq!(kms.decrypt(&own_blob), super::client::base64("own"));
-    assert_eq!(kms.ok("DescribeKey", json!({"KeyId": own}))["KeyMetadata"]["Origin"], "AWS_KMS");
+    assert_eq!(
+        kms.ok("DescribeKey", json!({"KeyId": own}))["KeyMetadata"]["Origin"],
+        "AWS_KMS"
+    );
     kms.wait(&store, "CONNECTED");
     assert_eq!(kms.decrypt(&blob), super::client::base64("before"));
-    assert_eq!(kms.ok("DescribeKey", json!({"KeyId": key}))["KeyMetadata"]["KeyState"], "Enabled");
+    assert_eq!(
+        kms.ok("DescribeKey", json!({"KeyId": key}))["KeyMetadata"]["KeyState"],
+        "Enabled"
+    );
     kms.disconnect(&store);
     drop(kms);
     // What was disconnected stays so.
@@ -96,7 +127,10 @@ pub(super) fn restart(stage: &Stage<'_>) {
 
 pub(super) fn overtaken(stage: &Stage<'_>) {
     let cluster = stage.target.new_cluster("kmsPswd");
-    let settings = Settings { connect_takes: Duration::from_millis(400), ..stage.settings() };
+    let settings = Settings {
+        connect_takes: Duration::from_millis(400),
+        ..stage.settings()
+    };
     let kms = Client::open(settings);
     let store = kms.create_store(&cluster, "kmsPswd");
     let id = json!({"CustomKeyStoreId": store});
@@ -113,7 +147,10 @@ pub(super) fn overtaken(stage: &Stage<'_>) {
 fn until(mut done: impl FnMut() -> bool, what: &str) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{what}: not within a minute"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

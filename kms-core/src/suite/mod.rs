@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::kms::Settings;
 use crate::p11::{ModuleSpec, Modules};
 use crate::quirks::PinForm;
-pub use client::{Client, Refusal};
+pub use client::{Client, Refusal, base64, store_input};
 
 /// A kind of HSM under the service.
 pub trait Target {
@@ -78,12 +78,21 @@ type Story = (&'static str, fn(&Stage<'_>));
 static STORIES: [Story; 8] = [
     ("life cycle", life_cycle::tell),
     ("every refusal of a state", life_cycle::states),
-    ("a wrong password is found at connect and repaired", connecting::wrong_password),
-    ("a crash at any point of connect strands nothing", connecting::crashes),
+    (
+        "a wrong password is found at connect and repaired",
+        connecting::wrong_password,
+    ),
+    (
+        "a crash at any point of connect strands nothing",
+        connecting::crashes,
+    ),
     ("a restart connects again by itself", connecting::restart),
     ("a disconnect overtakes a connect", connecting::overtaken),
     ("many threads use one key", using::threads),
-    ("destroyed material is reported, not survived", using::destroyed),
+    (
+        "destroyed material is reported, not survived",
+        using::destroyed,
+    ),
 ];
 
 /// Tells every story to the target, in directories under `dir`.
@@ -94,7 +103,11 @@ pub fn run(target: &dyn Target, dir: &Path) {
     for (number, (name, tell)) in STORIES.iter().enumerate() {
         println!("{}: {name}", target.name());
         let dir = dir.join(number.to_string());
-        tell(&Stage { target, dir, modules: Modules::default() });
+        tell(&Stage {
+            target,
+            dir,
+            modules: Modules::default(),
+        });
     }
 }
 

@@ -33,12 +33,21 @@ pub(super) fn destroyed(stage: &Stage<'_>) {
     kms.connect(&store);
     let key = kms.key_in(&store);
     let blob = kms.encrypt(&key, "x");
-    stage.module(&cluster).destroy_keys(&cluster.module.token_label).expect("keys are destroyed");
-    assert_eq!(kms.no("Decrypt", json!({"CiphertextBlob": blob})).0, "KMSInvalidStateException");
+    stage
+        .module(&cluster)
+        .destroy_keys(&cluster.module.token_label)
+        .expect("keys are destroyed");
+    assert_eq!(
+        kms.no("Decrypt", json!({"CiphertextBlob": blob})).0,
+        "KMSInvalidStateException"
+    );
     let input = json!({"KeyId": key, "Plaintext": base64("x")});
     assert_eq!(kms.no("Encrypt", input).0, "KMSInvalidStateException");
     // The documentation contradicts itself on the state that is shown; the operation fails, the state stays.
-    assert_eq!(kms.ok("DescribeKey", json!({"KeyId": key}))["KeyMetadata"]["KeyState"], "Enabled");
+    assert_eq!(
+        kms.ok("DescribeKey", json!({"KeyId": key}))["KeyMetadata"]["KeyState"],
+        "Enabled"
+    );
     assert_eq!(kms.store(&store)["ConnectionState"], "CONNECTED");
     let fresh = kms.key_in(&store);
     assert_eq!(kms.decrypt(&kms.encrypt(&fresh, "y")), base64("y"));

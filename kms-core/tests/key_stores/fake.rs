@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,34 +40,45 @@ impl FakeClusters {
 
 impl Clusters for FakeClusters {
     fn facts(&self, _: &Scope, id: &str) -> Option<ClusterFacts> {
-        self.0.lock().unwrap().get(id).map(|cluster| cluster.facts.clone())
+        self.0
+            .lock()
+            .unwrap()
+            .get(id)
+            .map(|cluster| cluster.facts.clone())
     }
 
     fn anchored(&self, _: &Scope, id: &str, anchor: &str) -> bool {
-        self.0.lock().unwrap().get(id).is_some_and(|cluster| cluster.anchor == anchor)
+        self.0
+            .lock()
+            .unwrap()
+            .get(id)
+            .is_some_and(|cluster| cluster.anchor == anchor)
     }
 
-    fn attach(
-        &self,
-        _: &Scope,
-        _: &str,
-        id: &str,
-        _: &str,
-    ) -> Result<Attachment, ConnectFailure> {
+    fn attach(&self, _: &Scope, _: &str, id: &str, _: &str) -> Result<Attachment, ConnectFailure> {
         let mut clusters = self.0.lock().unwrap();
-        let missing = || ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, "no such cluster");
+        let missing =
+            || ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, "no such cluster");
         let cluster = clusters.get_mut(id).ok_or_else(missing)?;
         match cluster.broken {
             Some(code) => Err(ConnectFailure::new(code, "as the test wants it")),
             None => {
                 cluster.attached += 1;
-                Ok(Attachment { module: cluster.module.clone(), pin: PinForm::Plain })
+                Ok(Attachment {
+                    module: cluster.module.clone(),
+                    pin: PinForm::Plain,
+                })
             }
         }
     }
 
     fn kmsuser(&self, _: &Scope, id: &str) -> Vec<KmsUser> {
-        self.0.lock().unwrap().get(id).map(|cluster| cluster.users.clone()).unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap()
+            .get(id)
+            .map(|cluster| cluster.users.clone())
+            .unwrap_or_default()
     }
 
     fn detach(&self, _: &Scope, _: &str, id: &str) {
@@ -80,6 +92,7 @@ pub struct SoftHsm {
     pub clusters: Arc<FakeClusters>,
     modules: Modules,
     path: PathBuf,
+    made: AtomicUsize,
 }
 
 impl SoftHsm {
@@ -95,11 +108,20 @@ impl SoftHsm {
             .map(PathBuf::from)
             .or_else(|| known.iter().map(PathBuf::from).find(|path| path.exists()))
             .expect("SoftHSM2 is not installed: install it or name its library in KEYSTEAD_TEST_SOFTHSM2");
-        SoftHsm { clusters: Arc::default(), modules: Modules::default(), path }
+        SoftHsm {
+            clusters: Arc::default(),
+            modules: Modules::default(),
+            path,
+            made: AtomicUsize::new(0),
+        }
     }
 
     fn spec(&self, token_label: &str) -> ModuleSpec {
-        ModuleSpec { path: self.path.clone(), config: None, token_label: token_label.to_owned() }
+        ModuleSpec {
+            path: self.path.clone(),
+            config: None,
+            token_label: token_label.to_owned(),
+        }
     }
 }
 
@@ -110,7 +132,12 @@ impl Target for SoftHsm {
 
     fn settings(&self, data_dir: &Path) -> Settings {
         // A token label has 32 characters; the directory's last names tell the services of a test apart.
-        let parts: Vec<_> = data_dir.iter().rev().take(2).map(|p| p.to_string_lossy()).collect();
+        let parts: Vec<_> = data_dir
+            .iter()
+            .rev()
+            .take(2)
+            .map(|p| p.to_string_lossy())
+            .collect();
         let label = format!("own {}", parts.join(" "));
         let service_hsm = ServiceHsm {
             module: self.spec(label.get(..32).unwrap_or(&label)),
@@ -127,9 +154,10 @@ impl Target for SoftHsm {
 
     fn new_cluster(&self, password: &str) -> TestCluster {
         let mut clusters = self.clusters.0.lock().unwrap();
-        let number = clusters.len();
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
         // The ids' alphabet: digits 2 to 7, letters.
-        let letters = [number / 26, number % 26].map(|n| char::from(b'a' + u8::try_from(n).unwrap()));
+        let letters =
+            [number / 26, number % 26].map(|n| char::from(b'a' + u8::try_from(n).unwrap()));
         let id = format!("cluster-{}{}23456723aa", letters[0], letters[1]);
         let spec = self.spec(&id);
         let module = self.modules.load(&self.path, None).unwrap();
@@ -140,7 +168,8 @@ impl Target for SoftHsm {
             cluster_certificate: format!("certificate of {id}"),
             network: Network::Sound,
         };
-        let anchor = format!("-----BEGIN CERTIFICATE-----\nanchor of {id}\n-----END CERTIFICATE-----\n");
+        let anchor =
+            format!("-----BEGIN CERTIFICATE-----\nanchor of {id}\n-----END CERTIFICATE-----\n");
         clusters.insert(
             id.clone(),
             FakeCluster {
@@ -152,11 +181,18 @@ impl Target for SoftHsm {
                 attached: 0,
             },
         );
-        TestCluster { id, trust_anchor: anchor, module: spec, pin: PinForm::Plain }
+        TestCluster {
+            id,
+            trust_anchor: anchor,
+            module: spec,
+            pin: PinForm::Plain,
+        }
     }
 
     fn set_password(&self, cluster: &TestCluster, password: &str) {
         let module = self.modules.load(&self.path, None).unwrap();
-        module.reset_pin(&cluster.module.token_label, SO_PIN, password).unwrap();
+        module
+            .reset_pin(&cluster.module.token_label, SO_PIN, password)
+            .unwrap();
     }
 }
