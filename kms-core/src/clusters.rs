@@ -84,6 +84,8 @@ pub struct KmsUser {
     pub logged_in: bool,
     /// Whether a second factor is asked, which KMS cannot give.
     pub second_factor: bool,
+    /// How many logins failed since the last good one.
+    pub failed_logins: u32,
 }
 
 /// How to reach an attached cluster's token.
@@ -207,6 +209,7 @@ mod tests {
             locked: false,
             logged_in: false,
             second_factor: false,
+            failed_logins: 0,
         };
         let code = |users: &[KmsUser]| refused_before_login(users).map(|f| f.code);
         assert_eq!(code(&[user("a"), user("b")]), None);

@@ -52,6 +52,10 @@ impl Point {
 /// Asked at each point; `true` ends the connect there as if the process had died.
 pub type Interrupt = Arc<dyn Fn(Point) -> bool + Send + Sync>;
 
+/// A CloudHSM user is locked by this many failed logins. A second password is not tried where it could be the one that locks; since the
+/// first was refused, the next connect begins with the second.
+const LOCKED_AT: u32 = 5;
+
 /// Why a connect did not end in a login.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -110,19 +114,29 @@ impl KeyStores {
             return Err(Stop::Failed(refused));
         }
         let current = self.sealer.open(&store.id, &store.password)?;
-        let pending = store
-            .pending
-            .as_ref()
+        let worth_a_try = store.pending.as_ref().filter(|_| !store.pending_refused);
+        let pending = worth_a_try
             .map(|p| self.sealer.open(&store.id, p))
             .transpose()?;
+        let failures = users
+            .iter()
+            .map(|user| user.failed_logins)
+            .max()
+            .unwrap_or(0);
         let mut refusal = None;
-        for password in pending.into_iter().chain([current]) {
+        for (tried, password) in (0..).zip(pending.into_iter().chain([current])) {
+            if tried > 0 && failures + tried + 1 >= LOCKED_AT {
+                break;
+            }
             match Token::login(module, &attachment.module, &attachment.pin, &password) {
                 Ok(token) => return Ok((token, password)),
                 Err(wrong) if wrong.kind == FaultKind::WrongPassword => refusal = Some(wrong),
                 Err(other) => return Err(other.into()),
             }
         }
+        self.update_wanted(store, |record| {
+            record.pending_refused = record.pending.is_some();
+        })?;
         Err(refusal.map_or(Stop::Unwanted, Stop::from))
     }
 
@@ -136,6 +150,7 @@ impl KeyStores {
         self.update_wanted(store, |record| {
             record.password = used_sealed.clone();
             record.pending = Some(new_sealed.clone());
+            record.pending_refused = false;
         })?;
         self.pass(Point::PendingStored)?;
         token.set_password(used, &new)?;

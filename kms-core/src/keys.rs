@@ -5,10 +5,10 @@ use std::sync::Arc;
 use aws_json::ServiceError;
 
 use crate::blob::{self, Context, Header};
-use crate::error::{DISABLED, INVALID_STATE, NOT_FOUND, Result, VALIDATION};
+use crate::error::{DISABLED, INVALID_STATE, NOT_FOUND, Result, VALIDATION, internal};
 use crate::ids::{KeyRef, Scope};
 use crate::kms::Kms;
-use crate::p11::Token;
+use crate::p11::{Fault, FaultKind, Token};
 use crate::records::{Alias, Key, Origin};
 use crate::store::Rows;
 
@@ -128,13 +128,23 @@ pub(crate) fn no_recipient(recipient: Option<&serde_json::Value>) -> Result<()> 
     }
 }
 
+/// What a failed call for a key means to the caller. A key store is the user's to mend; the service's own HSM is not.
+pub(crate) fn failed(key: &Key, fault: Fault) -> ServiceError {
+    match key.origin {
+        Origin::AwsKms if fault.kind != FaultKind::BadTag => internal(fault),
+        _ => fault.into(),
+    }
+}
+
 /// Encrypts under a key, in its HSM.
 pub(crate) fn seal(token: &Token, key: &Key, context: &Context, plain: &[u8]) -> Result<Vec<u8>> {
     let header = Header {
         key_arn: key.arn(),
         backing_key: key.backing_key,
     };
-    let sealed = token.seal(&header.key_arn, &header.aad(context), plain)?;
+    let sealed = token
+        .seal(&header.key_arn, &header.aad(context), plain)
+        .map_err(|fault| failed(key, fault))?;
     let blob = header.join(&sealed);
     // The model's limit on what Decrypt takes; 4,096 bytes of plaintext stay well below.
     if blob.len() > blob::MAX {

@@ -89,7 +89,9 @@ impl Opening<'_> {
                 .bare()
                 .caused_by("made by material that the key never had"));
         }
-        let plain = token.open(&header.key_arn, &header.aad(self.context), &sealed)?;
+        let plain = token
+            .open(&header.key_arn, &header.aad(self.context), &sealed)
+            .map_err(|fault| keys::failed(&key, fault))?;
         Ok((key, Some(plain)))
     }
 

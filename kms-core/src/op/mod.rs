@@ -113,7 +113,8 @@ aws_json::operations! {
         UpdateCustomKeyStore, UpdateKeyDescription, UpdatePrimaryRegion, Verify, VerifyMac,
 }
 
-static API: Api<Kms> = Api {
+/// Model, operations and the exception for faults: what [`aws_json::Api::bind`] joins to a service.
+pub static API: Api<Kms> = Api {
     model: &shapes::kms::MODEL,
     operations: OPERATIONS,
     internal: INTERNAL,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Client, Stage};
 use crate::Settings;
-use crate::connect::Point;
+use crate::connect::{Interrupt, Point};
 
 pub(super) fn wrong_password(stage: &Stage<'_>) {
     let cluster = stage.target.new_cluster("kmsPswd");
@@ -89,6 +89,45 @@ pub(super) fn crashes(stage: &Stage<'_>) {
             );
         }
     }
+}
+
+/// A crash leaves a pending password, then a crypto officer sets a third one: neither is right, and Update mends it.
+pub(super) fn third_password(stage: &Stage<'_>) {
+    let cluster = stage.target.new_cluster("kmsPswd");
+    let interrupt: Interrupt = Arc::new(|point| point == Point::PinChanged);
+    let store = {
+        let settings = Settings {
+            interrupt: Some(interrupt),
+            ..stage.settings()
+        };
+        let kms = Client::open(settings);
+        let store = kms.create_store(&cluster, "kmsPswd");
+        kms.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
+        until(
+            || !stage.logs_in(&cluster, "kmsPswd"),
+            "the password is changed",
+        );
+        store
+    };
+    stage.target.set_password(&cluster, "tempPass1");
+    let kms = Client::open(stage.settings());
+    let id = json!({"CustomKeyStoreId": store});
+    for _ in 0..2 {
+        assert_eq!(
+            kms.wait(&store, "FAILED")["ConnectionErrorCode"],
+            "INVALID_CREDENTIALS"
+        );
+        kms.disconnect(&store);
+        kms.ok("ConnectCustomKeyStore", id.clone());
+    }
+    kms.wait(&store, "FAILED");
+    kms.disconnect(&store);
+    kms.ok(
+        "UpdateCustomKeyStore",
+        json!({"CustomKeyStoreId": store, "KeyStorePassword": "tempPass1"}),
+    );
+    kms.connect(&store);
+    kms.key_in(&store);
 }
 
 pub(super) fn restart(stage: &Stage<'_>) {

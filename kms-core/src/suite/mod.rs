@@ -75,7 +75,7 @@ pub(crate) struct Stage<'a> {
 
 type Story = (&'static str, fn(&Stage<'_>));
 
-static STORIES: [Story; 8] = [
+static STORIES: [Story; 9] = [
     ("life cycle", life_cycle::tell),
     ("every refusal of a state", life_cycle::states),
     (
@@ -85,6 +85,10 @@ static STORIES: [Story; 8] = [
     (
         "a crash at any point of connect strands nothing",
         connecting::crashes,
+    ),
+    (
+        "a third password is found out and repaired",
+        connecting::third_password,
     ),
     ("a restart connects again by itself", connecting::restart),
     ("a disconnect overtakes a connect", connecting::overtaken),

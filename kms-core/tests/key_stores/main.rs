@@ -4,6 +4,7 @@
 //! that is started with that environment.
 
 mod fake;
+mod management;
 mod refusals;
 
 use std::path::Path;
