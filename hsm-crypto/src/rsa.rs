@@ -4,6 +4,7 @@ use crate::backend::rsa as imp;
 use crate::{Error, Hash, HmacKey, Result, rsa_padding};
 use std::fmt;
 use std::sync::OnceLock;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// What a private key consists of, all numbers big-endian.
@@ -51,7 +52,7 @@ pub struct RsaKey {
     private: bool,
     key: imp::Key,
     /// The secret from which implicit rejection makes its false messages; made at the first decryption.
-    reject: OnceLock<HmacKey>,
+    reject: OnceLock<Box<HmacKey>>,
 }
 
 impl RsaKey {
@@ -197,8 +198,7 @@ impl RsaKey {
     pub fn verify_pkcs1_raw(&self, input: &[u8], signature: &[u8]) -> Result<()> {
         let mut seen = vec![0; self.size];
         let len = self.recover_pkcs1(signature, &mut seen)?;
-        crate::mac::verify_tag(&seen[..len], input).map_err(|_| Error::Mismatch)?;
-        if len == input.len() {
+        if seen[..len].ct_eq(input).into() {
             Ok(())
         } else {
             Err(Error::Mismatch)
@@ -354,9 +354,9 @@ impl RsaKey {
                 d = padded;
             }
             let key = HmacKey::new(Hash::Sha256, &Zeroizing::new(Hash::Sha256.digest(&d)))?;
-            let _ = self.reject.set(key);
+            let _ = self.reject.set(Box::new(key));
         }
-        self.reject.get().ok_or(Error::Internal)
+        self.reject.get().map(|key| &**key).ok_or(Error::Internal)
     }
 
     fn need_private(&self) -> Result<()> {

@@ -21,7 +21,7 @@ impl CbcKey {
 
     /// `data` is whole blocks and `out` as long; the caller checked.
     pub fn encrypt(&self, iv: &mut [u8; 16], data: &[u8], out: &mut [u8]) {
-        assert!(data.len() % 16 == 0 && out.len() == data.len());
+        assert!(data.len().is_multiple_of(16) && out.len() == data.len());
         // SAFETY: both slices have the given length, and the function writes one IV of 16 bytes back.
         unsafe {
             ffi::AES_cbc_encrypt(

@@ -37,20 +37,16 @@ impl Key {
         // SAFETY: a constructor without arguments.
         let key = Owned::new(unsafe { ffi::EC_KEY_new() }, Error::Internal)?;
         // SAFETY: the key is live and the group static.
-        ok(
-            unsafe { ffi::EC_KEY_set_group(key.ptr(), group(curve)?) },
-            Error::Internal,
-        )?;
+        let rc = unsafe { ffi::EC_KEY_set_group(key.ptr(), group(curve)?) };
+        ok(rc, Error::Internal)?;
         Ok(Key { key, curve })
     }
 
     pub fn generate(curve: Curve) -> Result<Self> {
         let this = Self::empty(curve)?;
         // SAFETY: the key is live and has its group.
-        ok(
-            unsafe { ffi::EC_KEY_generate_key(this.key.ptr()) },
-            Error::Internal,
-        )?;
+        let rc = unsafe { ffi::EC_KEY_generate_key(this.key.ptr()) };
+        ok(rc, Error::Internal)?;
         Ok(this)
     }
 
@@ -87,10 +83,8 @@ impl Key {
         let this = Self::empty(curve)?;
         let point = parse(curve, point)?;
         // SAFETY: both objects are live; the setter copies.
-        ok(
-            unsafe { ffi::EC_KEY_set_public_key(this.key.ptr(), point.ptr()) },
-            Error::BadKey,
-        )?;
+        let rc = unsafe { ffi::EC_KEY_set_public_key(this.key.ptr(), point.ptr()) };
+        ok(rc, Error::BadKey)?;
         Ok(this)
     }
 

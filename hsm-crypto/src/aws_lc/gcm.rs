@@ -253,28 +253,19 @@ impl Stream {
         self.end()?;
         let to: *mut c_void = tag.as_mut_ptr().cast();
         // SAFETY: the context is live, and the tag has the 16 bytes promised.
-        ok(
-            unsafe { ffi::EVP_CIPHER_CTX_ctrl(self.0.ptr(), ffi::EVP_CTRL_AEAD_GET_TAG, 16, to) },
-            Error::Internal,
-        )?;
+        let rc =
+            unsafe { ffi::EVP_CIPHER_CTX_ctrl(self.0.ptr(), ffi::EVP_CTRL_AEAD_GET_TAG, 16, to) };
+        ok(rc, Error::Internal)?;
         Ok(tag)
     }
 
     /// Ends a decryption: constant time in the tag.
     pub fn verify(self, tag: &[u8]) -> Result<()> {
+        let (ctx, len) = (self.0.ptr(), tag.len() as c_int);
         let from: *mut c_void = tag.as_ptr().cast_mut().cast();
         // SAFETY: the context is live; this command only reads the tag, whose length it is told.
-        ok(
-            unsafe {
-                ffi::EVP_CIPHER_CTX_ctrl(
-                    self.0.ptr(),
-                    ffi::EVP_CTRL_AEAD_SET_TAG,
-                    tag.len() as c_int,
-                    from,
-                )
-            },
-            Error::BadLength,
-        )?;
+        let rc = unsafe { ffi::EVP_CIPHER_CTX_ctrl(ctx, ffi::EVP_CTRL_AEAD_SET_TAG, len, from) };
+        ok(rc, Error::BadLength)?;
         self.end().map_err(|_| Error::Mismatch)
     }
 

@@ -6,8 +6,14 @@
 
 pub mod cbc;
 pub mod ec;
+pub mod ed;
 pub mod gcm;
 pub mod hash;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod hooks;
 pub mod mac;
 pub mod rng;
 pub mod rsa;
