@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hsm_api::{Hsm, Result};
@@ -41,6 +41,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of one frame, and of one request's output.
     pub frame: usize,
+    /// The same on the service port, whose callers are proven and carry whole backups.
+    pub service_frame: usize,
     /// Time for TLS handshake and greeting, and for a peer to take a reply.
     pub greeting: Duration,
     /// A connection without requests for so long is closed. It takes the application's login and
@@ -48,11 +50,22 @@ pub struct Limits {
     pub idle: Duration,
 }
 
+impl Limits {
+    fn frame_on(&self, port: Purpose) -> usize {
+        if port == Purpose::Service {
+            self.service_frame
+        } else {
+            self.frame
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 900,
             frame: (16 << 20) + (64 << 10),
+            service_frame: 256 << 20,
             greeting: Duration::from_secs(10),
             idle: Duration::from_secs(12 * 3600),
         }
@@ -84,6 +97,8 @@ pub struct NodeConfig {
 pub struct Node {
     shared: Arc<Shared>,
     addresses: Vec<(Purpose, SocketAddr)>,
+    /// One for each address, in the same order.
+    accepting: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What all threads of a node see.
@@ -131,13 +146,15 @@ impl Node {
         let mut node = Node {
             shared,
             addresses: Vec::new(),
+            accepting: Mutex::default(),
         };
         for (purpose, listener) in config.listeners {
             node.addresses.push((purpose, listener.local_addr()?));
             let shared = Arc::clone(&node.shared);
-            thread::Builder::new()
+            let accepting = thread::Builder::new()
                 .name(format!("{purpose:?} port"))
                 .spawn(move || accept(&shared, purpose, &listener))?;
+            node.accepting.lock().push(accepting);
         }
         Ok(node)
     }
@@ -158,9 +175,13 @@ impl Node {
         if self.shared.stopping.swap(true, SeqCst) {
             return;
         }
-        for (_, address) in &self.addresses {
-            // Wakes the thread that waits in accept, which then sees that it is over.
-            let _ = TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1));
+        let accepting = std::mem::take(&mut *self.accepting.lock());
+        for ((_, address), thread) in self.addresses.iter().zip(accepting) {
+            // Wakes the thread that waits in accept, which then sees that it is over; with it the
+            // port closes.
+            if TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1)).is_ok() {
+                let _ = thread.join();
+            }
         }
         // Whoever waits for a request reads the end of the stream; whoever carries one out can
         // still send its reply.

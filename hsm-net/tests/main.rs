@@ -1,1 +1,10 @@
-//! Tests over real loopback TLS.
+//! hsm-net over real loopback TLS, against an HSM in memory that speaks the trait and nothing more.
+
+mod cluster;
+mod fake;
+mod node;
+mod pki;
+mod raw;
+mod rig;
+mod sync;
+mod trust;
