@@ -58,15 +58,13 @@ impl Aws {
 
     /// `aws WORDS`, to be completed with arguments that contain spaces.
     pub fn run(&self, words: &str) -> Run {
-        let run = Run::new(&self.program)
-            .dir(&self.dir)
-            .words(words)
-            .words("--output json");
+        let run = Run::new(&self.program).dir(&self.dir);
         let run = if self.by_option {
             run.arg("--endpoint-url").arg(&self.url)
         } else {
             run
         };
+        let run = run.words(words).env("AWS_DEFAULT_OUTPUT", "json");
         run.envs([
             ("AWS_ENDPOINT_URL", self.url.as_str()),
             ("AWS_ACCESS_KEY_ID", ACCOUNT),

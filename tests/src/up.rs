@@ -77,9 +77,13 @@ impl Home {
             .without("KEYSTEAD_PKCS11_CONF")
     }
 
-    /// `keystead WORDS --data-dir DATA`: a command that finds the running `up`.
+    /// `keystead COMMAND --data-dir DATA WORDS`: a command that finds the running `up`. More arguments may follow.
     pub fn tool(&self, words: &str) -> Run {
-        self.keystead(words).arg("--data-dir").arg(self.data())
+        let (command, words) = words.split_once(' ').unwrap_or((words, ""));
+        self.keystead(command)
+            .arg("--data-dir")
+            .arg(self.data())
+            .words(words)
     }
 }
 

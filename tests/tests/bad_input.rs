@@ -147,7 +147,7 @@ fn requests_that_are_too_large_or_never_end() {
     // Announced, never sent: refused by its announcement, or by a time limit.
     let head = format!("POST / HTTP/1.1\r\nHost: {to}\r\nX-Amz-Target: TrentService.ListKeys\r\n");
     let announced = format!("{head}Content-Length: 99999999999\r\nConnection: close\r\n\r\n{{");
-    if let Some(answer) = send(&to, announced.as_bytes()) {
+    if let Some(answer) = send(&to, announced.as_bytes(), 3) {
         assert!(matches!(answer.status, 400 | 408 | 413), "{}", answer.head);
     }
     for garbage in [
@@ -156,7 +156,7 @@ fn requests_that_are_too_large_or_never_end() {
         b"\r\n\r\n\r\n",
         &[0xff; 4096],
     ] {
-        if let Some(answer) = send(&to, garbage) {
+        if let Some(answer) = send(&to, garbage, 3) {
             assert!((400..500).contains(&answer.status), "{}", answer.head);
         }
     }

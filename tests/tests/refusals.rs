@@ -343,7 +343,7 @@ fn making_a_cluster() {
     let home = Home::new();
     let up = Up::bare(&home);
     let boto = Boto::new(&up);
-    let no_subnet = json!({"HsmType": "hsm2m.medium", "SubnetIds": ["subnet-00000000"]});
+    let no_subnet = json!({"HsmType": "hsm2m.medium", "SubnetIds": ["subnet-fedcba98"]});
     boto.hsm_refuses(INVALID, "CreateCluster", no_subnet);
 
     let cluster = Cluster::created(&home, &boto);
