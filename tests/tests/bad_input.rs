@@ -104,6 +104,18 @@ fn requests_that_are_no_requests() {
             "{answer:?}"
         );
     }
+    // The account is an access key id of twelve digits, the region is the signature's.
+    let answer = post(
+        &to,
+        "TrentService.DescribeKey",
+        b"{\"KeyId\":\"1234abcd-12ab-34cd-56ef-1234567890ab\"}",
+    );
+    let arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    assert_eq!(
+        answer.json()["message"],
+        format!("Key '{arn}' does not exist"),
+        "{answer:?}"
+    );
     // An unknown member is ignored, as the real service does.
     let answer = post(
         &to,
