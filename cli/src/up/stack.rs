@@ -130,7 +130,7 @@ fn module_config(data_dir: &Path) -> Result<Arc<ModuleConfig>, String> {
 fn service_pins(file: &Path) -> Result<[Zeroizing<String>; 2], String> {
     let at = |error: std::io::Error| format!("{}: {error}", file.display());
     if !file.exists() {
-        let mut pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
+        let pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
         let text = Zeroizing::new(format!("{}\n{}\n", *pin(), *pin()));
         let part = file.with_extension("new");
         let mut new = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(at)?;
