@@ -181,7 +181,9 @@ fn camel(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::SERIALIZATION;
     use crate::shapes::{cloudhsmv2, kms};
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn refusal(operation: &str, input: Value) -> String {
@@ -441,5 +443,41 @@ mod tests {
             refusal("ListKeys", json!({ "Colour": [1, { "a": null }] })),
             "accepted"
         );
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[A-Za-z0-9+/]{0,8}={0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[A-Z][a-z]{0,6}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever stands in a member, each operation's answer is one of the two exceptions.
+        #[test]
+        fn any_value_is_accepted_or_refused(value in any_json()) {
+            for model in [&kms::MODEL, &cloudhsmv2::MODEL] {
+                for (_, shape) in model.operations {
+                    let Shape::Structure(members) = shape else { panic!("no structure") };
+                    for member in *members {
+                        let input = json!({ member.name: value.clone() });
+                        if let Err(error) = validate(shape, &input) {
+                            prop_assert!([VALIDATION, SERIALIZATION].contains(&error.exception));
+                        }
+                    }
+                }
+            }
+        }
     }
 }
