@@ -1,6 +1,8 @@
 //! The C ABI with what a careless or hostile caller gives it.
 
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pkcs11_sys::*;
 
@@ -336,4 +338,48 @@ fn a_forked_child_starts_afresh() {
         CKR_OK,
         "the parent goes on"
     );
+}
+
+#[test]
+fn threads_outlive_finalize() {
+    let copy = Copy::new();
+    let (_library, list) = copy.functions();
+    session(&copy, &list);
+    assert_eq!(call!(list, C_Finalize, null_mut()), CKR_OK);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        let (mut random, mut h, mut done) = ([0u8; 16], 0, 0);
+        while !stop.load(Ordering::Relaxed) {
+            let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+            let rv = call!(list, C_OpenSession, 0, flags, null_mut(), None, &mut h);
+            assert!(
+                matches!(rv, CKR_OK | CKR_CRYPTOKI_NOT_INITIALIZED),
+                "open: {rv:#x}"
+            );
+            let out = random.as_mut_ptr();
+            let rv = call!(list, C_GenerateRandom, h, out, 16);
+            let gone = [CKR_CRYPTOKI_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID];
+            assert!(rv == CKR_OK || gone.contains(&rv), "random: {rv:#x}");
+            done += i32::from(rv == CKR_OK);
+            let rv = call!(list, C_CloseSession, h);
+            assert!(rv == CKR_OK || gone.contains(&rv), "close: {rv:#x}");
+        }
+        done
+    };
+    std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..4).map(|_| threads.spawn(work)).collect();
+        for _ in 0..30 {
+            let mut args = args(&copy);
+            assert_eq!(call!(list, C_Initialize, (&raw mut args).cast()), CKR_OK);
+            std::thread::sleep(Duration::from_millis(5));
+            assert_eq!(call!(list, C_Finalize, null_mut()), CKR_OK);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for worker in workers {
+            assert!(
+                worker.join().unwrap() > 0,
+                "a thread that never got through tests nothing"
+            );
+        }
+    });
 }

@@ -1,6 +1,6 @@
 //! What applications do with embedded tokens, through `cryptoki`.
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::RvError;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -8,7 +8,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 
-use crate::copy::{Copy, SO_PIN, USER_PIN, user};
+use crate::copy::{Copy, SO_PIN, USER_PIN, refused, user};
 
 fn aes(session: &Session, token: bool, label: &str) -> ObjectHandle {
     let template = [
@@ -40,13 +40,6 @@ fn pair(session: &Session, rsa: bool) -> (ObjectHandle, ObjectHandle) {
         Attribute::Sensitive(true),
     ];
     session.generate_key_pair(&mech, &public, &private).unwrap()
-}
-
-fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> RvError {
-    match result {
-        Err(Error::Pkcs11(rv, _)) => rv,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
 }
 
 #[test]
