@@ -344,3 +344,49 @@ fn an_always_authenticate_key_asks_each_time() {
     );
     assert_eq!(rv, RvError::UserNotLoggedIn);
 }
+
+#[test]
+fn keys_are_wrapped_and_unwrapped() {
+    let copy = Copy::new();
+    let (p11, slot) = copy.token();
+    let session = user(&p11, slot);
+    let wrapper = [
+        Attribute::ValueLen(32.into()),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+    ];
+    let wrapper = session
+        .generate_key(&Mechanism::AesKeyGen, &wrapper)
+        .unwrap();
+    let template = [
+        Attribute::ValueLen(16.into()),
+        Attribute::Extractable(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+    ];
+    let key = session
+        .generate_key(&Mechanism::AesKeyGen, &template)
+        .unwrap();
+    let wrapped = session
+        .wrap_key(&Mechanism::AesKeyWrap, wrapper, key)
+        .unwrap();
+    assert_eq!(wrapped.len(), 24);
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(cryptoki::object::KeyType::AES),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+    ];
+    let unwrap =
+        |bytes: &[u8]| session.unwrap_key(&Mechanism::AesKeyWrap, wrapper, bytes, &template);
+    let again = unwrap(&wrapped).unwrap();
+    let cbc = Mechanism::AesCbcPad([4; 16]);
+    let sealed = session.encrypt(&cbc, key, b"text").unwrap();
+    assert_eq!(session.decrypt(&cbc, again, &sealed).unwrap(), b"text");
+    let mut wrong = wrapped.clone();
+    wrong[0] ^= 1;
+    assert_eq!(refused(unwrap(&wrong)), RvError::WrappedKeyInvalid);
+    let fixed = aes(&session, false, "fixed");
+    let rv = refused(session.wrap_key(&Mechanism::AesKeyWrap, wrapper, fixed));
+    assert_eq!(rv, RvError::KeyUnextractable);
+}
