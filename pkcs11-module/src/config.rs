@@ -64,7 +64,9 @@ pub fn start(reserved: Option<&str>) -> Result<Module> {
     let wish = std::env::var(Log::ENV).ok();
     let config = Config::load(reserved);
     let configured = config.as_ref().ok().and_then(|c| c.file.log_target());
-    let log = wish.or(configured).map_or(Ok(Log::Off), |target| Log::open(&target));
+    let log = wish
+        .or(configured)
+        .map_or(Ok(Log::Off), |target| Log::open(&target));
     let log = log.unwrap_or_else(|e| {
         // A host must not fail because nobody can listen.
         Log::Stderr.line(&format!("libkeystead_pkcs11: {}", e.why));
@@ -160,7 +162,8 @@ impl Config {
             }
         }
         if tokens.is_empty() || empty_slot {
-            let empty = empty.map_or_else(|| hsm_sim::create_token(directory).map(|t| t.path), Ok)?;
+            let empty =
+                empty.map_or_else(|| hsm_sim::create_token(directory).map(|t| t.path), Ok)?;
             let at = tokens.partition_point(|token| *token < empty);
             tokens.insert(at, empty);
         }

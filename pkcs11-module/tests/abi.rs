@@ -1,6 +1,8 @@
 //! The C ABI with what a careless or hostile caller gives it.
 
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pkcs11_sys::*;
 
@@ -336,4 +338,179 @@ fn a_forked_child_starts_afresh() {
         CKR_OK,
         "the parent goes on"
     );
+}
+
+#[test]
+fn threads_outlive_finalize() {
+    let copy = Copy::new();
+    let (_library, list) = copy.functions();
+    session(&copy, &list);
+    assert_eq!(call!(list, C_Finalize, null_mut()), CKR_OK);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        let (mut random, mut h, mut done) = ([0u8; 16], 0, 0);
+        while !stop.load(Ordering::Relaxed) {
+            let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+            let rv = call!(list, C_OpenSession, 0, flags, null_mut(), None, &mut h);
+            assert!(
+                matches!(rv, CKR_OK | CKR_CRYPTOKI_NOT_INITIALIZED),
+                "open: {rv:#x}"
+            );
+            let out = random.as_mut_ptr();
+            let rv = call!(list, C_GenerateRandom, h, out, 16);
+            let gone = [CKR_CRYPTOKI_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID];
+            assert!(rv == CKR_OK || gone.contains(&rv), "random: {rv:#x}");
+            done += i32::from(rv == CKR_OK);
+            let rv = call!(list, C_CloseSession, h);
+            assert!(rv == CKR_OK || gone.contains(&rv), "close: {rv:#x}");
+        }
+        done
+    };
+    std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..4).map(|_| threads.spawn(work)).collect();
+        for _ in 0..30 {
+            let mut args = args(&copy);
+            assert_eq!(call!(list, C_Initialize, (&raw mut args).cast()), CKR_OK);
+            std::thread::sleep(Duration::from_millis(5));
+            assert_eq!(call!(list, C_Finalize, null_mut()), CKR_OK);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for worker in workers {
+            assert!(
+                worker.join().unwrap() > 0,
+                "a thread that never got through tests nothing"
+            );
+        }
+    });
+}
+
+/// A session key that anyone may use.
+fn public_aes(list: &CK_FUNCTION_LIST, h: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    let (no, yes, len) = (CK_FALSE, CK_TRUE, 32 as CK_ULONG);
+    let flag = |type_, value: &CK_BBOOL| CK_ATTRIBUTE {
+        type_,
+        pValue: (&raw const *value).cast_mut().cast(),
+        ulValueLen: 1,
+    };
+    let mut template = [
+        flag(CKA_PRIVATE, &no),
+        flag(CKA_ENCRYPT, &yes),
+        flag(CKA_DECRYPT, &yes),
+        CK_ATTRIBUTE {
+            type_: CKA_VALUE_LEN,
+            pValue: (&raw const len).cast_mut().cast(),
+            ulValueLen: size_of::<CK_ULONG>() as CK_ULONG,
+        },
+    ];
+    let mut mech = CK_MECHANISM {
+        mechanism: CKM_AES_KEY_GEN,
+        ..Default::default()
+    };
+    let (mut key, at) = (0, template.as_mut_ptr());
+    assert_eq!(
+        call!(list, C_GenerateKey, h, &mut mech, at, 4, &mut key),
+        CKR_OK
+    );
+    key
+}
+
+#[test]
+fn two_operations_at_once() {
+    let copy = Copy::new();
+    let (_library, list) = copy.functions();
+    let h = session(&copy, &list);
+    let key = public_aes(&list, h);
+    let mut iv = [3u8; 16];
+    let mut cbc = CK_MECHANISM {
+        mechanism: CKM_AES_CBC,
+        pParameter: iv.as_mut_ptr().cast(),
+        ulParameterLen: 16,
+    };
+    let mut sha = CK_MECHANISM {
+        mechanism: CKM_SHA256,
+        ..Default::default()
+    };
+    let digest_of = |parts: &mut dyn FnMut()| {
+        assert_eq!(call!(list, C_DigestInit, h, &mut sha.clone()), CKR_OK);
+        parts();
+        let (mut digest, mut len) = ([0u8; 32], 32);
+        assert_eq!(
+            call!(list, C_DigestFinal, h, digest.as_mut_ptr(), &mut len),
+            CKR_OK
+        );
+        digest
+    };
+    let mut data = [5u8; 32];
+    let plain = digest_of(&mut || {
+        assert_eq!(
+            call!(list, C_DigestUpdate, h, data.as_mut_ptr(), 32),
+            CKR_OK
+        );
+    });
+    // In place: input and output are one buffer.
+    let at = data.as_mut_ptr();
+    let mut len = 32;
+    assert_eq!(call!(list, C_EncryptInit, h, &mut cbc, key), CKR_OK);
+    let rv = call!(list, C_DigestEncryptUpdate, h, at, 32, at, &mut len);
+    assert_eq!(rv, CKR_OPERATION_NOT_INITIALIZED, "no digest is active");
+    let both = digest_of(&mut || {
+        let mut short = 16;
+        let rv = call!(list, C_DigestEncryptUpdate, h, at, 32, at, &mut short);
+        assert_eq!((rv, short), (CKR_BUFFER_TOO_SMALL, 32));
+        let rv = call!(list, C_DigestEncryptUpdate, h, at, 32, at, &mut len);
+        assert_eq!((rv, len), (CKR_OK, 32));
+    });
+    assert_eq!(
+        both, plain,
+        "what was too long for the buffer was not digested twice"
+    );
+    assert_ne!(data, [5; 32]);
+    let at = data.as_mut_ptr();
+    assert_eq!(call!(list, C_EncryptFinal, h, at, &mut len), CKR_OK);
+    assert_eq!(len, 0);
+    assert_eq!(call!(list, C_DecryptInit, h, &mut cbc, key), CKR_OK);
+    let back = digest_of(&mut || {
+        len = 32;
+        assert_eq!(
+            call!(list, C_DecryptDigestUpdate, h, at, 32, at, &mut len),
+            CKR_OK
+        );
+    });
+    assert_eq!((back, data), (plain, [5; 32]));
+    sha.mechanism = 0;
+    assert_eq!(
+        call!(list, C_DigestInit, h, &mut sha),
+        CKR_MECHANISM_INVALID
+    );
+}
+
+#[test]
+fn what_cannot_be_saved_goes_on() {
+    let copy = Copy::new();
+    let (_library, list) = copy.functions();
+    let h = session(&copy, &list);
+    let mut sha = CK_MECHANISM {
+        mechanism: CKM_SHA256,
+        ..Default::default()
+    };
+    let (mut digest, mut len) = ([0u8; 32], 0);
+    let rv = call!(list, C_GetOperationState, h, null_mut(), &mut len);
+    assert_eq!(rv, CKR_OPERATION_NOT_INITIALIZED);
+    assert_eq!(call!(list, C_DigestInit, h, &mut sha), CKR_OK);
+    let mut abc = *b"abc";
+    let text = abc.as_mut_ptr();
+    assert_eq!(call!(list, C_DigestUpdate, h, text, 3), CKR_OK);
+    let rv = call!(list, C_GetOperationState, h, null_mut(), &mut len);
+    assert_eq!(
+        rv, CKR_STATE_UNSAVEABLE,
+        "the engine cannot save a digest's state yet"
+    );
+    let rv = call!(list, C_SetOperationState, h, text, 3, 0, 0);
+    assert_eq!(rv, CKR_SAVED_STATE_INVALID);
+    len = 32;
+    assert_eq!(
+        call!(list, C_DigestFinal, h, digest.as_mut_ptr(), &mut len),
+        CKR_OK
+    );
+    assert_eq!(digest[..4], [0xba, 0x78, 0x16, 0xbf], "SHA-256 of abc");
 }

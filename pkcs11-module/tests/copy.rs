@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
@@ -103,4 +104,12 @@ pub fn user(p11: &Pkcs11, slot: Slot) -> Session {
         .login(UserType::User, Some(&AuthPin::new(USER_PIN.into())))
         .unwrap();
     session
+}
+
+/// The code of a refusal.
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> RvError {
+    match result {
+        Err(Error::Pkcs11(rv, _)) => rv,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
 }

@@ -3,5 +3,6 @@
 //! its own configuration and token directory.
 
 mod abi;
+mod cluster;
 mod copy;
 mod tokens;

@@ -1,6 +1,6 @@
 //! What applications do with embedded tokens, through `cryptoki`.
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::RvError;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -8,7 +8,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 
-use crate::copy::{Copy, SO_PIN, USER_PIN, user};
+use crate::copy::{Copy, SO_PIN, USER_PIN, refused, user};
 
 fn aes(session: &Session, token: bool, label: &str) -> ObjectHandle {
     let template = [
@@ -40,13 +40,6 @@ fn pair(session: &Session, rsa: bool) -> (ObjectHandle, ObjectHandle) {
         Attribute::Sensitive(true),
     ];
     session.generate_key_pair(&mech, &public, &private).unwrap()
-}
-
-fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> RvError {
-    match result {
-        Err(Error::Pkcs11(rv, _)) => rv,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
 }
 
 #[test]
@@ -350,4 +343,50 @@ fn an_always_authenticate_key_asks_each_time() {
             .and_then(|()| session.sign_final()),
     );
     assert_eq!(rv, RvError::UserNotLoggedIn);
+}
+
+#[test]
+fn keys_are_wrapped_and_unwrapped() {
+    let copy = Copy::new();
+    let (p11, slot) = copy.token();
+    let session = user(&p11, slot);
+    let wrapper = [
+        Attribute::ValueLen(32.into()),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+    ];
+    let wrapper = session
+        .generate_key(&Mechanism::AesKeyGen, &wrapper)
+        .unwrap();
+    let template = [
+        Attribute::ValueLen(16.into()),
+        Attribute::Extractable(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+    ];
+    let key = session
+        .generate_key(&Mechanism::AesKeyGen, &template)
+        .unwrap();
+    let wrapped = session
+        .wrap_key(&Mechanism::AesKeyWrap, wrapper, key)
+        .unwrap();
+    assert_eq!(wrapped.len(), 24);
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(cryptoki::object::KeyType::AES),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+    ];
+    let unwrap =
+        |bytes: &[u8]| session.unwrap_key(&Mechanism::AesKeyWrap, wrapper, bytes, &template);
+    let again = unwrap(&wrapped).unwrap();
+    let cbc = Mechanism::AesCbcPad([4; 16]);
+    let sealed = session.encrypt(&cbc, key, b"text").unwrap();
+    assert_eq!(session.decrypt(&cbc, again, &sealed).unwrap(), b"text");
+    let mut wrong = wrapped.clone();
+    wrong[0] ^= 1;
+    assert_eq!(refused(unwrap(&wrong)), RvError::WrappedKeyInvalid);
+    let fixed = aes(&session, false, "fixed");
+    let rv = refused(session.wrap_key(&Mechanism::AesKeyWrap, wrapper, fixed));
+    assert_eq!(rv, RvError::KeyUnextractable);
 }
