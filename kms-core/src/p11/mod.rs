@@ -24,6 +24,7 @@ use fault::fault;
 pub use fault::{Fault, FaultKind};
 #[cfg(feature = "suite")]
 pub use inspect::SeenKey;
+pub use load::open;
 pub use token::{Sealed, Token};
 
 /// What it takes to reach a token.

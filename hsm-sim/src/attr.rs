@@ -1,0 +1,339 @@
+//! Attributes: one row each (PKCS#11 3.2, "Objects"). A row says on which classes and key types the
+//! attribute may stand, who may set it and when, whether it is secret, and what it is when nobody
+//! says. `template.rs` validates by the rows; the module reads [`AttrRow::kind`] to parse raw values.
+//! Rules between attributes (sensitivity, computed values) are not here but in `template.rs`.
+
+use hsm_api::{AttrType, Class, KeyType, Value};
+
+use crate::code::{class, key_type as kt};
+
+/// The form of an attribute's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Bool,
+    Ulong,
+    Bytes,
+    /// CK_DATE: eight ASCII digits, or nothing.
+    Date,
+    /// An array of attributes.
+    Template,
+    /// An array of CK_MECHANISM_TYPE.
+    Mechs,
+}
+
+impl Kind {
+    /// Whether a value has this form.
+    pub fn fits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Kind::Bool, Value::Bool(_))
+            | (Kind::Ulong, Value::Ulong(_))
+            | (Kind::Bytes, Value::Bytes(_))
+            | (Kind::Template, Value::Template(_))
+            | (Kind::Mechs, Value::Mechs(_)) => true,
+            (Kind::Date, Value::Bytes(b)) => {
+                b.is_empty() || (b.len() == 8 && b.iter().all(u8::is_ascii_digit))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How an object comes to be, or comes to change: bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct When(u8);
+
+#[allow(missing_docs)]
+impl When {
+    pub const NEVER: When = When(0);
+    pub const CREATE: When = When(1);
+    pub const GENERATE: When = When(2);
+    pub const UNWRAP: When = When(4);
+    pub const DERIVE: When = When(8);
+    pub const COPY: When = When(16);
+    pub const LATER: When = When(32);
+    /// Any way of making an object, but for copying.
+    pub const MADE: When = When(1 | 2 | 4 | 8);
+    /// When made or copied.
+    pub const BORN: When = When(1 | 2 | 4 | 8 | 16);
+    pub const ALWAYS: When = When(63);
+
+    /// Either.
+    pub const fn or(self, other: When) -> When {
+        When(self.0 | other.0)
+    }
+    /// Whether the two share a bit.
+    pub const fn at(self, other: When) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A set of object classes: bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct On(u8);
+
+#[allow(missing_docs)]
+impl On {
+    pub const DATA: On = On(1);
+    pub const CERT: On = On(2);
+    pub const PUBLIC: On = On(4);
+    pub const PRIVATE: On = On(8);
+    pub const SECRET: On = On(16);
+    pub const KEYS: On = On(4 | 8 | 16);
+    pub const HIDDEN: On = On(8 | 16);
+    pub const OPEN: On = On(4 | 16);
+    pub const ALL: On = On(31);
+
+    const fn of(class: Class) -> On {
+        match class.0 {
+            0..=4 => On(1 << class.0),
+            _ => On(0),
+        }
+    }
+    /// Whether the class is in the set.
+    pub const fn has(self, class: Class) -> bool {
+        self.0 & On::of(class).0 != 0
+    }
+}
+
+/// What an attribute is when the template does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Unsaid {
+    /// It is not there.
+    Absent,
+    /// It comes out of the operation itself.
+    Computed,
+    Bool(bool),
+    Ulong(u64),
+    Empty,
+}
+
+/// The rule of an attribute on some classes and key types.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// These classes,
+    pub on: On,
+    /// and of these only keys of these types, if any are listed.
+    pub types: &'static [KeyType],
+    /// When the caller may give it.
+    pub may: When,
+    /// When the caller must give it.
+    pub must: When,
+    /// What it is otherwise.
+    pub unsaid: Unsaid,
+}
+
+/// One attribute.
+#[derive(Debug)]
+pub struct AttrRow {
+    /// CKA_ code.
+    pub ty: AttrType,
+    /// The name, without CKA_.
+    pub name: &'static str,
+    /// The form of its value.
+    pub kind: Kind,
+    /// Key material: sealed at rest, and withheld when the key is sensitive or not extractable.
+    pub secret: bool,
+    /// Only the security officer may make it true.
+    pub officer: bool,
+    /// A value of the caller's may only go this way once it is set: `Some(true)` up, `Some(false)` down.
+    pub one_way: Option<bool>,
+    /// Where it stands. The first rule that fits an object holds.
+    pub rules: &'static [Rule],
+}
+
+impl AttrRow {
+    /// The rule for an object of this class and key type; none means that it has no such attribute.
+    pub fn rule(&self, class: Class, key_type: KeyType) -> Option<&'static Rule> {
+        self.rules
+            .iter()
+            .find(|r| r.on.has(class) && (r.types.is_empty() || r.types.contains(&key_type)))
+    }
+}
+
+/// The row of an attribute.
+pub fn row(ty: AttrType) -> Option<&'static AttrRow> {
+    ALL.binary_search_by_key(&ty, |r| r.ty)
+        .ok()
+        .map(|i| &ALL[i])
+}
+
+const fn rule(on: On, may: When, unsaid: Unsaid) -> Rule {
+    Rule {
+        on,
+        types: &[],
+        may,
+        must: When::NEVER,
+        unsaid,
+    }
+}
+
+const fn of(on: On, types: &'static [KeyType], may: When, must: When, unsaid: Unsaid) -> Rule {
+    Rule {
+        on,
+        types,
+        may,
+        must,
+        unsaid,
+    }
+}
+
+macro_rules! attributes {
+    ($($name:ident = $code:literal, $kind:ident, [$($rule:expr),* $(,)?] $(, $flag:ident $(= $way:literal)?)* ;)*) => {
+        $(
+            #[allow(missing_docs)]
+            pub const $name: AttrType = AttrType($code);
+        )*
+        /// Every row, by code.
+        pub static ALL: &[AttrRow] = &[$(
+            attributes!(@row AttrRow {
+                ty: $name, name: stringify!($name), kind: Kind::$kind,
+                secret: false, officer: false, one_way: None, rules: &[$($rule),*],
+            } $(, $flag $(= $way)?)*)
+        ),*];
+    };
+    (@row $row:expr) => { $row };
+    (@row $row:expr, secret) => { AttrRow { secret: true, ..$row } };
+    (@row $row:expr, officer) => { AttrRow { officer: true, ..$row } };
+    (@row $row:expr, one_way = $way:literal) => { AttrRow { one_way: Some($way), ..$row } };
+}
+
+use Unsaid::{Absent, Computed, Empty};
+const NO: Unsaid = Unsaid::Bool(false);
+const YES: Unsaid = Unsaid::Bool(true);
+const RSA: &[KeyType] = &[kt::RSA];
+const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
+const CREATE: When = When::CREATE;
+const NEVER: When = When::NEVER;
+const BORN: When = When::BORN;
+const ALWAYS: When = When::ALWAYS;
+/// Given at creation, made by everything else.
+const IMPORTED: When = When::CREATE;
+
+attributes! {
+    CLASS = 0x0, Ulong, [of(On::ALL, &[], When::MADE, CREATE, Computed)];
+    TOKEN = 0x1, Bool, [rule(On::ALL, BORN, NO)];
+    PRIVATE = 0x2, Bool, [rule(On::CERT, BORN, NO), rule(On::PUBLIC, BORN, NO), rule(On::ALL, BORN, YES)];
+    LABEL = 0x3, Bytes, [rule(On::ALL, ALWAYS, Empty)];
+    UNIQUE_ID = 0x4, Bytes, [rule(On::ALL, NEVER, Computed)];
+    APPLICATION = 0x10, Bytes, [rule(On::DATA, ALWAYS, Empty)];
+    VALUE = 0x11, Bytes, [
+        rule(On::DATA, CREATE.or(When::COPY).or(When::LATER), Empty),
+        of(On::CERT, &[], CREATE, CREATE, Empty),
+        of(On::SECRET, &[], IMPORTED, IMPORTED, Computed),
+        of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
+    ], secret;
+    OBJECT_ID = 0x12, Bytes, [rule(On::DATA, ALWAYS, Empty)];
+    CERTIFICATE_TYPE = 0x80, Ulong, [of(On::CERT, &[], CREATE, CREATE, Absent)];
+    ISSUER = 0x81, Bytes, [rule(On::CERT, ALWAYS, Empty)];
+    SERIAL_NUMBER = 0x82, Bytes, [rule(On::CERT, ALWAYS, Empty)];
+    TRUSTED = 0x86, Bool, [rule(On::CERT, ALWAYS, NO), rule(On::OPEN, ALWAYS, NO)], officer;
+    CERTIFICATE_CATEGORY = 0x87, Ulong, [rule(On::CERT, CREATE, Unsaid::Ulong(0))];
+    JAVA_MIDP_SECURITY_DOMAIN = 0x88, Ulong, [rule(On::CERT, CREATE, Unsaid::Ulong(0))];
+    URL = 0x89, Bytes, [rule(On::CERT, CREATE, Empty)];
+    HASH_OF_SUBJECT_PUBLIC_KEY = 0x8A, Bytes, [rule(On::CERT, CREATE, Empty)];
+    HASH_OF_ISSUER_PUBLIC_KEY = 0x8B, Bytes, [rule(On::CERT, CREATE, Empty)];
+    NAME_HASH_ALGORITHM = 0x8C, Ulong, [rule(On::CERT, CREATE, Absent)];
+    CHECK_VALUE = 0x90, Bytes, [rule(On::CERT, CREATE, Computed), rule(On::SECRET, BORN, Computed)];
+    KEY_TYPE = 0x100, Ulong, [of(On::KEYS, &[], When::MADE, CREATE, Computed)];
+    SUBJECT = 0x101, Bytes, [
+        of(On::CERT, &[], CREATE, CREATE, Empty),
+        rule(On::PUBLIC, ALWAYS, Empty),
+        rule(On::PRIVATE, ALWAYS, Empty),
+    ];
+    ID = 0x102, Bytes, [rule(On::CERT, ALWAYS, Empty), rule(On::KEYS, ALWAYS, Empty)];
+    SENSITIVE = 0x103, Bool, [rule(On::HIDDEN, ALWAYS, YES)], one_way = true;
+    ENCRYPT = 0x104, Bool, [rule(On::OPEN, ALWAYS, YES)];
+    DECRYPT = 0x105, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
+    WRAP = 0x106, Bool, [rule(On::OPEN, ALWAYS, YES)];
+    UNWRAP = 0x107, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
+    SIGN = 0x108, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
+    SIGN_RECOVER = 0x109, Bool, [rule(On::PRIVATE, ALWAYS, YES)];
+    VERIFY = 0x10A, Bool, [rule(On::OPEN, ALWAYS, YES)];
+    VERIFY_RECOVER = 0x10B, Bool, [rule(On::PUBLIC, ALWAYS, YES)];
+    DERIVE = 0x10C, Bool, [rule(On::KEYS, ALWAYS, NO)];
+    START_DATE = 0x110, Date, [rule(On::CERT, CREATE, Empty), rule(On::KEYS, ALWAYS, Empty)];
+    END_DATE = 0x111, Date, [rule(On::CERT, CREATE, Empty), rule(On::KEYS, ALWAYS, Empty)];
+    MODULUS = 0x120, Bytes, [
+        of(On::PUBLIC, RSA, IMPORTED, IMPORTED, Computed),
+        of(On::PRIVATE, RSA, IMPORTED, IMPORTED, Computed),
+    ];
+    MODULUS_BITS = 0x121, Ulong, [of(On::PUBLIC, RSA, When::GENERATE, When::GENERATE, Computed)];
+    PUBLIC_EXPONENT = 0x122, Bytes, [
+        of(On::PUBLIC, RSA, IMPORTED.or(When::GENERATE), IMPORTED, Computed),
+        of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed),
+    ];
+    PRIVATE_EXPONENT = 0x123, Bytes, [of(On::PRIVATE, RSA, IMPORTED, IMPORTED, Computed)], secret;
+    PRIME_1 = 0x124, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
+    PRIME_2 = 0x125, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
+    EXPONENT_1 = 0x126, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
+    EXPONENT_2 = 0x127, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
+    COEFFICIENT = 0x128, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
+    PUBLIC_KEY_INFO = 0x129, Bytes, [
+        rule(On::CERT, CREATE, Empty),
+        rule(On::PUBLIC, NEVER, Computed),
+        rule(On::PRIVATE, IMPORTED.or(When::UNWRAP), Computed),
+    ];
+    VALUE_LEN = 0x161, Ulong, [rule(On::SECRET, When::GENERATE.or(When::DERIVE).or(When::UNWRAP), Computed)];
+    EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = false;
+    LOCAL = 0x163, Bool, [rule(On::KEYS, NEVER, Computed)];
+    NEVER_EXTRACTABLE = 0x164, Bool, [rule(On::HIDDEN, NEVER, Computed)];
+    ALWAYS_SENSITIVE = 0x165, Bool, [rule(On::HIDDEN, NEVER, Computed)];
+    KEY_GEN_MECHANISM = 0x166, Ulong, [rule(On::KEYS, NEVER, Computed)];
+    MODIFIABLE = 0x170, Bool, [rule(On::ALL, BORN, YES)];
+    COPYABLE = 0x171, Bool, [rule(On::ALL, ALWAYS, YES)], one_way = false;
+    DESTROYABLE = 0x172, Bool, [rule(On::ALL, ALWAYS, YES)];
+    EC_PARAMS = 0x180, Bytes, [
+        of(On::PUBLIC, CURVES, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
+    ];
+    EC_POINT = 0x181, Bytes, [
+        of(On::PUBLIC, CURVES, IMPORTED, IMPORTED, Computed),
+        // Not in the specification, but several clients write it along with the private key.
+        of(On::PRIVATE, CURVES, IMPORTED, NEVER, Absent),
+    ];
+    ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, BORN, NO)];
+    WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
+    WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, ALWAYS, Absent)];
+    UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, ALWAYS, Absent)];
+    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, ALWAYS, Absent)];
+    ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, ALWAYS, Absent)];
+}
+
+/// Whether an object of this class hides its secret attributes at all: data and certificates do not.
+pub fn hides(class: Class) -> bool {
+    class == class::PRIVATE || class == class::SECRET
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_order_and_found() {
+        assert!(ALL.windows(2).all(|w| w[0].ty < w[1].ty));
+        for r in ALL {
+            assert_eq!(row(r.ty).map(|f| f.name), Some(r.name));
+        }
+        assert!(row(AttrType(0xDEAD)).is_none());
+    }
+
+    #[test]
+    fn a_rule_depends_on_class_and_key_type() {
+        let value = row(VALUE).unwrap();
+        assert!(value.rule(class::SECRET, kt::AES).is_some());
+        assert!(value.rule(class::PRIVATE, kt::EC).is_some());
+        assert!(value.rule(class::PRIVATE, kt::RSA).is_none());
+        let private = row(PRIVATE).unwrap();
+        assert_eq!(private.rule(class::PUBLIC, kt::RSA).unwrap().unsaid, NO);
+        assert_eq!(private.rule(class::DATA, kt::NONE).unwrap().unsaid, YES);
+    }
+
+    #[test]
+    fn dates_are_eight_digits_or_nothing() {
+        assert!(Kind::Date.fits(&Value::Bytes(b"20260131".to_vec())));
+        assert!(Kind::Date.fits(&Value::Bytes(Vec::new())));
+        assert!(!Kind::Date.fits(&Value::Bytes(b"2026-1-1".to_vec())));
+    }
+}

@@ -1,0 +1,197 @@
+//! A key as the algorithms want it: parsed and expanded once, at its first use, and kept with its object.
+
+use std::sync::{Arc, OnceLock};
+
+use hsm_api::{Class, Error, KeyType, Result, Rv};
+use hsm_crypto::rsa::{Crt, Parts};
+use hsm_crypto::{AesKey, Curve, EcKey, GcmKey, Hash, HmacKey, RsaKey};
+use zeroize::Zeroizing;
+
+use crate::code::{class, key_type as kt};
+use crate::object::Attrs;
+use crate::{attr, der};
+
+/// An expanded key.
+pub enum Material {
+    /// An object that is no key, or a digest's lack of one.
+    Nothing,
+    #[allow(missing_docs)]
+    Secret(SecretKey),
+    #[allow(missing_docs)]
+    Rsa(RsaKey),
+    #[allow(missing_docs)]
+    Ec(EcKey),
+}
+
+/// A secret key. Which expansions it needs depends on the mechanisms that it meets, so each is made
+/// when it is first asked for.
+pub struct SecretKey {
+    value: Zeroizing<Vec<u8>>,
+    aes: OnceLock<Arc<AesKey>>,
+    gcm: OnceLock<GcmKey>,
+    hmac: OnceLock<Box<HmacKey>>,
+}
+
+fn mismatch() -> Error {
+    Error::new(
+        Rv::KEY_TYPE_INCONSISTENT,
+        "the key is not of the kind that the mechanism needs",
+    )
+}
+
+fn broken(fault: hsm_crypto::Error) -> Error {
+    Error::new(Rv::KEY_SIZE_RANGE, fault.to_string())
+}
+
+impl SecretKey {
+    fn new(value: &[u8]) -> Self {
+        SecretKey {
+            value: Zeroizing::new(value.to_vec()),
+            aes: OnceLock::new(),
+            gcm: OnceLock::new(),
+            hmac: OnceLock::new(),
+        }
+    }
+
+    /// The bare value.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// For the block modes.
+    ///
+    /// # Errors
+    /// KEY_SIZE_RANGE.
+    pub fn aes(&self) -> Result<&Arc<AesKey>> {
+        if let Some(key) = self.aes.get() {
+            return Ok(key);
+        }
+        let key = Arc::new(AesKey::new(&self.value).map_err(broken)?);
+        Ok(self.aes.get_or_init(|| key))
+    }
+
+    /// For GCM.
+    ///
+    /// # Errors
+    /// KEY_SIZE_RANGE.
+    pub fn gcm(&self) -> Result<&GcmKey> {
+        if let Some(key) = self.gcm.get() {
+            return Ok(key);
+        }
+        let key = GcmKey::new(&self.value).map_err(broken)?;
+        Ok(self.gcm.get_or_init(|| key))
+    }
+
+    /// For HMAC. A key as a rule serves one hash: that one is kept, another is expanded for the call.
+    ///
+    /// # Errors
+    /// MECHANISM_INVALID without a hash.
+    pub fn hmac<T>(&self, hash: Option<Hash>, work: impl FnOnce(&HmacKey) -> T) -> Result<T> {
+        let hash = hash.ok_or(Rv::MECHANISM_INVALID)?;
+        if let Some(key) = self.hmac.get().filter(|k| k.hash() == hash) {
+            return Ok(work(key));
+        }
+        let key = HmacKey::new(hash, &self.value).map_err(broken)?;
+        if self.hmac.get().is_none() {
+            let kept = self.hmac.get_or_init(|| Box::new(key));
+            if kept.hash() == hash {
+                return Ok(work(kept));
+            }
+            return Ok(work(&HmacKey::new(hash, &self.value).map_err(broken)?));
+        }
+        Ok(work(&key))
+    }
+}
+
+impl Material {
+    /// Parses a key's attributes.
+    ///
+    /// # Errors
+    /// ATTRIBUTE_VALUE_INVALID where the numbers are no key, CURVE_NOT_SUPPORTED.
+    pub fn parse(class: Class, key_type: KeyType, attrs: &Attrs) -> Result<Material> {
+        use crate::mech::fault::template as fault;
+        let bytes = |ty| attrs.bytes(ty).unwrap_or_default();
+        Ok(match (class, key_type) {
+            (class::SECRET, _) => Material::Secret(SecretKey::new(bytes(attr::VALUE))),
+            (class::PUBLIC, kt::RSA) => Material::Rsa(
+                RsaKey::from_public(bytes(attr::MODULUS), bytes(attr::PUBLIC_EXPONENT))
+                    .map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::RSA) => {
+                Material::Rsa(RsaKey::from_parts(&rsa_parts(attrs)).map_err(fault)?)
+            }
+            (class::PUBLIC, kt::EC) => {
+                let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
+                let wrapped = bytes(attr::EC_POINT);
+                let point = der::unwrap_octet_string(wrapped).unwrap_or(wrapped);
+                let key = EcKey::from_point(curve, point)
+                    .or_else(|_| EcKey::from_point(curve, wrapped))
+                    .map_err(fault)?;
+                Material::Ec(key)
+            }
+            (class::PRIVATE, kt::EC) => {
+                let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
+                Material::Ec(EcKey::from_scalar(curve, bytes(attr::VALUE)).map_err(fault)?)
+            }
+            _ => Material::Nothing,
+        })
+    }
+
+    /// The secret key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn secret(&self) -> Result<&SecretKey> {
+        match self {
+            Material::Secret(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The RSA key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn rsa(&self) -> Result<&RsaKey> {
+        match self {
+            Material::Rsa(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The EC key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn ec(&self) -> Result<&EcKey> {
+        match self {
+            Material::Ec(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+fn rsa_parts(attrs: &Attrs) -> Parts {
+    let number = |ty| Zeroizing::new(attrs.bytes(ty).unwrap_or_default().to_vec());
+    let whole = [
+        attr::PRIME_1,
+        attr::PRIME_2,
+        attr::EXPONENT_1,
+        attr::EXPONENT_2,
+        attr::COEFFICIENT,
+    ]
+    .iter()
+    .all(|&ty| attrs.bytes(ty).is_some_and(|n| !n.is_empty()));
+    Parts {
+        n: number(attr::MODULUS).to_vec(),
+        e: number(attr::PUBLIC_EXPONENT).to_vec(),
+        d: number(attr::PRIVATE_EXPONENT),
+        crt: whole.then(|| Crt {
+            p: number(attr::PRIME_1),
+            q: number(attr::PRIME_2),
+            dp: number(attr::EXPONENT_1),
+            dq: number(attr::EXPONENT_2),
+            qinv: number(attr::COEFFICIENT),
+        }),
+    }
+}

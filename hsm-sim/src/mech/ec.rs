@@ -1,0 +1,192 @@
+//! Elliptic curves (PKCS#11 3.2, "Elliptic Curve").
+
+use hsm_api::{Error, MechId, Op, Params, Result, Rv, Secret, Value};
+use hsm_crypto::{Curve, EcKey, Hash};
+
+use super::stream::HashThen;
+use super::{Call, Mech, Output, Shape, Unit, fault};
+use crate::attr;
+use crate::code::key_type as kt;
+use crate::der;
+use crate::object::Attrs;
+
+fn sign(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> {
+    call.key.ec()?.sign(digest, out).map_err(fault::data)
+}
+
+fn verify(call: &Call<'_>, digest: &[u8], signature: &[u8]) -> Result<()> {
+    call.key
+        .ec()?
+        .verify(digest, signature)
+        .map_err(fault::signature)
+}
+
+fn hash(call: &Call<'_>) -> Result<Hash> {
+    call.mech.hash.ok_or_else(|| Rv::MECHANISM_INVALID.into())
+}
+
+fn generate_pair(
+    _mech: &'static Mech,
+    _params: &Params<'_>,
+    public: &mut Attrs,
+    private: &mut Attrs,
+) -> Result<()> {
+    let params = public.bytes(attr::EC_PARAMS).unwrap_or_default().to_vec();
+    let curve = Curve::from_ec_params(&params).map_err(fault::template)?;
+    let key = EcKey::generate(curve).map_err(fault::template)?;
+    let point = key.point().map_err(fault::template)?;
+    let scalar = key.scalar().map_err(fault::template)?;
+    public.set(attr::EC_POINT, Value::Bytes(der::octet_string(&point)));
+    private.set(attr::EC_PARAMS, Value::Bytes(params));
+    private.set(attr::VALUE, Value::Bytes(scalar.to_vec()));
+    Ok(())
+}
+
+/// CKD_NULL and the X9.63 derivations with SHA-1 and SHA-2 (ANSI X9.63, 5.6.3).
+fn ecdh(call: &Call<'_>, want: Option<usize>) -> Result<Secret> {
+    let Params::Ecdh {
+        kdf,
+        shared,
+        public,
+    } = call.params
+    else {
+        return Err(Rv::MECHANISM_PARAM_INVALID.into());
+    };
+    let key = call.key.ec()?;
+    let mut out = vec![0; key.curve().field_len()];
+    // Clients send the point bare or wrapped in an octet string; the specification asks for both to be taken.
+    let point = der::unwrap_octet_string(public).unwrap_or(public);
+    key.ecdh(point, &mut out)
+        .or_else(|_| key.ecdh(public, &mut out))
+        .map_err(|_| {
+            Error::new(
+                Rv::MECHANISM_PARAM_INVALID,
+                "the other side's point is not on this key's curve",
+            )
+        })?;
+    let z = Secret::new(out);
+    let hash = match kdf {
+        1 if shared.is_empty() => return Ok(z),
+        1 => {
+            return Err(Error::new(
+                Rv::MECHANISM_PARAM_INVALID,
+                "CKD_NULL takes no shared data",
+            ));
+        }
+        2 => Hash::Sha1,
+        5 => Hash::Sha224,
+        6 => Hash::Sha256,
+        7 => Hash::Sha384,
+        8 => Hash::Sha512,
+        _ => {
+            return Err(Error::new(
+                Rv::MECHANISM_PARAM_INVALID,
+                format!("unknown KDF {kdf:#x}"),
+            ));
+        }
+    };
+    let want = want.ok_or_else(|| {
+        Error::new(
+            Rv::TEMPLATE_INCOMPLETE,
+            "a key derivation function needs CKA_VALUE_LEN",
+        )
+    })?;
+    x963(hash, z.expose(), shared, want)
+}
+
+fn x963(hash: Hash, z: &[u8], shared: &[u8], want: usize) -> Result<Secret> {
+    if want > 4096 {
+        return Err(Error::new(
+            Rv::KEY_SIZE_RANGE,
+            "no more than 4096 bytes are derived",
+        ));
+    }
+    let mut key = Vec::with_capacity(want + hash.len());
+    for counter in 1u32.. {
+        if key.len() >= want {
+            break;
+        }
+        let mut digest = hsm_crypto::Digest::new(hash);
+        digest.update(z);
+        digest.update(&counter.to_be_bytes());
+        digest.update(shared);
+        key.extend_from_slice(&digest.finish());
+    }
+    key.truncate(want);
+    Ok(Secret::new(key))
+}
+
+const EC: Mech = Mech {
+    keys: &[kt::EC],
+    sizes: (224, 521),
+    unit: Unit::Bits,
+    output: Output::Signature,
+    ..Mech::REFUSES
+};
+
+static KEY_PAIR_GEN: Mech = Mech {
+    id: MechId(0x1040),
+    name: "CKM_EC_KEY_PAIR_GEN",
+    generate_pair: Some(generate_pair),
+    ..EC
+};
+
+/// The caller has hashed already.
+static ECDSA: Mech = Mech {
+    id: MechId(0x1041),
+    name: "CKM_ECDSA",
+    sign: Some(sign),
+    verify: Some(verify),
+    ..EC
+};
+
+static ECDH1_DERIVE: Mech = Mech {
+    id: MechId(0x1050),
+    name: "CKM_ECDH1_DERIVE",
+    params: Shape::Ecdh,
+    output: Output::Nothing,
+    derive: Some(ecdh),
+    ..EC
+};
+
+/// All our curves have cofactor 1, so this is the same.
+static ECDH1_COFACTOR_DERIVE: Mech = Mech {
+    id: MechId(0x1051),
+    name: "CKM_ECDH1_COFACTOR_DERIVE",
+    params: Shape::Ecdh,
+    output: Output::Nothing,
+    derive: Some(ecdh),
+    ..EC
+};
+
+const fn hashed(code: u64, name: &'static str, of: Hash) -> Mech {
+    Mech {
+        id: MechId(code),
+        name,
+        hash: Some(of),
+        sign: Some(|call, data, out| sign(call, &hash(call)?.digest(data), out)),
+        verify: Some(|call, data, sig| verify(call, &hash(call)?.digest(data), sig)),
+        stream: Some(|call, _: Op| Ok(HashThen::open(hash(call)?, sign, verify))),
+        ..EC
+    }
+}
+
+macro_rules! rows {
+    ($($id:ident $code:literal $hash:ident;)*) => {
+        $(static $id: Mech = hashed($code, concat!("CKM_", stringify!($id)), Hash::$hash);)*
+        pub(super) static ALL: &[&Mech] =
+            &[&KEY_PAIR_GEN, &ECDSA, &ECDH1_DERIVE, &ECDH1_COFACTOR_DERIVE, $(&$id),*];
+    };
+}
+
+rows! {
+    ECDSA_SHA1 0x1042 Sha1;
+    ECDSA_SHA224 0x1043 Sha224;
+    ECDSA_SHA256 0x1044 Sha256;
+    ECDSA_SHA384 0x1045 Sha384;
+    ECDSA_SHA512 0x1046 Sha512;
+    ECDSA_SHA3_224 0x1047 Sha3_224;
+    ECDSA_SHA3_256 0x1048 Sha3_256;
+    ECDSA_SHA3_384 0x1049 Sha3_384;
+    ECDSA_SHA3_512 0x104A Sha3_512;
+}

@@ -1,0 +1,609 @@
+//! Mechanisms: one static row each, in the file of its family, plus its name in [`ALL`]
+//! (PKCS#11 3.2, "Mechanisms"). Flags, parameter checks, length queries, the list that
+//! C_GetMechanismList shows and the engine's own dispatch read the row, so they cannot disagree.
+//!
+//! The pure functions here need no HSM: the module asks them before it sends anything, and the
+//! engine asks them again.
+
+mod aes;
+mod digest;
+mod ec;
+pub(crate) mod fault;
+mod mac;
+mod rsa;
+mod secret;
+mod stream;
+
+use std::sync::LazyLock;
+
+use hsm_api::{Error, KeyFacts, KeyType, MechId, Mechanism, Op, Params, Result, Rv, Uses};
+use hsm_crypto::Hash;
+
+use crate::code::key_type;
+use crate::material::Material;
+use crate::object::Attrs;
+
+/// One mechanism.
+pub struct Mech {
+    /// CKM_ code.
+    pub id: MechId,
+    /// The name, with CKM_.
+    pub name: &'static str,
+    /// Key types that it takes, or makes (the first is what it makes unless the template says).
+    pub keys: &'static [KeyType],
+    /// Smallest and largest key, in [`Mech::unit`].
+    pub sizes: (u32, u32),
+    /// What sizes are counted in.
+    pub unit: Unit,
+    /// Form of the parameter.
+    pub params: Shape,
+    /// How long results are.
+    pub output: Output,
+    /// The hash inside, where the row has a fixed one.
+    pub hash: Option<Hash>,
+    /// One-shot functions. Each gets the row itself, so that one serves a family.
+    pub encrypt: Option<Transform>,
+    /// See `encrypt`; the same for those below.
+    pub decrypt: Option<Transform>,
+    #[allow(missing_docs)]
+    pub sign: Option<Transform>,
+    #[allow(missing_docs)]
+    pub verify: Option<Check>,
+    #[allow(missing_docs)]
+    pub sign_recover: Option<Transform>,
+    #[allow(missing_docs)]
+    pub verify_recover: Option<Transform>,
+    #[allow(missing_docs)]
+    pub digest: Option<Transform>,
+    /// Opens a multi-part operation; without it the mechanism works in one shot only.
+    pub stream: Option<OpenStream>,
+    /// Makes a secret key's value.
+    pub generate: Option<Generate>,
+    /// Makes a key pair's values: public, private.
+    pub generate_pair: Option<GeneratePair>,
+    /// Encrypts a key's encoding.
+    pub wrap: Option<Transform>,
+    /// The reverse.
+    pub unwrap: Option<Transform>,
+    /// Computes a shared or derived secret; with the length that the template asks for.
+    pub derive: Option<Derive>,
+}
+
+/// What sizes are counted in (the specification has both).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Unit {
+    Bits,
+    Bytes,
+    /// There is no key.
+    Nothing,
+}
+
+/// The form of a mechanism's parameter, that is, which variants of [`Params`] it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// None.
+    Nothing,
+    /// An IV of so many bytes.
+    Iv(usize),
+    /// An IV of so many bytes, or none.
+    MaybeIv(usize),
+    /// CK_AES_CTR_PARAMS.
+    Ctr,
+    /// CK_GCM_PARAMS.
+    Gcm,
+    /// CK_RSA_PKCS_PSS_PARAMS.
+    Pss,
+    /// CK_RSA_PKCS_OAEP_PARAMS.
+    Oaep,
+    /// CK_ECDH1_DERIVE_PARAMS.
+    Ecdh,
+    /// CK_EDDSA_PARAMS, or none for pure Ed25519.
+    MaybeEdDsa,
+    /// CK_MAC_GENERAL_PARAMS.
+    MacLen,
+}
+
+/// How long a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The mechanism only makes keys.
+    Nothing,
+    /// A hash value or MAC of so many bytes.
+    Fixed(usize),
+    /// A MAC as long as the parameter says.
+    MacLen,
+    /// As long as the RSA modulus; decryption gives less.
+    Modulus,
+    /// Two numbers of the curve's order.
+    Signature,
+    /// As long as the input.
+    Same,
+    /// Whole blocks of 16.
+    Block,
+    /// Whole blocks with PKCS#7 padding.
+    Padded,
+    /// The input and a tag.
+    Gcm,
+    /// Whole semiblocks of 8 and one more.
+    KeyWrap,
+    /// The input padded up to semiblocks, and one more. The parameter: bytes of padding that are always there.
+    KeyWrapPadded(usize),
+}
+
+/// What a mechanism can be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Func {
+    Crypt(Op),
+    Generate,
+    GeneratePair,
+    Wrap,
+    Unwrap,
+    Derive,
+}
+
+/// Where in an operation a length is asked for. `fed` counts the input bytes of the updates before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Step {
+    Whole,
+    Update { fed: u64 },
+    Finish { fed: u64 },
+}
+
+/// The row, the key and the parameters of one operation.
+pub struct Call<'a> {
+    /// The row that holds the function called.
+    pub mech: &'static Mech,
+    /// The key, expanded.
+    pub key: &'a Material,
+    /// The parameters, checked against the row's shape.
+    pub params: &'a Params<'a>,
+}
+
+/// Input to output; how many bytes were written.
+pub type Transform = fn(&Call<'_>, &[u8], &mut [u8]) -> Result<usize>;
+/// Data, signature.
+pub type Check = fn(&Call<'_>, &[u8], &[u8]) -> Result<()>;
+/// Opens a multi-part operation.
+pub type OpenStream = fn(&Call<'_>, Op) -> Result<Box<dyn Stream>>;
+/// Fills in a new secret key's value.
+pub type Generate = fn(&'static Mech, &Params<'_>, &mut Attrs) -> Result<()>;
+/// Fills in the values of a new pair.
+pub type GeneratePair = fn(&'static Mech, &Params<'_>, &mut Attrs, &mut Attrs) -> Result<()>;
+/// The secret, and how many bytes the template wants of it, if it says.
+pub type Derive = fn(&Call<'_>, Option<usize>) -> Result<hsm_api::Secret>;
+
+/// A multi-part operation under way. `out` is never shorter than [`max_output`] says.
+pub trait Stream: Send {
+    /// Feeds input.
+    ///
+    /// # Errors
+    /// What the algorithm refuses.
+    fn update(&mut self, data: &[u8], out: &mut [u8]) -> Result<usize>;
+    /// Ends it: the rest of the output, the digest or the signature. The call is the one it was
+    /// opened with.
+    ///
+    /// # Errors
+    /// What the algorithm refuses.
+    fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize>;
+    /// Ends a verification.
+    ///
+    /// # Errors
+    /// SIGNATURE_INVALID, SIGNATURE_LEN_RANGE.
+    fn verify(self: Box<Self>, _call: &Call<'_>, _signature: &[u8]) -> Result<()> {
+        Err(Rv::OPERATION_NOT_INITIALIZED.into())
+    }
+}
+
+impl Mech {
+    /// A row that does nothing yet: families fill in the rest.
+    pub(crate) const REFUSES: Mech = Mech {
+        id: MechId(0),
+        name: "",
+        keys: &[],
+        sizes: (0, 0),
+        unit: Unit::Nothing,
+        params: Shape::Nothing,
+        output: Output::Nothing,
+        hash: None,
+        encrypt: None,
+        decrypt: None,
+        sign: None,
+        verify: None,
+        sign_recover: None,
+        verify_recover: None,
+        digest: None,
+        stream: None,
+        generate: None,
+        generate_pair: None,
+        wrap: None,
+        unwrap: None,
+        derive: None,
+    };
+
+    /// Whether the row has the function.
+    pub const fn can(&self, func: Func) -> bool {
+        match func {
+            Func::Crypt(Op::Encrypt) => self.encrypt.is_some(),
+            Func::Crypt(Op::Decrypt) => self.decrypt.is_some(),
+            Func::Crypt(Op::Sign) => self.sign.is_some(),
+            Func::Crypt(Op::Verify) => self.verify.is_some(),
+            Func::Crypt(Op::SignRecover) => self.sign_recover.is_some(),
+            Func::Crypt(Op::VerifyRecover) => self.verify_recover.is_some(),
+            Func::Crypt(Op::Digest) => self.digest.is_some(),
+            Func::Generate => self.generate.is_some(),
+            Func::GeneratePair => self.generate_pair.is_some(),
+            Func::Wrap => self.wrap.is_some(),
+            Func::Unwrap => self.unwrap.is_some(),
+            Func::Derive => self.derive.is_some(),
+        }
+    }
+
+    /// The CKF_ flags of CK_MECHANISM_INFO.
+    pub fn flags(&self) -> u64 {
+        const FLAGS: [(Func, u64); 12] = [
+            (Func::Crypt(Op::Encrypt), 0x100),
+            (Func::Crypt(Op::Decrypt), 0x200),
+            (Func::Crypt(Op::Digest), 0x400),
+            (Func::Crypt(Op::Sign), 0x800),
+            (Func::Crypt(Op::SignRecover), 0x1000),
+            (Func::Crypt(Op::Verify), 0x2000),
+            (Func::Crypt(Op::VerifyRecover), 0x4000),
+            (Func::Generate, 0x8000),
+            (Func::GeneratePair, 0x1_0000),
+            (Func::Wrap, 0x2_0000),
+            (Func::Unwrap, 0x4_0000),
+            (Func::Derive, 0x8_0000),
+        ];
+        // CKF_EC_F_P, CKF_EC_NAMEDCURVE, CKF_EC_UNCOMPRESS
+        const CURVE: u64 = 0x10_0000 | 0x80_0000 | 0x100_0000;
+        let on_curve = [key_type::EC, key_type::EC_EDWARDS, key_type::EC_MONTGOMERY]
+            .iter()
+            .any(|t| self.keys.contains(t));
+        FLAGS
+            .iter()
+            .filter(|(f, _)| self.can(*f))
+            .fold(if on_curve { CURVE } else { 0 }, |flags, (_, bit)| {
+                flags | bit
+            })
+    }
+
+    /// Smallest and largest key size as CK_MECHANISM_INFO has them.
+    pub const fn key_sizes(&self) -> (u64, u64) {
+        (self.sizes.0 as u64, self.sizes.1 as u64)
+    }
+
+    fn takes_size(&self, bits: u32) -> bool {
+        let size = match self.unit {
+            Unit::Bits => bits,
+            Unit::Bytes => bits.div_ceil(8),
+            Unit::Nothing => return true,
+        };
+        (self.sizes.0..=self.sizes.1).contains(&size)
+    }
+}
+
+/// Every mechanism, by code.
+pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
+    let mut all: Vec<&'static Mech> = [
+        aes::ALL,
+        digest::ALL,
+        ec::ALL,
+        mac::ALL,
+        rsa::ALL,
+        secret::ALL,
+    ]
+    .concat();
+    all.sort_by_key(|m| m.id);
+    all
+});
+
+/// The row of a mechanism.
+pub fn find(id: MechId) -> Option<&'static Mech> {
+    ALL.binary_search_by_key(&id, |m| m.id).ok().map(|i| ALL[i])
+}
+
+/// Whether a mechanism cannot be fed in parts (C_SignUpdate and the like must refuse).
+pub fn one_shot_only(_op: Op, id: MechId) -> bool {
+    find(id).is_none_or(|m| m.stream.is_none())
+}
+
+/// What C_SignInit and its sisters check; see [`check`].
+///
+/// # Errors
+/// As [`check`].
+pub fn check_init(
+    op: Op,
+    mechanism: &Mechanism<'_>,
+    key: Option<&KeyFacts>,
+) -> Result<&'static Mech> {
+    check(Func::Crypt(op), mechanism, key)
+}
+
+/// Whether this mechanism, with these parameters, may be asked to do this with this key. The answer
+/// is the row.
+///
+/// # Errors
+/// MECHANISM_INVALID, KEY_HANDLE_INVALID (no key), KEY_TYPE_INCONSISTENT,
+/// KEY_FUNCTION_NOT_PERMITTED, KEY_SIZE_RANGE, MECHANISM_PARAM_INVALID.
+pub fn check(
+    func: Func,
+    mechanism: &Mechanism<'_>,
+    key: Option<&KeyFacts>,
+) -> Result<&'static Mech> {
+    let Some(mech) = find(mechanism.id).filter(|m| m.can(func)) else {
+        return Err(Error::new(
+            Rv::MECHANISM_INVALID,
+            format!("mechanism {:#x} cannot {func:?} here", mechanism.id.0),
+        ));
+    };
+    if let Some(facts) = key {
+        check_key(func, mech, facts)?;
+    }
+    check_params(mech, func, &mechanism.params)?;
+    Ok(mech)
+}
+
+fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
+    if facts.key_type == key_type::NONE {
+        return Err(Error::new(
+            Rv::KEY_HANDLE_INVALID,
+            "the object is not a key",
+        ));
+    }
+    if !mech.keys.contains(&facts.key_type) {
+        return Err(Error::new(
+            Rv::KEY_TYPE_INCONSISTENT,
+            format!(
+                "{} does not take a key of type {:#x}",
+                mech.name, facts.key_type.0
+            ),
+        ));
+    }
+    let needs = match func {
+        Func::Crypt(op) => op.uses(),
+        Func::Wrap => Uses::WRAP,
+        Func::Unwrap => Uses::UNWRAP,
+        Func::Derive => Uses::DERIVE,
+        Func::Generate | Func::GeneratePair => Uses(0),
+    };
+    if !facts.uses.allows(needs) {
+        return Err(Error::new(
+            Rv::KEY_FUNCTION_NOT_PERMITTED,
+            format!("the key's attributes do not allow it to {func:?}"),
+        ));
+    }
+    if facts
+        .allowed
+        .as_ref()
+        .is_some_and(|a| !a.contains(&mech.id.0))
+    {
+        return Err(Error::new(
+            Rv::MECHANISM_INVALID,
+            format!(
+                "{} is not among the key's CKA_ALLOWED_MECHANISMS",
+                mech.name
+            ),
+        ));
+    }
+    if !mech.takes_size(facts.bits) {
+        return Err(Error::new(
+            Rv::KEY_SIZE_RANGE,
+            format!("{} does not take a key of {} bits", mech.name, facts.bits),
+        ));
+    }
+    Ok(())
+}
+
+fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
+    let good = match (mech.params, params) {
+        (Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa, Params::None) => true,
+        (Shape::Iv(n) | Shape::MaybeIv(n), Params::Iv(iv)) => iv.len() == n,
+        (Shape::Ctr, Params::Ctr { bits, .. }) => (1..=128).contains(bits),
+        (Shape::Gcm, Params::Gcm { iv, tag_bits, .. }) => {
+            iv.len() <= 256 && matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128)
+        }
+        (Shape::Pss, Params::Pss { hash, mgf, .. }) => {
+            mgf_hash(*mgf).is_some()
+                && hash_of(*hash).is_some_and(|h| mech.hash.is_none_or(|own| own == h))
+        }
+        (Shape::Oaep, Params::Oaep { hash, mgf, .. }) => {
+            hash_of(*hash).is_some() && mgf_hash(*mgf).is_some()
+        }
+        (Shape::Ecdh, Params::Ecdh { public, .. }) => !public.is_empty(),
+        (Shape::MaybeEdDsa, Params::EdDsa { context, .. }) => context.len() <= 255,
+        (Shape::MacLen, Params::MacLen(n)) => {
+            mech.hash.is_none_or(|h| *n >= 1 && *n <= h.len() as u64)
+        }
+        _ => false,
+    };
+    if good {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::MECHANISM_PARAM_INVALID,
+        format!("{} does not take these parameters to {func:?}", mech.name),
+    ))
+}
+
+/// The hash that a CKM_ digest code names.
+pub fn hash_of(id: MechId) -> Option<Hash> {
+    find(id).filter(|m| m.digest.is_some()).and_then(|m| m.hash)
+}
+
+/// The hash that a CKG_MGF1_ code names.
+pub fn mgf_hash(mgf: u64) -> Option<Hash> {
+    Some(match mgf {
+        1 => Hash::Sha1,
+        2 => Hash::Sha256,
+        3 => Hash::Sha384,
+        4 => Hash::Sha512,
+        5 => Hash::Sha224,
+        6 => Hash::Sha3_224,
+        7 => Hash::Sha3_256,
+        8 => Hash::Sha3_384,
+        9 => Hash::Sha3_512,
+        _ => return None,
+    })
+}
+
+/// How long the output of a step is at most: the answer to a length query, and what the engine asks
+/// `out` to hold. Exact for signatures, MACs, digests and every encryption; decryptions that take
+/// padding off give less. `key` is `None` for digests; for Wrap, `len` is the length of the key's
+/// encoding. A verification has no output.
+pub fn max_output(
+    op: Op,
+    mechanism: &Mechanism<'_>,
+    key: Option<&KeyFacts>,
+    len: usize,
+    step: Step,
+) -> usize {
+    let Some(mech) = find(mechanism.id) else {
+        return 0;
+    };
+    let bits = key.map_or(0, |k| k.bits as usize);
+    let decrypt = match op {
+        Op::Verify => return 0,
+        Op::Sign | Op::Digest | Op::SignRecover | Op::VerifyRecover => {
+            // What is signed or hashed comes out at the end only.
+            return match (step, mech.output) {
+                (Step::Update { .. }, _) => 0,
+                (_, Output::Fixed(n)) => n,
+                (_, Output::Modulus) => bits.div_ceil(8),
+                (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
+                    2 * (bits + 1).div_ceil(8)
+                }
+                (_, Output::Signature) => 2 * bits.div_ceil(8),
+                (_, Output::MacLen) => match mechanism.params {
+                    Params::MacLen(n) => usize::try_from(n).unwrap_or(0),
+                    _ => 0,
+                },
+                _ => 0,
+            };
+        }
+        Op::Encrypt => false,
+        Op::Decrypt => true,
+    };
+    let total = |at: u64| written(mech.output, &mechanism.params, decrypt, bits, at);
+    let len = len as u64;
+    let bytes = match step {
+        Step::Whole => ended(mech.output, &mechanism.params, decrypt, bits, len),
+        Step::Update { fed } => total(fed + len) - total(fed),
+        Step::Finish { fed } => {
+            ended(mech.output, &mechanism.params, decrypt, bits, fed).saturating_sub(total(fed))
+        }
+    };
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Bytes that a stream has put out when `fed` bytes went in and it is not ended.
+fn written(output: Output, params: &Params<'_>, decrypt: bool, _bits: usize, fed: u64) -> u64 {
+    match output {
+        Output::Same => fed,
+        Output::Block => fed / 16 * 16,
+        // The last block may be padding: it waits.
+        Output::Padded if decrypt => fed.saturating_sub(1) / 16 * 16,
+        Output::Padded => fed / 16 * 16,
+        // Nothing leaves a GCM decryption before its tag is known to be right.
+        Output::Gcm if decrypt => 0,
+        Output::Gcm if fed > 0 => fed + made_iv(params),
+        _ => 0,
+    }
+}
+
+/// Bytes that an operation has put out when `fed` bytes went in and it is ended.
+fn ended(output: Output, params: &Params<'_>, decrypt: bool, bits: usize, fed: u64) -> u64 {
+    match (output, decrypt) {
+        (Output::Same | Output::Block, _) => fed,
+        (Output::Padded, false) => (fed / 16 + 1) * 16,
+        (Output::Padded, true) => fed,
+        (Output::Gcm, false) => fed + made_iv(params) + tag_len(params),
+        (Output::Gcm, true) => fed.saturating_sub(made_iv(params) + tag_len(params)),
+        (Output::Modulus, _) => bits.div_ceil(8) as u64,
+        (Output::KeyWrap, false) => fed + 8,
+        (Output::KeyWrapPadded(always), false) => (fed + always as u64).div_ceil(8) * 8 + 8,
+        (Output::KeyWrap | Output::KeyWrapPadded(_), true) => fed.saturating_sub(8),
+        _ => 0,
+    }
+}
+
+/// Bytes of an IV that the HSM makes and writes before the ciphertext.
+pub(crate) fn made_iv(params: &Params<'_>) -> u64 {
+    match params {
+        Params::Gcm { iv, .. } if iv.is_empty() => 12,
+        _ => 0,
+    }
+}
+
+pub(crate) fn tag_len(params: &Params<'_>) -> u64 {
+    match params {
+        Params::Gcm { tag_bits, .. } => u64::from(*tag_bits / 8),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn gcm(iv: &'static [u8]) -> Mechanism<'static> {
+        Mechanism {
+            id: MechId(0x1087),
+            params: Params::Gcm {
+                iv: Cow::Borrowed(iv),
+                aad: Cow::Borrowed(&[]),
+                tag_bits: 128,
+            },
+        }
+    }
+
+    #[test]
+    fn rows_are_unique_and_can_do_something() {
+        assert!(ALL.windows(2).all(|w| w[0].id < w[1].id));
+        for m in ALL.iter() {
+            assert!(m.flags() & 0xF_FF00 != 0, "{} has no function", m.name);
+            assert_eq!(find(m.id).map(|f| f.name), Some(m.name));
+            assert!(m.sizes.0 <= m.sizes.1, "{}", m.name);
+        }
+    }
+
+    #[test]
+    fn steps_add_up_to_the_whole() {
+        let cbc_pad = Mechanism {
+            id: MechId(0x1085),
+            params: Params::Iv(vec![0; 16].into()),
+        };
+        for mech in [gcm(&[1; 12]), gcm(&[]), cbc_pad] {
+            for op in [Op::Encrypt, Op::Decrypt] {
+                for (a, b) in [(0, 64), (1, 63), (16, 48), (31, 33)] {
+                    let first = max_output(op, &mech, None, a, Step::Update { fed: 0 });
+                    let next = max_output(op, &mech, None, b, Step::Update { fed: a as u64 });
+                    let last = max_output(op, &mech, None, 0, Step::Finish { fed: 64 });
+                    let whole = max_output(op, &mech, None, 64, Step::Whole);
+                    assert_eq!(first + next + last, whole, "{:x} {op:?} {a}+{b}", mech.id.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gcm_tag_lengths_and_ivs() {
+        assert!(check_init(Op::Encrypt, &gcm(&[]), None).is_ok());
+        let mut odd = gcm(&[1; 12]);
+        odd.params = Params::Gcm {
+            iv: Cow::Borrowed(&[1; 12]),
+            aad: Cow::Borrowed(&[]),
+            tag_bits: 12,
+        };
+        let refused = check_init(Op::Encrypt, &odd, None).err().map(|e| e.rv);
+        assert_eq!(refused, Some(Rv::MECHANISM_PARAM_INVALID));
+        let refused = check_init(Op::Sign, &gcm(&[1; 12]), None)
+            .err()
+            .map(|e| e.rv);
+        assert_eq!(refused, Some(Rv::MECHANISM_INVALID));
+    }
+}

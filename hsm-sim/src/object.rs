@@ -1,0 +1,211 @@
+//! An object in memory: its attributes, what the hot path must know of it, and its expanded key.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hsm_api::{
+    Attr, AttrType, Class, Error, KeyFacts, KeyType, ObjectId, Result, Rv, Template, Uses, Value,
+};
+use hsm_crypto::Curve;
+use serde::{Deserialize, Serialize};
+
+use crate::attr;
+use crate::code::{class, key_type as kt};
+use crate::material::Material;
+
+/// Attributes with their values, by code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attrs(Vec<Attr>);
+
+impl Attrs {
+    /// From a template; what stands twice is refused.
+    ///
+    /// # Errors
+    /// TEMPLATE_INCONSISTENT.
+    pub fn from_template(template: &Template) -> Result<Self> {
+        let mut attrs = Attrs(template.clone());
+        attrs.0.sort_by_key(|a| a.ty);
+        if let Some(twice) = attrs.0.windows(2).find(|w| w[0].ty == w[1].ty) {
+            return Err(Error::new(
+                Rv::TEMPLATE_INCONSISTENT,
+                format!("the template has attribute {:#x} twice", twice[0].ty.0),
+            ));
+        }
+        Ok(attrs)
+    }
+
+    fn at(&self, ty: AttrType) -> std::result::Result<usize, usize> {
+        self.0.binary_search_by_key(&ty, |a| a.ty)
+    }
+    /// The value, if the attribute is there.
+    pub fn get(&self, ty: AttrType) -> Option<&Value> {
+        self.at(ty).ok().map(|i| &self.0[i].value)
+    }
+    /// The boolean, if there is one.
+    pub fn bool(&self, ty: AttrType) -> Option<bool> {
+        self.get(ty)?.as_bool()
+    }
+    /// Whether the boolean is there and true.
+    pub fn is(&self, ty: AttrType) -> bool {
+        self.bool(ty) == Some(true)
+    }
+    /// The number, if there is one.
+    pub fn ulong(&self, ty: AttrType) -> Option<u64> {
+        self.get(ty)?.as_ulong()
+    }
+    /// The bytes, if there are any.
+    pub fn bytes(&self, ty: AttrType) -> Option<&[u8]> {
+        self.get(ty)?.as_bytes()
+    }
+    /// Adds or replaces.
+    pub fn set(&mut self, ty: AttrType, value: Value) {
+        match self.at(ty) {
+            Ok(i) => self.0[i].value = value,
+            Err(i) => self.0.insert(i, Attr { ty, value }),
+        }
+    }
+    /// Takes out.
+    pub fn remove(&mut self, ty: AttrType) -> Option<Value> {
+        self.at(ty).ok().map(|i| self.0.remove(i).value)
+    }
+    /// In the order of their codes.
+    pub fn iter(&self) -> impl Iterator<Item = &Attr> {
+        self.0.iter()
+    }
+    /// Parts them in two: those that the test holds for, and the rest.
+    pub fn partition(self, test: impl Fn(&Attr) -> bool) -> (Attrs, Attrs) {
+        let (yes, no) = self.0.into_iter().partition(test);
+        (Attrs(yes), Attrs(no))
+    }
+    /// Both together; the other's win.
+    pub fn join(&mut self, other: Attrs) {
+        for Attr { ty, value } in other.0 {
+            self.set(ty, value);
+        }
+    }
+    /// CKA_CLASS.
+    pub fn class(&self) -> Class {
+        Class(self.ulong(attr::CLASS).unwrap_or(u64::MAX))
+    }
+    /// CKA_KEY_TYPE.
+    pub fn key_type(&self) -> KeyType {
+        KeyType(self.ulong(attr::KEY_TYPE).unwrap_or(kt::NONE.0))
+    }
+}
+
+/// Who may use an object, and its place in the history of changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Rises with each change.
+    pub version: u64,
+    /// The HSM that made this version.
+    pub origin: u64,
+    /// The crypto user that made it; 0 where there is one user only.
+    pub owner: u32,
+    /// Other crypto users that may use it.
+    pub shared: Vec<u32>,
+}
+
+/// One object as of one version. A change makes a new one and retires this.
+pub struct Object {
+    /// Its id.
+    pub id: ObjectId,
+    /// Version, owner, shares.
+    pub origin: Origin,
+    /// Its attributes.
+    pub attrs: Attrs,
+    /// What requests need to know of it.
+    pub facts: KeyFacts,
+    material: OnceLock<Material>,
+    retired: AtomicBool,
+}
+
+impl Object {
+    /// With the facts drawn from the attributes.
+    pub fn new(id: ObjectId, origin: Origin, attrs: Attrs) -> Self {
+        let facts = facts(&attrs);
+        Object {
+            id,
+            origin,
+            attrs,
+            facts,
+            material: OnceLock::new(),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    /// The expanded key, made at its first use.
+    ///
+    /// # Errors
+    /// As [`Material::parse`].
+    pub fn material(&self) -> Result<&Material> {
+        if let Some(material) = self.material.get() {
+            return Ok(material);
+        }
+        let material = Material::parse(self.facts.class, self.facts.key_type, &self.attrs)?;
+        Ok(self.material.get_or_init(|| material))
+    }
+
+    /// Whether a newer version has come, or none is left.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+    /// Marks it so.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+    /// Whether this crypto user owns it or was given a share.
+    pub fn belongs_to(&self, user: u32) -> bool {
+        self.origin.owner == 0 || self.origin.owner == user || self.origin.shared.contains(&user)
+    }
+}
+
+/// Draws the facts from the attributes.
+pub fn facts(attrs: &Attrs) -> KeyFacts {
+    const USES: [(AttrType, Uses); 9] = [
+        (attr::ENCRYPT, Uses::ENCRYPT),
+        (attr::DECRYPT, Uses::DECRYPT),
+        (attr::SIGN, Uses::SIGN),
+        (attr::SIGN_RECOVER, Uses::SIGN_RECOVER),
+        (attr::VERIFY, Uses::VERIFY),
+        (attr::VERIFY_RECOVER, Uses::VERIFY_RECOVER),
+        (attr::WRAP, Uses::WRAP),
+        (attr::UNWRAP, Uses::UNWRAP),
+        (attr::DERIVE, Uses::DERIVE),
+    ];
+    let uses = USES
+        .iter()
+        .filter(|(ty, _)| attrs.is(*ty))
+        .fold(0, |all, (_, bit)| all | bit.0);
+    KeyFacts {
+        class: attrs.class(),
+        key_type: attrs.key_type(),
+        bits: bits(attrs),
+        uses: Uses(uses),
+        token: attrs.is(attr::TOKEN),
+        private: attrs.is(attr::PRIVATE),
+        modifiable: attrs.is(attr::MODIFIABLE),
+        always_authenticate: attrs.is(attr::ALWAYS_AUTHENTICATE),
+        allowed: match attrs.get(attr::ALLOWED_MECHANISMS) {
+            Some(Value::Mechs(list)) => Some(list.clone()),
+            _ => None,
+        },
+    }
+}
+
+fn bits(attrs: &Attrs) -> u32 {
+    let bits = match (attrs.class(), attrs.key_type()) {
+        (class::SECRET, _) => attrs.bytes(attr::VALUE).map_or(0, |v| v.len() * 8),
+        (_, kt::RSA) => attrs.bytes(attr::MODULUS).map_or(0, |n| {
+            let skip = n.iter().take_while(|&&b| b == 0).count();
+            let n = &n[skip..];
+            n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize)
+        }),
+        (_, kt::EC) => attrs
+            .bytes(attr::EC_PARAMS)
+            .and_then(|p| Curve::from_ec_params(p).ok())
+            .map_or(0, Curve::bits),
+        _ => 0,
+    };
+    u32::try_from(bits).unwrap_or(u32::MAX)
+}
