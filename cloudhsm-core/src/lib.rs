@@ -37,6 +37,7 @@ pub mod vpc;
 mod worker;
 
 pub use control::{CloudHsm, Config};
+pub use facts::{Facts, HsmFact, NotAttached};
 pub use node::NodeSpec;
 pub use state::Scope;
 pub use supervisor::ProcessSpawner;

@@ -10,7 +10,7 @@ mod digest;
 mod ec;
 pub(crate) mod fault;
 mod mac;
-mod rsa;
+pub(crate) mod rsa;
 mod secret;
 mod stream;
 
