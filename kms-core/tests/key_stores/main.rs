@@ -1,5 +1,8 @@
 //! The key store suite on SoftHSM2 or a named module, and the refusals that need no particular module.
 //!
+//! On our module's embedded tokens: KEYSTEAD_TEST_MODULE names the library, and KEYSTEAD_TEST_MODULE_CONF is `config=FILE` with a file that
+//! says `empty-slot = true`, since each cluster and each service of the stories makes a token of its own.
+//!
 //! SoftHSM2 reads its configuration's path from the environment and has one state a process, so each test runs in a child of its own
 //! that is started with that environment.
 
