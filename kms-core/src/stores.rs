@@ -317,7 +317,7 @@ impl KeyStores {
         Ok(())
     }
 
-    fn take_down(&self, store: &KeyStore) {
+    pub(crate) fn take_down(&self, store: &KeyStore) {
         let turn = self.turn(&store.id);
         let _turn = turn.lock();
         self.forget(&store.id);

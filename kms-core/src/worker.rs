@@ -21,26 +21,25 @@ use crate::stores::{KeyStores, must};
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 impl KeyStores {
-    /// After a restart: what was connected connects again, what was being disconnected is.
+    /// After a restart: what was connected connects again, what was being disconnected is disconnected to the end.
     pub(crate) fn resume(self: &Arc<Self>) -> Result<()> {
-        let again = self.store.change(|rows| {
-            let mut again = Vec::new();
-            for mut store in rows.every::<KeyStore>()? {
-                match store.state {
-                    State::Connected | State::Connecting => {
-                        store.state = State::Connecting;
-                        store.attempt += 1;
-                        again.push(store.clone());
-                    }
-                    State::Disconnecting => store.state = State::Disconnected,
-                    State::Disconnected | State::Failed => continue,
+        let stores = self.store.change(|rows| {
+            let mut stores = rows.every::<KeyStore>()?;
+            stores.retain(|store| !matches!(store.state, State::Disconnected | State::Failed));
+            for store in &mut stores {
+                if store.state != State::Disconnecting {
+                    store.state = State::Connecting;
                 }
-                rows.save(&store)?;
+                store.attempt += 1;
+                rows.save(store)?;
             }
-            Ok(again)
+            Ok(stores)
         })?;
-        for store in again {
-            self.spawn(store, self.reconnect_for);
+        for store in stores {
+            match store.state {
+                State::Disconnecting => self.take_down(&store),
+                _ => self.spawn(store, self.reconnect_for),
+            }
         }
         Ok(())
     }

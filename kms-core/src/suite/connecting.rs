@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Client, Stage};
+use super::{Client, Stage, TestCluster};
 use crate::Settings;
 use crate::connect::{Interrupt, Point};
 
@@ -49,34 +49,7 @@ pub(super) fn crashes(stage: &Stage<'_>) {
             modules: Default::default(),
         };
         let cluster = stage.target.new_cluster("kmsPswd");
-        let reached = Arc::new(AtomicBool::new(false));
-        let interrupt = {
-            let reached = reached.clone();
-            move |at: Point| {
-                let now = at == point;
-                reached.fetch_or(now, Ordering::SeqCst);
-                now
-            }
-        };
-        let store = {
-            let settings = Settings {
-                interrupt: Some(Arc::new(interrupt)),
-                ..stage.settings()
-            };
-            let kms = Client::open(settings);
-            let store = kms.create_store(&cluster, "kmsPswd");
-            kms.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
-            until(
-                || reached.load(Ordering::SeqCst),
-                &format!("{point:?} is reached"),
-            );
-            assert_eq!(
-                kms.store(&store)["ConnectionState"],
-                "CONNECTING",
-                "{point:?}"
-            );
-            store
-        };
+        let store = crash_at(stage, &cluster, point);
         // Twice: what was pending is settled by the first connect and must not confuse the second.
         for round in 1..=2 {
             let kms = Client::open(stage.settings());
@@ -91,24 +64,40 @@ pub(super) fn crashes(stage: &Stage<'_>) {
     }
 }
 
+/// A service that dies at this point of its first connect; gives the key store.
+fn crash_at(stage: &Stage<'_>, cluster: &TestCluster, point: Point) -> String {
+    let reached = Arc::new(AtomicBool::new(false));
+    let interrupt: Interrupt = {
+        let reached = reached.clone();
+        Arc::new(move |at| {
+            let now = at == point;
+            reached.fetch_or(now, Ordering::SeqCst);
+            now
+        })
+    };
+    let settings = Settings {
+        interrupt: Some(interrupt),
+        ..stage.settings()
+    };
+    let kms = Client::open(settings);
+    let store = kms.create_store(cluster, "kmsPswd");
+    kms.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
+    until(
+        || reached.load(Ordering::SeqCst),
+        &format!("{point:?} is reached"),
+    );
+    assert_eq!(
+        kms.store(&store)["ConnectionState"],
+        "CONNECTING",
+        "{point:?}"
+    );
+    store
+}
+
 /// A crash leaves a pending password, then a crypto officer sets a third one: neither is right, and Update mends it.
 pub(super) fn third_password(stage: &Stage<'_>) {
     let cluster = stage.target.new_cluster("kmsPswd");
-    let interrupt: Interrupt = Arc::new(|point| point == Point::PinChanged);
-    let store = {
-        let settings = Settings {
-            interrupt: Some(interrupt),
-            ..stage.settings()
-        };
-        let kms = Client::open(settings);
-        let store = kms.create_store(&cluster, "kmsPswd");
-        kms.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
-        until(
-            || !stage.logs_in(&cluster, "kmsPswd"),
-            "the password is changed",
-        );
-        store
-    };
+    let store = crash_at(stage, &cluster, Point::PinChanged);
     stage.target.set_password(&cluster, "tempPass1");
     let kms = Client::open(stage.settings());
     let id = json!({"CustomKeyStoreId": store});

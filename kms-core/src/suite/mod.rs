@@ -6,6 +6,7 @@
 mod client;
 mod connecting;
 mod life_cycle;
+pub mod tokens;
 mod using;
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,18 @@
-//! The key store suite on SoftHSM2, and the refusals that need no particular module.
+//! The key store suite on SoftHSM2 or a named module, and the refusals that need no particular module.
+//!
+//! On our module's embedded tokens: KEYSTEAD_TEST_MODULE names the library, and KEYSTEAD_TEST_MODULE_CONF is `config=FILE` with a file that
+//! says `empty-slot = true`, since each cluster and each service of the stories makes a token of its own.
 //!
 //! SoftHSM2 reads its configuration's path from the environment and has one state a process, so each test runs in a child of its own
 //! that is started with that environment.
 
-mod fake;
 mod management;
 mod refusals;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
+
+use kms_core::suite::tokens::Tokens;
 
 /// Runs the ignored test `name` of this binary in a child with a token directory of its own.
 fn in_child(name: &str) {
@@ -44,19 +48,40 @@ fn in_child(name: &str) {
     );
 }
 
-fn dir() -> std::path::PathBuf {
-    Path::new(&std::env::var_os("KEYSTEAD_TEST_DIR").expect("started by its parent")).to_owned()
+fn dir() -> PathBuf {
+    std::env::var_os("KEYSTEAD_TEST_DIR")
+        .expect("started by its parent")
+        .into()
+}
+
+/// The module that KEYSTEAD_TEST_MODULE names, with KEYSTEAD_TEST_MODULE_CONF for its configuration; else SoftHSM2.
+fn target() -> Tokens {
+    if let Some(named) = std::env::var_os("KEYSTEAD_TEST_MODULE") {
+        let config = std::env::var("KEYSTEAD_TEST_MODULE_CONF").ok();
+        return Tokens::new("the named module", named.into(), config);
+    }
+    let known = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/local/lib/softhsm/libsofthsm2.so",
+        "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+    ];
+    let path = known.iter().map(PathBuf::from).find(|path| path.exists());
+    let path = path
+        .expect("SoftHSM2 is not installed: install it, or name a module in KEYSTEAD_TEST_MODULE");
+    Tokens::new("SoftHSM2", path, None)
 }
 
 #[test]
-fn suite_on_softhsm2() {
+fn suite() {
     in_child("suite_child");
 }
 
 #[test]
-#[ignore = "run by suite_on_softhsm2 in a process of its own"]
+#[ignore = "run by suite in a process of its own"]
 fn suite_child() {
-    kms_core::suite::run(&fake::SoftHsm::new(), &dir().join("data"));
+    kms_core::suite::run(&target(), &dir().join("data"));
 }
 
 #[test]
@@ -67,5 +92,5 @@ fn refusals_and_management() {
 #[test]
 #[ignore = "run by refusals_and_management in a process of its own"]
 fn refusals_child() {
-    refusals::run(&fake::SoftHsm::new(), &dir().join("data"));
+    refusals::run(&target(), &dir().join("data"));
 }

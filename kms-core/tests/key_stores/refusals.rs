@@ -7,10 +7,10 @@ use kms_core::suite::{Client, Target, TestClock, TestCluster};
 use kms_core::{Settings, suite::store_input};
 use serde_json::{Value, json};
 
-use crate::fake::SoftHsm;
 use crate::management;
+use kms_core::suite::tokens::Tokens;
 
-pub fn run(target: &SoftHsm, dir: &Path) {
+pub fn run(target: &Tokens, dir: &Path) {
     let clock = TestClock::new();
     let settings = Settings {
         clock: clock.clone(),
@@ -53,7 +53,7 @@ fn clear(kms: &Client) {
     }
 }
 
-fn create_checks(target: &SoftHsm, kms: &Client) {
+fn create_checks(target: &Tokens, kms: &Client) {
     let cluster = target.new_cluster("kmsPswd");
     let input = || store_input(&cluster, "kmsPswd");
     let with = |member: &str, value: &str| {
@@ -122,7 +122,7 @@ fn create_checks(target: &SoftHsm, kms: &Client) {
 }
 
 /// Each code from its cause, and back to CONNECTED once the cause is gone.
-fn connection_error_codes(target: &SoftHsm, kms: &Client) {
+fn connection_error_codes(target: &Tokens, kms: &Client) {
     let cluster = target.new_cluster("kmsPswd");
     let store = kms.create_store(&cluster, "kmsPswd");
     let id = json!({"CustomKeyStoreId": store});
@@ -197,7 +197,7 @@ fn connection_error_codes(target: &SoftHsm, kms: &Client) {
         "CloudHsmClusterInvalidConfigurationException",
     );
     kms.disconnect(&store);
-    let attached = target.clusters.0.lock().unwrap()[&cluster.id].attached;
+    let attached = target.clusters.0.lock()[&cluster.id].attached;
     assert_eq!(attached, 0, "disconnect takes the interfaces away");
     target
         .clusters
@@ -219,7 +219,7 @@ fn connection_error_codes(target: &SoftHsm, kms: &Client) {
     );
     assert_eq!(kms.store(&store)["ConnectionState"], "DISCONNECTED");
     // A cluster that is gone is found on the way.
-    target.clusters.0.lock().unwrap().remove(&cluster.id);
+    target.clusters.0.lock().remove(&cluster.id);
     fails("CLUSTER_NOT_FOUND");
     refused(
         kms,
@@ -230,7 +230,7 @@ fn connection_error_codes(target: &SoftHsm, kms: &Client) {
     clear(kms);
 }
 
-fn update_checks(target: &SoftHsm, kms: &Client) {
+fn update_checks(target: &Tokens, kms: &Client) {
     let cluster = target.new_cluster("kmsPswd");
     let store = kms.create_store(&cluster, "kmsPswd");
     let update = |member: &str, value: &str| json!({"CustomKeyStoreId": store, member: value});
@@ -270,7 +270,7 @@ fn update_checks(target: &SoftHsm, kms: &Client) {
         c.facts.active_hsm_zones.push("us-west-2b".into())
     });
     // The old cluster may be gone by then: that is what the operation is for.
-    target.clusters.0.lock().unwrap().remove(&cluster.id);
+    target.clusters.0.lock().remove(&cluster.id);
     kms.ok(
         "UpdateCustomKeyStore",
         update("CloudHsmClusterId", &related.id),
@@ -292,7 +292,7 @@ fn update_checks(target: &SoftHsm, kms: &Client) {
     clear(kms);
 }
 
-fn quota(target: &SoftHsm, kms: &Client) {
+fn quota(target: &Tokens, kms: &Client) {
     let clusters: Vec<TestCluster> = (0..11).map(|_| target.new_cluster("kmsPswd")).collect();
     for cluster in &clusters[..10] {
         kms.create_store(cluster, "kmsPswd");
@@ -330,7 +330,7 @@ fn quota(target: &SoftHsm, kms: &Client) {
     clear(kms);
 }
 
-fn members(target: &SoftHsm, kms: &Client) {
+fn members(target: &Tokens, kms: &Client) {
     let cluster = target.new_cluster("kmsPswd");
     for member in [
         "CloudHsmClusterId",

@@ -1,24 +1,28 @@
-//! SoftHSM2 as a target: each cluster is a token, and what a control plane would say of it is a few variables.
+//! A target of which each cluster is a token of one module, and what a control plane would say of it is a few variables: SoftHSM2,
+//! our module's embedded tokens, or any other that makes tokens.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kms_core::clusters::{
+use parking_lot::Mutex;
+
+use super::{Target, TestCluster};
+use crate::clusters::{
     Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, KmsUser, Network,
 };
-use kms_core::ids::Scope;
-use kms_core::p11::{ModuleSpec, Modules};
-use kms_core::quirks::PinForm;
-use kms_core::suite::{Target, TestCluster};
-use kms_core::{ServiceHsm, Settings};
+use crate::ids::Scope;
+use crate::kms::{ServiceHsm, Settings};
+use crate::p11::{Module, ModuleSpec, Modules};
+use crate::quirks::PinForm;
 
 const SO_PIN: &str = "so-pin-of-tests";
 
 /// A cluster that exists only as what is said of it, and as a token.
 #[derive(Debug, Clone)]
+#[allow(missing_docs)]
 pub struct FakeCluster {
     pub facts: ClusterFacts,
     pub anchor: String,
@@ -29,34 +33,31 @@ pub struct FakeCluster {
     pub attached: usize,
 }
 
+/// The control plane of this target, for stories that change it.
 #[derive(Debug, Default)]
 pub struct FakeClusters(pub Mutex<HashMap<String, FakeCluster>>);
 
 impl FakeClusters {
+    /// Changes what is said of a cluster.
     pub fn change(&self, id: &str, change: impl FnOnce(&mut FakeCluster)) {
-        change(self.0.lock().unwrap().get_mut(id).unwrap());
+        change(self.0.lock().get_mut(id).expect("a cluster of this target"));
     }
 }
 
 impl Clusters for FakeClusters {
     fn facts(&self, _: &Scope, id: &str) -> Option<ClusterFacts> {
-        self.0
-            .lock()
-            .unwrap()
-            .get(id)
-            .map(|cluster| cluster.facts.clone())
+        self.0.lock().get(id).map(|cluster| cluster.facts.clone())
     }
 
     fn anchored(&self, _: &Scope, id: &str, anchor: &str) -> bool {
         self.0
             .lock()
-            .unwrap()
             .get(id)
             .is_some_and(|cluster| cluster.anchor == anchor)
     }
 
     fn attach(&self, _: &Scope, _: &str, id: &str, _: &str) -> Result<Attachment, ConnectFailure> {
-        let mut clusters = self.0.lock().unwrap();
+        let mut clusters = self.0.lock();
         let missing =
             || ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, "no such cluster");
         let cluster = clusters.get_mut(id).ok_or_else(missing)?;
@@ -75,59 +76,59 @@ impl Clusters for FakeClusters {
     fn kmsuser(&self, _: &Scope, id: &str) -> Vec<KmsUser> {
         self.0
             .lock()
-            .unwrap()
             .get(id)
             .map(|cluster| cluster.users.clone())
             .unwrap_or_default()
     }
 
     fn detach(&self, _: &Scope, _: &str, id: &str) {
-        if let Some(cluster) = self.0.lock().unwrap().get_mut(id) {
+        if let Some(cluster) = self.0.lock().get_mut(id) {
             cluster.attached = 0;
         }
     }
 }
 
-pub struct SoftHsm {
+/// One module, with a token for each cluster and each service.
+pub struct Tokens {
+    /// What is said of the clusters.
     pub clusters: Arc<FakeClusters>,
-    modules: Modules,
+    name: String,
     path: PathBuf,
+    config: Option<String>,
+    modules: Modules,
     made: AtomicUsize,
 }
 
-impl SoftHsm {
-    pub fn new() -> SoftHsm {
-        let known = [
-            "/usr/lib/softhsm/libsofthsm2.so",
-            "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-            "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-            "/usr/local/lib/softhsm/libsofthsm2.so",
-            "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-        ];
-        let path = std::env::var_os("KEYSTEAD_TEST_SOFTHSM2")
-            .map(PathBuf::from)
-            .or_else(|| known.iter().map(PathBuf::from).find(|path| path.exists()))
-            .expect("SoftHSM2 is not installed: install it or name its library in KEYSTEAD_TEST_SOFTHSM2");
-        SoftHsm {
+impl Tokens {
+    /// Over the module in this file, with this for its C_Initialize.
+    pub fn new(name: &str, path: PathBuf, config: Option<String>) -> Tokens {
+        Tokens {
             clusters: Arc::default(),
-            modules: Modules::default(),
+            name: name.to_owned(),
             path,
+            config,
+            modules: Modules::default(),
             made: AtomicUsize::new(0),
         }
+    }
+
+    fn module(&self) -> Arc<Module> {
+        let module = self.modules.load(&self.path, self.config.as_deref());
+        module.unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 
     fn spec(&self, token_label: &str) -> ModuleSpec {
         ModuleSpec {
             path: self.path.clone(),
-            config: None,
+            config: self.config.clone(),
             token_label: token_label.to_owned(),
         }
     }
 }
 
-impl Target for SoftHsm {
+impl Target for Tokens {
     fn name(&self) -> &str {
-        "SoftHSM2"
+        &self.name
     }
 
     fn settings(&self, data_dir: &Path) -> Settings {
@@ -153,15 +154,17 @@ impl Target for SoftHsm {
     }
 
     fn new_cluster(&self, password: &str) -> TestCluster {
-        let mut clusters = self.clusters.0.lock().unwrap();
+        let mut clusters = self.clusters.0.lock();
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         // The ids' alphabet: digits 2 to 7, letters.
         let letters =
-            [number / 26, number % 26].map(|n| char::from(b'a' + u8::try_from(n).unwrap()));
+            [number / 26, number % 26].map(|n| char::from(b"abcdefghijklmnopqrstuvwxyz"[n]));
         let id = format!("cluster-{}{}23456723aa", letters[0], letters[1]);
         let spec = self.spec(&id);
-        let module = self.modules.load(&self.path, None).unwrap();
-        module.ensure_token(&id, SO_PIN, password).unwrap();
+        let module = self.module();
+        module
+            .ensure_token(&id, SO_PIN, password)
+            .unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let facts = ClusterFacts {
             active: true,
             active_hsm_zones: vec!["us-west-2a".into(), "us-west-2b".into()],
@@ -190,9 +193,9 @@ impl Target for SoftHsm {
     }
 
     fn set_password(&self, cluster: &TestCluster, password: &str) {
-        let module = self.modules.load(&self.path, None).unwrap();
+        let module = self.module();
         module
             .reset_pin(&cluster.module.token_label, SO_PIN, password)
-            .unwrap();
+            .unwrap_or_else(|e| panic!("{}: {e}", self.name));
     }
 }
