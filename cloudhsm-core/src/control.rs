@@ -18,8 +18,9 @@ use crate::ca::Ca;
 use crate::link::{Appliance, Dial, NetDial};
 use crate::model::{Cluster, ClusterState, Hsm, HsmState, Time};
 use crate::node::{Conditions, Listen, NodeCommand, NodeSpec, PeerSpec};
+use crate::process::Spawner;
 use crate::state::{Place, Scope, State, Store, private_dir};
-use crate::supervisor::{Spawner, Supervisor};
+use crate::supervisor::Supervisor;
 use crate::{backups, worker};
 
 /// What may be set.
@@ -127,6 +128,7 @@ impl CloudHsm {
             threads: Mutex::default(),
             config,
         });
+        backups::sweep(&control)?;
         let service = CloudHsm(control);
         service.begin();
         Ok(service)

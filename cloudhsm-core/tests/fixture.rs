@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use aws_json::{Caller, Service};
 use cloudhsm_core::node::{NodeCommand, NodeSpec};
-use cloudhsm_core::supervisor::{Process, Spawner};
+use cloudhsm_core::process::{Process, Spawner};
 use cloudhsm_core::{CloudHsm, Config, admin, op};
 use hsm_api::reply::{Certificates, NodeInfo};
 use hsm_api::{
@@ -481,6 +481,13 @@ impl World {
             json!({"Filters": {"clusterIds": [cluster]}}),
         );
         shown["Backups"].as_array().expect("list").clone()
+    }
+    pub fn until_gone(&self, file: &Path) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while file.exists() {
+            assert!(Instant::now() < end, "{} stays", file.display());
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
     pub fn until_backups(&self, cluster: &str, count: usize) -> Vec<Value> {
         let end = Instant::now() + Duration::from_secs(20);
