@@ -24,7 +24,7 @@ pub trait Service: Send + Sync {
     /// The service's name in a signature's scope.
     fn signing_name(&self) -> &str;
 
-    /// The operation of that name as the table has it: a bounded set of names for metrics.
+    /// The operation of that name as the model has it: a bounded set of names for metrics.
     fn operation(&self, name: &str) -> Option<&'static str>;
 
     /// Runs an operation on a JSON body. May block; never panics.
@@ -129,7 +129,7 @@ impl<S: Send + Sync + 'static> Service for Bound<S> {
     }
 
     fn operation(&self, name: &str) -> Option<&'static str> {
-        self.rows.get_key_value(name).map(|(name, _)| *name)
+        self.api.model.operation(name).map(|(name, _)| name)
     }
 
     fn call(&self, operation: &str, body: &[u8], caller: &Caller) -> Response {

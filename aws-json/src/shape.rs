@@ -20,13 +20,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// The shape of an operation's input, `None` if AWS has no such operation.
-    pub fn input(&self, operation: &str) -> Option<&'static Shape> {
+    /// An operation's name and the shape of its input, `None` if AWS has no such operation.
+    pub fn operation(&self, name: &str) -> Option<(&'static str, &'static Shape)> {
         let at = self
             .operations
-            .binary_search_by_key(&operation, |(name, _)| name)
+            .binary_search_by_key(&name, |(name, _)| name)
             .ok()?;
-        Some(self.operations[at].1)
+        Some(self.operations[at])
+    }
+
+    /// The shape of an operation's input.
+    pub fn input(&self, operation: &str) -> Option<&'static Shape> {
+        self.operation(operation).map(|(_, input)| input)
     }
 }
 

@@ -1,7 +1,9 @@
 //! How a command finds the `keystead up` that serves a data directory.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,27 @@ impl Running {
             )
         })?;
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Runs management commands, a line each, by the shell that users have; what it printed.
+    pub fn mgmt(&self, script: &str) -> Result<String, String> {
+        let failed = |error: std::io::Error| format!("keystead mgmt: {error}");
+        let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+            .args(["mgmt", "--data-dir"])
+            .arg(&self.data_dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        // Dropping the pipe's end tells the shell that the script is over.
+        child.stdin.take().expect("standard input is a pipe").write_all(script.as_bytes()).map_err(failed)?;
+        let output = child.wait_with_output().map_err(failed)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.success() {
+            true => Ok(text),
+            false => Err(format!("keystead mgmt:\n{text}{}", String::from_utf8_lossy(&output.stderr))),
+        }
     }
 
     /// A client of it.

@@ -2,6 +2,7 @@
 //! asks for, writes what came of it, and looks again. Nothing of it lives in memory only, so after a
 //! crash at any instruction the next start continues at the same step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use hsm_api::Result as HsmResult;
@@ -23,15 +24,19 @@ enum Next {
 /// Runs until the cluster is deleted or the service stops.
 pub(crate) fn run(control: &Control, place: &Place) {
     while !control.stopping() {
-        match step(control, place) {
-            Ok(Next::Look) => {}
-            Ok(Next::Rest) => control.store.wait(control.config.poll),
-            Ok(Next::End) => return,
-            Err(Refused(e)) => {
-                // The disk refuses: nothing has happened, and it is tried again.
-                control.log(&format!("{}: {e}", place.cluster));
+        // A panic is a mistake of ours in one step: the state is whole, and the cluster goes on.
+        let stepped = catch_unwind(AssertUnwindSafe(|| step(control, place)));
+        match stepped {
+            Ok(Ok(Next::Look)) => {}
+            Ok(Ok(Next::Rest)) => control.store.wait(control.config.poll),
+            Ok(Ok(Next::End)) => return,
+            // The disk refuses: the record stands as it was, and it is tried again.
+            Ok(Err(Refused(e))) => {
+                let cause = e.cause.as_deref().unwrap_or_default();
+                control.log(&format!("{}: {e} {cause}", place.cluster));
                 control.pause(Duration::from_secs(1));
             }
+            Err(_) => control.pause(Duration::from_secs(1)),
         }
     }
 }

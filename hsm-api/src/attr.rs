@@ -19,7 +19,7 @@ pub enum Value {
     /// CK_ULONG and everything of that shape.
     Ulong(u64),
     /// Byte array, RFC 2279 string, big integer (most significant byte first), CK_DATE (8 or 0 characters).
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::blob")] Vec<u8>),
     /// Attribute array (CKA_WRAP_TEMPLATE and the like).
     Template(#[serde(deserialize_with = "nested")] Template),
     /// CK_MECHANISM_TYPE array.

@@ -1,33 +1,58 @@
-//! ECDSA and ECDH on named curves.
+//! ECDSA and ECDH on named curves. Curves that the backend lacks, and deterministic ECDSA, come from RustCrypto.
 
 use crate::backend::ec as imp;
-use crate::{Curve, Error, Result};
+use crate::rustcrypto::ec as rust;
+use crate::{Curve, Error, Hash, Result};
 use std::fmt;
+use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 /// An EC key, public or private, parsed once. Shareable. Private operations on a public key are refused as `Unsupported`.
 pub struct EcKey {
     curve: Curve,
     private: bool,
-    key: imp::Key,
+    key: Key,
+    /// The same key for deterministic signatures, made at the first of them.
+    twin: OnceLock<rust::Key>,
+}
+
+/// Which of the two does the curve.
+enum Key {
+    Backend(imp::Key),
+    Rust(rust::Key),
+}
+
+/// Runs the given expression with the key under a name.
+macro_rules! either {
+    ($this:expr, $key:ident => $do:expr) => {
+        match &$this.key {
+            Key::Backend($key) => $do,
+            Key::Rust($key) => $do,
+        }
+    };
 }
 
 impl EcKey {
-    /// Whether this build has the curve.
-    pub fn supports(curve: Curve) -> bool {
-        imp::supports(curve)
+    fn new(curve: Curve, private: bool, key: Key) -> Self {
+        EcKey {
+            curve,
+            private,
+            key,
+            twin: OnceLock::new(),
+        }
     }
 
     /// Makes a key pair.
     ///
     /// # Errors
-    /// `Unsupported` if this build lacks the curve.
+    /// `Internal` without randomness.
     pub fn generate(curve: Curve) -> Result<Self> {
-        Ok(EcKey {
-            curve,
-            private: true,
-            key: imp::Key::generate(curve)?,
-        })
+        let key = if imp::supports(curve) {
+            Key::Backend(imp::Key::generate(curve)?)
+        } else {
+            Key::Rust(rust::Key::generate(curve)?)
+        };
+        Ok(Self::new(curve, true, key))
     }
 
     /// A private key from its scalar, big-endian; leading zeros may be missing or too many.
@@ -46,11 +71,12 @@ impl EcKey {
         if padded.iter().all(|&b| b == 0) {
             return Err(Error::BadKey);
         }
-        Ok(EcKey {
-            curve,
-            private: true,
-            key: imp::Key::private(curve, &padded)?,
-        })
+        let key = if imp::supports(curve) {
+            Key::Backend(imp::Key::private(curve, &padded)?)
+        } else {
+            Key::Rust(rust::Key::private(curve, &padded)?)
+        };
+        Ok(Self::new(curve, true, key))
     }
 
     /// A public key from its point, uncompressed or compressed (SEC 1).
@@ -58,14 +84,15 @@ impl EcKey {
     /// # Errors
     /// `BadKey` if the point is not on the curve.
     pub fn from_point(curve: Curve, point: &[u8]) -> Result<Self> {
-        match point {
-            [2..=4, _, ..] => Ok(EcKey {
-                curve,
-                private: false,
-                key: imp::Key::public(curve, point)?,
-            }),
-            _ => Err(Error::BadKey),
+        if !matches!(point, [2..=4, _, ..]) {
+            return Err(Error::BadKey);
         }
+        let key = if imp::supports(curve) {
+            Key::Backend(imp::Key::public(curve, point)?)
+        } else {
+            Key::Rust(rust::Key::public(curve, point)?)
+        };
+        Ok(Self::new(curve, false, key))
     }
 
     /// The curve.
@@ -84,7 +111,7 @@ impl EcKey {
     /// `Unsupported` for a public key.
     pub fn scalar(&self) -> Result<Zeroizing<Vec<u8>>> {
         self.need_private()?;
-        self.key.scalar()
+        either!(self, key => key.scalar())
     }
 
     /// The public point, uncompressed: 04, x, y.
@@ -92,7 +119,7 @@ impl EcKey {
     /// # Errors
     /// `Internal` if the library fails.
     pub fn point(&self) -> Result<Vec<u8>> {
-        self.key.point()
+        either!(self, key => key.point())
     }
 
     /// Signs a digest (its leftmost bits, if longer than the order) into `out`: r and s, each of a scalar's length.
@@ -105,8 +132,29 @@ impl EcKey {
             return Err(Error::BadLength);
         }
         let len = self.curve.signature_len();
-        self.key
-            .sign(digest, out.get_mut(..len).ok_or(Error::BadLength)?)?;
+        let out = out.get_mut(..len).ok_or(Error::BadLength)?;
+        either!(self, key => key.sign(digest, out))?;
+        Ok(len)
+    }
+
+    /// Signs as [`EcKey::sign`] does, but the nonce follows from key and digest alone (RFC 6979); `hash` made the digest.
+    ///
+    /// # Errors
+    /// As [`EcKey::sign`].
+    pub fn sign_deterministic(&self, hash: Hash, digest: &[u8], out: &mut [u8]) -> Result<usize> {
+        self.need_private()?;
+        if digest.len() != hash.len() {
+            return Err(Error::BadLength);
+        }
+        let len = self.curve.signature_len();
+        let out = out.get_mut(..len).ok_or(Error::BadLength)?;
+        if self.twin.get().is_none() {
+            let _ = self
+                .twin
+                .set(rust::Key::private(self.curve, &self.scalar()?)?);
+        }
+        let twin = self.twin.get().ok_or(Error::Internal)?;
+        twin.sign_deterministic(hash, digest, out)?;
         Ok(len)
     }
 
@@ -118,7 +166,7 @@ impl EcKey {
         if signature.len() != self.curve.signature_len() || digest.is_empty() {
             return Err(Error::BadLength);
         }
-        self.key.verify(digest, signature)
+        either!(self, key => key.verify(digest, signature))
     }
 
     /// The x coordinate of the shared point (ECDH without a KDF) into `out`.
@@ -131,8 +179,8 @@ impl EcKey {
             return Err(Error::BadKey);
         }
         let len = self.curve.field_len();
-        self.key
-            .ecdh(peer, out.get_mut(..len).ok_or(Error::BadLength)?)?;
+        let out = out.get_mut(..len).ok_or(Error::BadLength)?;
+        either!(self, key => key.ecdh(peer, out))?;
         Ok(len)
     }
 

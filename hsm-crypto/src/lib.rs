@@ -11,10 +11,17 @@
 //! | `aes`, `gcm` | AES in its block modes, AES-GCM |
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
+//! | `ed` | Ed25519, X25519 |
+//! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
+//! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC, key derivation |
+//! | `pkcs8` | keys in DER |
+//! | `oracle` | tests: one backend against the other |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
 #![deny(unsafe_code)]
 
 pub mod aes;
+pub mod ccm;
+pub mod chacha;
 pub mod cmac;
 pub mod curve;
 pub mod ec;
@@ -22,21 +29,33 @@ pub mod ed;
 pub mod error;
 pub mod gcm;
 pub mod hash;
+pub mod kdf;
 pub mod keywrap;
 pub mod mac;
 pub mod pkcs8;
 pub mod rng;
 pub mod rsa;
+#[cfg_attr(feature = "aws-lc", allow(dead_code))]
 mod rsa_padding;
 
 #[cfg(feature = "aws-lc")]
 #[allow(unsafe_code)]
 mod aws_lc;
 
+#[cfg(all(test, feature = "aws-lc"))]
+mod oracle;
+
+// With AWS-LC in front much of it serves the tests alone.
+#[cfg_attr(feature = "aws-lc", allow(dead_code))]
+mod rustcrypto;
+
 #[cfg(feature = "aws-lc")]
 use aws_lc as backend;
+#[cfg(not(feature = "aws-lc"))]
+use rustcrypto as backend;
 
 pub use aes::{AesKey, AesStream, Mode};
+pub use chacha::{ChaCha20, ChaChaPolyKey};
 pub use cmac::Cmac;
 pub use curve::Curve;
 pub use ec::EcKey;

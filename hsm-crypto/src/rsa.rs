@@ -4,6 +4,7 @@ use crate::backend::rsa as imp;
 use crate::{Error, Hash, HmacKey, Result, rsa_padding};
 use std::fmt;
 use std::sync::OnceLock;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// What a private key consists of, all numbers big-endian.
@@ -197,8 +198,7 @@ impl RsaKey {
     pub fn verify_pkcs1_raw(&self, input: &[u8], signature: &[u8]) -> Result<()> {
         let mut seen = vec![0; self.size];
         let len = self.recover_pkcs1(signature, &mut seen)?;
-        crate::mac::verify_tag(&seen[..len], input).map_err(|_| Error::Mismatch)?;
-        if len == input.len() {
+        if seen[..len].ct_eq(input).into() {
             Ok(())
         } else {
             Err(Error::Mismatch)

@@ -13,10 +13,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::frame::{self, Broken, Greeting, RequestHead, Welcome};
 use crate::tls::Socket;
-use crate::verify;
+use crate::{Purpose, verify};
 
 /// What a client takes in one frame: the node's own limit, and room for what stands around the output.
 const REPLY_LIMIT: usize = (17 << 20) + (64 << 10);
+/// The same on the service port: whole backups.
+const SERVICE_REPLY_LIMIT: usize = 272 << 20;
 /// The most output that is asked for at once.
 const MOST_OUTPUT: usize = 16 << 20;
 /// What an operation adds to its input at most: the longest signature (SLH-DSA) is 49,856 bytes.
@@ -47,6 +49,7 @@ pub struct Conn {
     /// When it last carried a request.
     pub used: Instant,
     limit: usize,
+    reply_limit: usize,
     deadline_ms: u32,
     next: u64,
     sending: Zeroizing<Vec<u8>>,
@@ -99,6 +102,10 @@ impl Conn {
             link: welcome.link,
             used: Instant::now(),
             limit: usize::try_from(welcome.limit).unwrap_or(usize::MAX),
+            reply_limit: match greeting.purpose {
+                Purpose::Service => SERVICE_REPLY_LIMIT,
+                _ => REPLY_LIMIT,
+            },
             deadline_ms: u32::try_from(patience.call.as_millis()).unwrap_or(u32::MAX),
             next: 0,
             sending: Zeroizing::default(),
@@ -159,7 +166,7 @@ impl Conn {
         self.tls
             .write_all(&self.sending)
             .map_err(|e| lost(true, &e.into()))?;
-        let len = frame::read_len(&mut self.tls, REPLY_LIMIT).map_err(|e| lost(true, &e))?;
+        let len = frame::read_len(&mut self.tls, self.reply_limit).map_err(|e| lost(true, &e))?;
         frame::read_body(&mut self.tls, len, &mut self.received).map_err(|e| lost(true, &e))?;
         let (id, output, result) = frame::take_reply(&self.received).map_err(|e| lost(true, &e))?;
         if id != head.id || output.len() > out.len() || output.len() != frame::written(&result) {
@@ -182,6 +189,24 @@ pub fn at(address: SocketAddr, error: Error) -> Error {
         format!("HSM {address}: {}", error.why)
     };
     Error::new(error.rv, why)
+}
+
+/// Whether a code says that a node could not be asked, rather than what it said.
+pub fn is_transport(rv: Rv) -> bool {
+    matches!(
+        rv,
+        Rv::TOKEN_NOT_PRESENT | Rv::DEVICE_REMOVED | Rv::DEVICE_ERROR
+    )
+}
+
+/// What the caller hears when a request found no node: a device in trouble, while sessions live on; or
+/// what the node said to being logged in to, for that is why it could not be used.
+pub fn unusable(why: Error) -> Error {
+    if is_transport(why.rv) {
+        Error::new(Rv::DEVICE_ERROR, why.why)
+    } else {
+        why
+    }
 }
 
 fn lost(sent: bool, why: &Broken) -> Failure {

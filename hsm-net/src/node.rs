@@ -41,6 +41,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of one frame, and of one request's output.
     pub frame: usize,
+    /// The same on the service port, whose callers are proven and carry whole backups.
+    pub service_frame: usize,
     /// Time for TLS handshake and greeting, and for a peer to take a reply.
     pub greeting: Duration,
     /// A connection without requests for so long is closed. It takes the application's login and
@@ -48,11 +50,22 @@ pub struct Limits {
     pub idle: Duration,
 }
 
+impl Limits {
+    fn frame_on(&self, port: Purpose) -> usize {
+        if port == Purpose::Service {
+            self.service_frame
+        } else {
+            self.frame
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 900,
             frame: (16 << 20) + (64 << 10),
+            service_frame: 256 << 20,
             greeting: Duration::from_secs(10),
             idle: Duration::from_secs(12 * 3600),
         }

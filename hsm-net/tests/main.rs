@@ -4,6 +4,7 @@ mod cluster;
 mod fake;
 mod node;
 mod pki;
+mod raw;
 mod rig;
 mod sync;
 mod trust;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hsm_api::{
@@ -45,6 +46,18 @@ impl Pki {
     }
 }
 
+/// A loopback address of its own where the system has more than one: a node that is started again
+/// wants its old ports, which connections of other tests might have been given meanwhile.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
+    let own = SocketAddr::from(([127, 77, high, low], 0));
+    match TcpListener::bind(own) {
+        Ok(_) => own,
+        Err(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
+    }
+}
+
 /// One HSM with its node, which can be killed and started again on the same ports.
 pub struct Box1 {
     pub fake: Arc<Fake>,
@@ -70,7 +83,7 @@ impl Box1 {
     }
 
     pub fn with(pki: &Pki, origin: u64, identity: Credentials, limits: Limits) -> Box1 {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = own_address();
         let mut new = Box1 {
             fake: Fake::new(origin),
             node: None,

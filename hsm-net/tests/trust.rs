@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hsm_api::{Peer, Request, Rv};
+use hsm_api::{Hidden, Peer, Reply, Request, Rv};
 use hsm_net::{
     Anchors, Cluster, ClusterConfig, Credentials, Identity, Limits, NODE_UNIT, Node, NodeClient,
     NodeClientConfig, NodeConfig, Purpose, SERVICE_UNIT, ServiceTrust,
@@ -159,6 +159,35 @@ fn the_service_port_takes_the_services_certificates_in_their_roles_only() {
     assert_eq!(
         NodeClient::connect(&on_client_port).err().unwrap().rv,
         Rv::FUNCTION_REJECTED
+    );
+}
+
+/// Backups may be larger than what strangers may send.
+#[test]
+fn backups_pass_the_service_port_only() {
+    let pki = Pki::new();
+    let at = Box1::new(&pki, 1);
+    let anchors = pki.customer.anchors();
+    let config = NodeClientConfig::service(at.service, anchors, Peer::Service, pki.as_service());
+    let service = NodeClient::connect(&config).unwrap();
+    let Reply::Bytes(backup) = service.ask(&Request::Backup).unwrap() else {
+        unreachable!()
+    };
+    service
+        .ask(&Request::Restore {
+            backup: Hidden(&backup),
+        })
+        .unwrap();
+    let tool = at.tool(&pki).unwrap();
+    let error = tool
+        .ask(&Request::Restore {
+            backup: Hidden(&backup),
+        })
+        .unwrap_err();
+    assert_eq!(error.rv, Rv::DATA_LEN_RANGE);
+    assert_eq!(
+        tool.ask(&Request::Backup).unwrap_err().rv,
+        Rv::DEVICE_REMOVED
     );
 }
 

@@ -1,9 +1,7 @@
 //! The demo's look into the HSMs: the module on the cluster, through PKCS#11, as any application loads it.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
@@ -81,19 +79,12 @@ fn with_session<T>(up: &Up, cluster: &Value, act: impl FnOnce(&Session) -> Resul
         nodes.join(", ")
     );
     std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
-    let module = module()?;
-    let pkcs11 = Pkcs11::new(&module).map_err(|error| format!("{}: {error}", module.display()))?;
+    let pkcs11 = kms_core::p11::open(&crate::module::beside_us()?, Some(&format!("config={}", config.display())))?;
     let said = |error: cryptoki::error::Error| error.to_string();
     let result = (|| {
-        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(said)?;
         let slot = *pkcs11.get_slots_with_token().map_err(said)?.first().ok_or("the module shows no token")?;
         act(&pkcs11.open_rw_session(slot).map_err(said)?)
     })();
     pkcs11.finalize().map_err(said)?;
     result
-}
-
-/// The module beside this program.
-fn module() -> Result<PathBuf, String> {
-    crate::module::beside_us()
 }

@@ -1,6 +1,6 @@
 //! The service that the demo talks to: `keystead up --bare` as a process of its own, as a user starts it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -8,13 +8,13 @@ use std::thread;
 
 use super::say::Progress;
 use crate::guide::until;
+use crate::running::Running;
 
 /// A running service.
 pub struct Up {
     /// Where it serves.
     pub url: String,
     child: Child,
-    program: PathBuf,
     dir: PathBuf,
 }
 
@@ -41,7 +41,7 @@ impl Up {
                 }
             }
         });
-        let mut up = Up { url: String::new(), child, program, dir: dir.to_owned() };
+        let mut up = Up { url: String::new(), child, dir: dir.to_owned() };
         let url = until(&|| progress.show(), || match ready.try_recv() {
             Ok(url) => Ok(Some(url)),
             Err(_) => match up.child.try_wait() {
@@ -68,23 +68,7 @@ impl Up {
 
     /// Runs management commands, a line each, by the shell that users have.
     pub fn mgmt(&self, script: &str) -> Result<String, String> {
-        let mut child = Command::new(&self.program)
-            .args(["mgmt", "--data-dir"])
-            .arg(self.dir.join("data"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("keystead mgmt: {error}"))?;
-        let mut stdin = child.stdin.take().expect("standard input is a pipe");
-        stdin.write_all(script.as_bytes()).and_then(|()| stdin.write_all(b"\n")).map_err(|e| format!("keystead mgmt: {e}"))?;
-        drop(stdin);
-        let output = child.wait_with_output().map_err(|error| format!("keystead mgmt: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(text);
-        }
-        Err(format!("keystead mgmt:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
+        Running::find(&self.dir.join("data"))?.mgmt(script)
     }
 
     /// Asks it to stop, and waits until it and its HSMs have.

@@ -27,13 +27,6 @@ pub struct Mgmt {
     yes: bool,
 }
 
-impl Mgmt {
-    /// These commands, a line each, without questions to a person.
-    pub fn script(commands: &str) -> Self {
-        Mgmt { command: Some(commands.to_owned()), cluster_id: None, yes: false }
-    }
-}
-
 /// Connects to every HSM of the cluster and runs the commands; true if all succeeded.
 pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
     let servers = connect::servers(running, args.cluster_id.as_deref())?;

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::guide::{self, Guide, text};
-use crate::mgmt::{self, Mgmt};
 use crate::running::Running;
 
 /// The officer's first password; changePswd changes it.
@@ -21,10 +20,7 @@ pub fn on_cluster(running: &Running) -> Result<(), String> {
     if exists(&guide)? {
         return Ok(());
     }
-    let mgmt = |script: &str| mgmt::run(&Mgmt::script(script), running).and_then(|well| match well {
-        true => Ok(String::new()),
-        false => Err("a management command failed".to_owned()),
-    });
+    let mgmt = |script: &str| running.mgmt(script);
     let wait = || ();
     let (subnets, zones) = guide.two_subnets()?;
     guide.create_cluster(&subnets, &wait)?;

@@ -93,3 +93,26 @@ hidden! {
     "OPENSSL_memory_get_size" => size_of_block,
     "OPENSSL_memory_realloc" => resize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_allocates_through_the_hooks() {
+        // SAFETY: a block of 100 bytes, used only through the library and freed at the end. Its own allocator would keep the
+        // size eight bytes before the block, ours keeps it sixteen before.
+        unsafe {
+            let block = ffi::OPENSSL_malloc(100);
+            assert_eq!(size_of_block(block), 100);
+            block.cast::<u8>().write_bytes(0x5a, 100);
+            let block = ffi::OPENSSL_realloc(block, 5000);
+            assert_eq!(size_of_block(block), 5000);
+            assert_eq!(
+                std::slice::from_raw_parts(block.cast::<u8>(), 100),
+                [0x5a; 100]
+            );
+            ffi::OPENSSL_free(block);
+        }
+    }
+}

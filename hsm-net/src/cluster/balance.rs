@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use hsm_api::{Error, Replay, Reply, Request, Result, Rv, SessionId};
 
 use super::line::{Line, Terms};
-use crate::conn::Failure;
+use crate::conn::{self, Failure};
 
 /// An answered request.
 pub struct Done {
@@ -85,12 +85,18 @@ impl Balance {
                         ));
                     }
                     doubtful |= sent;
-                    lost.get_or_insert(why);
+                    // Why a node that was reached could not be used tells more than that others were not.
+                    if lost
+                        .as_ref()
+                        .is_none_or(|before| conn::is_transport(before.rv))
+                    {
+                        lost = Some(why);
+                    }
                 }
             }
         }
         Err(unknown
-            .or(lost.map(unreachable))
+            .or(lost.map(conn::unusable))
             .unwrap_or_else(|| Rv::DEVICE_ERROR.into()))
     }
 
@@ -102,15 +108,6 @@ impl Balance {
             .map(|i| turn.wrapping_add(i) % count)
             .filter(|node| tried & (1 << node) == 0)
             .min_by_key(|&node| (self.lines[node].is_resting(), self.lines[node].busy()))
-    }
-}
-
-/// No node answered: to the caller that is a device in trouble, and sessions live on.
-fn unreachable(why: Error) -> Error {
-    match why.rv {
-        // What a node said to a login by itself is more telling than that it could not be used.
-        Rv::TOKEN_NOT_PRESENT | Rv::DEVICE_REMOVED => Error::new(Rv::DEVICE_ERROR, why.why),
-        _ => why,
     }
 }
 

@@ -263,12 +263,9 @@ impl Line {
     fn connect(&self) -> Result<Conn> {
         // Before the attempt, so that other threads go elsewhere while this one waits.
         self.health.trying();
-        let opened = Conn::open(self.address, &self.tls, &self.greeting, self.patience);
-        match &opened {
-            Ok(_) => self.health.answered(),
-            Err(_) => self.health.failed(),
-        }
-        opened
+        // Only an answer ends the rest: a node that hangs still takes connections.
+        Conn::open(self.address, &self.tls, &self.greeting, self.patience)
+            .inspect_err(|_| self.health.failed())
     }
 }
 

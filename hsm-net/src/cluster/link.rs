@@ -13,6 +13,9 @@ use super::login::{Credential, Login};
 use crate::Anchors;
 use crate::conn::{Failure, Patience};
 
+/// A frame has its limit; a caller's wish for random bytes has none.
+const RANDOM_AT_ONCE: usize = 1 << 20;
+
 pub struct ClusterLink {
     label: String,
     availability_check: bool,
@@ -280,6 +283,15 @@ impl Link for ClusterLink {
                 Rv::FUNCTION_NOT_SUPPORTED,
                 "this is between HSMs and their service",
             )),
+            R::Random => {
+                for part in out.chunks_mut(RANDOM_AT_ONCE) {
+                    match self.ask(session, request, part)? {
+                        Reply::Written(count) if count == part.len() => {}
+                        _ => return Err(Error::new(Rv::DEVICE_ERROR, "too few random bytes")),
+                    }
+                }
+                Ok(Reply::Written(out.len()))
+            }
             _ => self.ask(session, request, out),
         }
     }

@@ -7,7 +7,7 @@ use hsm_api::{Error, Phase, Reply, Request, Result, Role, Rv, Secret, SessionId}
 use parking_lot::{Mutex, RwLock};
 
 use super::line::{Line, Terms};
-use crate::conn::Failure;
+use crate::conn::{self, Failure};
 
 /// Who is logged in, to be so again on a node that forgot. Wiped when dropped.
 pub struct Credential {
@@ -86,7 +86,7 @@ impl Login {
             }
         }
         if accepted.is_empty() {
-            return Err(absent.unwrap_or_else(|| Rv::DEVICE_ERROR.into()));
+            return Err(absent.map_or_else(|| Rv::DEVICE_ERROR.into(), conn::unusable));
         }
         // A node that was away learns of it when it is used next; what it refused before is past.
         lines.iter().for_each(Line::logged_out);
@@ -221,9 +221,12 @@ fn hidden(bytes: &[u8]) -> hsm_api::Hidden<'_> {
 fn on_all_or_none(failure: Failure) -> Error {
     match failure {
         Failure::Refused(error) => error,
-        Failure::Lost { why, .. } => Error::new(
-            Rv::DEVICE_ERROR,
-            format!("a password is changed on all HSMs or on none: {}", why.why),
-        ),
+        Failure::Lost { why, .. } => {
+            let why = conn::unusable(why);
+            Error::new(
+                why.rv,
+                format!("a password is changed on all HSMs or on none: {}", why.why),
+            )
+        }
     }
 }

@@ -45,7 +45,7 @@ pub fn connection(shared: &Shared, purpose: Purpose, socket: Socket) -> Result<(
     let welcome = match &joined {
         Ok(joined) => Ok(Welcome {
             link: joined.number(),
-            limit: u32::try_from(shared.limits.frame).unwrap_or(u32::MAX),
+            limit: u32::try_from(shared.limits.frame_on(purpose)).unwrap_or(u32::MAX),
         }),
         Err(refused) => Err(refused.clone()),
     };
@@ -55,7 +55,7 @@ pub fn connection(shared: &Shared, purpose: Purpose, socket: Socket) -> Result<(
     match joined {
         Ok(joined) => {
             tls.sock.0.set_read_timeout(Some(shared.limits.idle))?;
-            requests(shared, &mut tls, &joined)
+            requests(shared, shared.limits.frame_on(purpose), &mut tls, &joined)
         }
         Err(refused) => Err(io::Error::other(refused.to_string()).into()),
     }
@@ -82,11 +82,15 @@ fn admit(tls: &Tls, port: Purpose, greeting: &Greeting) -> HsmResult<()> {
     refuse("the caller's certificate is for another role")
 }
 
-fn requests(shared: &Shared, tls: &mut Tls, joined: &Joined<'_>) -> Result<(), Broken> {
+fn requests(
+    shared: &Shared,
+    limit: usize,
+    tls: &mut Tls,
+    joined: &Joined<'_>,
+) -> Result<(), Broken> {
     let Some(link) = joined.link() else {
         return Ok(());
     };
-    let limit = shared.limits.frame;
     let mut received = Zeroizing::new(Vec::new());
     let mut reply = Zeroizing::new(Vec::new());
     loop {

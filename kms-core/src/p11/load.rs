@@ -12,7 +12,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
 /// Opens the library and initialises it, or says what is wrong in words that name the file.
-pub(super) fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
+pub fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
     let path = probe(path)?;
     let ctx = Pkcs11::new(&path)
         .map_err(|e| format!("{} cannot be used as a PKCS#11 module: {e}", path.display()))?;

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use crate::quirks::Quirks;
 use fault::fault;
 pub use fault::{Fault, FaultKind};
+pub use load::open;
 pub use token::{Sealed, Token};
 
 /// What it takes to reach a token.

@@ -272,7 +272,6 @@ fn rsa_without_the_primes_and_freshly_made() {
 fn every_curve() {
     let digest = Hash::Sha256.digest(answer("message"));
     for curve in Curve::all() {
-        assert!(EcKey::supports(curve), "{curve:?}");
         let vector = |what: &str| answer(&format!("{curve:?}.{what}"));
         let key = match PrivateKey::from_pkcs8(vector("pkcs8")) {
             Ok(PrivateKey::Ec(key)) => key,

@@ -1,5 +1,8 @@
 use crate::answer;
-use hsm_crypto::{AesKey, AesStream, Digest, Error, GcmKey, Hash, HmacKey, Mode};
+use hsm_crypto::kdf::{self, Chain, Field, Prf};
+use hsm_crypto::{
+    AesKey, AesStream, ChaCha20, ChaChaPolyKey, Digest, Error, GcmKey, Hash, HmacKey, Mode, ccm,
+};
 use std::sync::Arc;
 
 fn name(hash: Hash) -> String {
@@ -291,4 +294,169 @@ fn gcm_with_short_and_long_ivs_short_tags_and_streams() {
         mac.aad(data).unwrap();
         assert_eq!(mac.finish().unwrap(), out[..sealed]);
     }
+}
+
+#[test]
+fn ccm_and_chacha() {
+    let data = answer("data");
+    let mut out = vec![0; data.len() + 16];
+    let mut back = vec![0xee; data.len()];
+    for (bits, key) in keys() {
+        let key = AesKey::new(&key).unwrap();
+        for (nonce_len, tag_len, aad) in [(13u8, 8, &b"additional"[..]), (7, 16, b"")] {
+            let nonce: Vec<u8> = (0..nonce_len).collect();
+            let want = answer(&format!("aes{bits}.ccm.iv{nonce_len}.tag{tag_len}"));
+            assert_eq!(
+                ccm::seal(&key, &nonce, aad, data, &mut out, tag_len),
+                Ok(want.len())
+            );
+            assert_eq!(&out[..want.len()], want, "{bits} {nonce_len}");
+            assert_eq!(
+                ccm::open(&key, &nonce, aad, want, &mut back, tag_len),
+                Ok(data.len())
+            );
+            assert_eq!(back, data);
+            let got = ccm::open(&key, &nonce, b"other", want, &mut back, tag_len);
+            assert_eq!(got, Err(Error::Mismatch));
+            assert!(back.iter().all(|&b| b == 0), "no plaintext is left");
+        }
+        assert_eq!(
+            ccm::seal(&key, &[0; 13], b"", &[0; 65536], &mut [0; 65552], 16),
+            Err(Error::TooLarge)
+        );
+        assert_eq!(
+            ccm::seal(&key, &[0; 6], b"", b"", &mut out, 16),
+            Err(Error::BadLength)
+        );
+        assert_eq!(
+            ccm::seal(&key, &[0; 12], b"", b"", &mut out, 5),
+            Err(Error::BadLength)
+        );
+    }
+    let key: Vec<u8> = (0..32).collect();
+    let nonce: Vec<u8> = (0..12).collect();
+    let poly = ChaChaPolyKey::new(&key).unwrap();
+    let want = answer("chacha20poly1305");
+    assert_eq!(
+        poly.seal(&nonce, b"additional", data, &mut out),
+        Ok(want.len())
+    );
+    assert_eq!(&out[..want.len()], want);
+    assert_eq!(
+        poly.open(&nonce, b"additional", want, &mut back),
+        Ok(data.len())
+    );
+    assert_eq!(back, data);
+    assert_eq!(
+        poly.open(&nonce, b"", want, &mut back),
+        Err(Error::Mismatch)
+    );
+    assert!(back.iter().all(|&b| b == 0), "no plaintext is left");
+    let mut stream = ChaCha20::new(&key, &nonce, 7).unwrap();
+    stream.apply(&data[..100], &mut out).unwrap();
+    stream.apply(&data[100..], &mut out[100..]).unwrap();
+    assert_eq!(&out[..data.len()], answer("chacha20.counter7"));
+    let mut last = ChaCha20::new(&key, &nonce, u64::from(u32::MAX)).unwrap();
+    assert_eq!(last.apply(&[0; 65], &mut out), Err(Error::TooLarge));
+    assert_eq!(
+        ChaCha20::new(&key, &nonce, 1 << 32).unwrap_err(),
+        Error::TooLarge
+    );
+    let mut original = ChaCha20::new(&key, &nonce[..8], 1 << 40).unwrap();
+    assert_eq!(original.apply(&[0; 65], &mut out), Ok(()));
+}
+
+#[test]
+fn key_derivation() {
+    // RFC 5869, A.1.
+    let (salt, info) = (
+        hex::decode("000102030405060708090a0b0c").unwrap(),
+        hex::decode("f0f1f2f3f4f5f6f7f8f9").unwrap(),
+    );
+    let prk = kdf::hkdf_extract(Hash::Sha256, &salt, &[0x0b; 22]).unwrap();
+    assert_eq!(
+        hex::encode(&**prk),
+        "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5"
+    );
+    let mut okm = [0; 42];
+    kdf::hkdf_expand(Hash::Sha256, &prk, &info, &mut okm).unwrap();
+    assert_eq!(
+        hex::encode(okm),
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    );
+    assert_eq!(
+        kdf::hkdf_expand(Hash::Sha1, &prk, b"", &mut [0; 5101]),
+        Err(Error::TooLarge)
+    );
+    // From OpenSSL, by its own names of the parameters.
+    for hash in Hash::ALL {
+        let mut out = [0; 100];
+        kdf::pbkdf2(hash, b"password", b"salt", 7, &mut out).unwrap();
+        assert_eq!(out, answer(&format!("pbkdf2.{}", name(hash))), "{hash:?}");
+    }
+    assert_eq!(
+        kdf::pbkdf2(Hash::Sha1, b"", b"", 0, &mut [0]),
+        Err(Error::BadLength)
+    );
+    let secret: Vec<u8> = (0..32).collect();
+    let mut out = [0; 100];
+    kdf::x963(Hash::Sha256, &secret, b"shared info", &mut out).unwrap();
+    assert_eq!(out, answer("x963.sha256"));
+    kdf::sp800_56c(Hash::Sha256, &secret, b"shared info", &mut out).unwrap();
+    assert_eq!(out, answer("concat.sha256"));
+    let bits = 800u32.to_be_bytes();
+    let counter = Field::Counter {
+        bytes: 4,
+        little_endian: false,
+    };
+    let fields = [
+        counter,
+        Field::Fixed(b"label"),
+        Field::Fixed(&[0]),
+        Field::Fixed(b"context"),
+        Field::Fixed(&bits),
+    ];
+    let hmac = Prf::Hmac(HmacKey::new(Hash::Sha256, &secret).unwrap());
+    kdf::sp800_108(&hmac, Chain::Counter, &fields, &mut out).unwrap();
+    assert_eq!(out, answer("sp800-108.counter.hmac-sha256"));
+    let cmac = Prf::Cmac(Arc::new(AesKey::new(&secret).unwrap()));
+    kdf::sp800_108(&cmac, Chain::Counter, &fields, &mut out).unwrap();
+    assert_eq!(out, answer("sp800-108.counter.cmac-aes256"));
+    // The other chains against the standard's formulas, written out.
+    let key = HmacKey::new(Hash::Sha256, &secret).unwrap();
+    let fields = [
+        Field::Chain,
+        Field::Counter {
+            bytes: 1,
+            little_endian: true,
+        },
+        Field::Fixed(b"fixed"),
+    ];
+    let mut out = [0; 64];
+    kdf::sp800_108(&hmac, Chain::Feedback(b"iv"), &fields, &mut out).unwrap();
+    let one = key.mac(b"iv\x01fixed");
+    let two = key.mac(&[&one[..], b"\x02fixed"].concat());
+    assert_eq!(out, *[&one[..], &two].concat());
+    kdf::sp800_108(&hmac, Chain::DoublePipeline, &fields, &mut out).unwrap();
+    let a1 = key.mac(b"fixed");
+    let a2 = key.mac(&a1);
+    let one = key.mac(&[&a1[..], b"\x01fixed"].concat());
+    let two = key.mac(&[&a2[..], b"\x02fixed"].concat());
+    assert_eq!(out, *[&one[..], &two].concat());
+    let short = [Field::Counter {
+        bytes: 1,
+        little_endian: false,
+    }];
+    assert_eq!(
+        kdf::sp800_108(&hmac, Chain::Counter, &short, &mut [0; 8192]),
+        Err(Error::TooLarge)
+    );
+    assert_eq!(
+        kdf::sp800_108(&hmac, Chain::Counter, &[], &mut out),
+        Err(Error::BadLength)
+    );
+    assert_eq!(
+        kdf::sp800_108(&hmac, Chain::DoublePipeline, &short, &mut out),
+        Err(Error::BadLength)
+    );
 }
