@@ -42,5 +42,6 @@ mod worker;
 pub use control::{CloudHsm, Config};
 pub use facts::{Facts, HsmFact, NotAttached};
 pub use node::NodeSpec;
+pub use op::API;
 pub use process::{ProcessSpawner, Spawner};
 pub use state::Scope;
