@@ -2,19 +2,45 @@
 //!
 //! | file | duty |
 //! |---|---|
-//! | `code` | object classes, key types |
-//! | [`attr`] | one row an attribute |
+//! | [`engine`] | [`Engine`]: one HSM's state in this process |
+//! | `link` | one application's line to it, and the one match over what may be asked |
+//! | `op/` | the answers, one file a chapter |
+//! | `policy` | may this caller ask this, and see that object |
+//! | [`attr`], `template` | one row an attribute; from a template to attributes by the rows |
 //! | [`mech`] | one row a mechanism; the pure checks and length queries |
 //! | [`object`], [`material`] | an object in memory; its key, parsed and expanded once |
-//! | `der` | as much DER as keys need |
+//! | [`users`] | PINs, failures, locks, the password change in two steps |
+//! | `table` | token objects in memory, indexed |
+//! | [`store`] | the durable store, sealing, the mapped generation number |
+//! | [`tokens`](mod@tokens) | token directories, in the order of slots |
+//! | [`node`], `change`, `backup` | an HSM of a cluster: certificates, sealed changes, backups |
+//! | [`code`], `der`, `encode` | constants; as much DER as keys need; keys as bytes to wrap |
 #![deny(unsafe_code)]
 
 pub mod attr;
+mod backup;
+mod change;
 pub mod code;
 mod der;
+mod encode;
+pub mod engine;
+mod link;
 pub mod material;
 pub mod mech;
+pub mod node;
 pub mod object;
+mod op;
+mod policy;
+pub mod store;
+mod table;
+mod template;
+pub mod tokens;
+pub mod users;
 
 pub use attr::AttrRow;
+pub use engine::{Engine, Settings};
 pub use mech::Mech;
+pub use node::{ClusterIdentity, NodeSettings};
+pub use store::seal::PinCost;
+pub use tokens::{TokenDir, create_token, tokens, tokens_or_first};
+pub use users::PinRules;

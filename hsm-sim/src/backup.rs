@@ -1,0 +1,116 @@
+//! Backup and restore: users, keys, certificates and the masking key in one sealed block, which any
+//! HSM of the same service can take in and nobody else can read.
+
+use hsm_api::{Change, Error, ObjectId, Reply, Result, Role, Rv, Secret};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::change;
+use crate::link::SimLink;
+use crate::node::{ClusterIdentity, put_sealed};
+use crate::store::record;
+use crate::store::seal::SealKey;
+use crate::users;
+
+const MAGIC: &[u8] = b"keystead backup 1";
+
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    token: Secret,
+    masking: Secret,
+    users: Vec<users::Exported>,
+    identity: Option<ClusterIdentity>,
+    changes: Vec<Change>,
+}
+
+fn bad() -> Error {
+    Error::new(
+        Rv::WRAPPED_KEY_INVALID,
+        "not a backup of this service's HSMs, or a damaged one",
+    )
+}
+
+impl SimLink {
+    pub(crate) fn backup(&self) -> Result<Reply> {
+        let node = self.node()?;
+        let token = self.inner.token().ok_or(Rv::DEVICE_ERROR)?;
+        let ids: Vec<ObjectId> = self
+            .inner
+            .table
+            .read()
+            .digest()
+            .into_iter()
+            .map(|(id, _, _)| id)
+            .collect();
+        let contents = Contents {
+            token: Secret::from(token.expose()),
+            masking: Secret::from(node.masking().expose()),
+            users: self.inner.store.read(users::export)?,
+            identity: node.identity().map(|i| (*i).clone()),
+            changes: self.inner.changes(&ids)?,
+        };
+        let plain = Zeroizing::new(postcard::to_allocvec(&contents).map_err(|_| bad())?);
+        Ok(Reply::Bytes(node.backup_key.seal(MAGIC, &plain)?))
+    }
+
+    pub(crate) fn restore(&self, backup: &[u8]) -> Result<Reply> {
+        let node = self.node()?;
+        let plain = node.backup_key.open(MAGIC, backup).ok_or_else(bad)?;
+        let contents: Contents = postcard::from_bytes(&plain).map_err(|_| bad())?;
+        let masking = SealKey::new(contents.masking.expose())?;
+        let opened = contents
+            .changes
+            .iter()
+            .map(|c| change::open(&masking, c))
+            .collect::<Result<Vec<_>>>()?;
+        if masking.expose() == node.masking().expose() {
+            // The same cluster: an HSM that was away takes what it missed. Its users stay.
+            self.apply_opened(&opened)?;
+            return Ok(Reply::Done);
+        }
+        let officers = self.inner.store.read(users::all)?;
+        let used = officers
+            .iter()
+            .any(|u| matches!(u.role, Role::Co | Role::Cu))
+            || self.inner.table.read().objects().next().is_some();
+        if used {
+            return Err(Error::new(
+                Rv::FUNCTION_REJECTED,
+                "the HSM holds another cluster's users or keys already",
+            ));
+        }
+        let token = SealKey::new(contents.token.expose())?;
+        let identity = contents
+            .identity
+            .as_ref()
+            .map(postcard::to_allocvec)
+            .transpose()
+            .map_err(|_| bad())?
+            .map(Zeroizing::new);
+        let store = &self.inner.store;
+        let records = opened
+            .iter()
+            .map(|c| c.record(store.device(), Some(&token)))
+            .collect::<Result<Vec<_>>>()?;
+        self.logout();
+        store.write(|tx| {
+            tx.wipe()?;
+            users::import(tx, &contents.users)?;
+            put_sealed(store, tx, "token key", token.expose())?;
+            put_sealed(store, tx, "masking key", masking.expose())?;
+            if let Some(identity) = &identity {
+                put_sealed(store, tx, "identity", identity)?;
+            }
+            for record in &records {
+                record::put(tx, record)?;
+            }
+            Ok(())
+        })?;
+        node.set_masking(masking);
+        if contents.identity.is_some() {
+            node.set_identity(contents.identity);
+        }
+        self.inner.adopt(token)?;
+        Ok(Reply::Done)
+    }
+}

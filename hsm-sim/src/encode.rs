@@ -1,0 +1,113 @@
+//! Keys as bytes to be wrapped: a secret key's value, a private key's PKCS#8.
+
+use hsm_api::{Error, Result, Rv, Value};
+use hsm_crypto::{PrivateKey, PublicKey};
+use zeroize::Zeroizing;
+
+use crate::attr;
+use crate::code::{class, key_type as kt};
+use crate::material::Material;
+use crate::object::Attrs;
+
+fn no_encoding() -> Error {
+    Error::new(Rv::KEY_NOT_WRAPPABLE, "the key has no encoding to wrap")
+}
+
+/// What C_WrapKey encrypts.
+///
+/// # Errors
+/// KEY_NOT_WRAPPABLE.
+pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
+    if attrs.class() == class::SECRET {
+        return Ok(Zeroizing::new(
+            attrs.bytes(attr::VALUE).unwrap_or_default().to_vec(),
+        ));
+    }
+    let key = match Material::parse(attrs.class(), attrs.key_type(), attrs)? {
+        Material::Rsa(key) => PrivateKey::Rsa(key),
+        Material::Ec(key) => PrivateKey::Ec(key),
+        Material::Ed(key) => PrivateKey::Ed(key),
+        Material::X(key) => PrivateKey::X(key),
+        Material::Secret(_) | Material::Nothing => return Err(no_encoding()),
+    };
+    key.to_pkcs8().map_err(|_| no_encoding())
+}
+
+/// The reverse of [`encode`], into the attributes of a key that is being unwrapped.
+///
+/// # Errors
+/// WRAPPED_KEY_INVALID, TEMPLATE_INCONSISTENT where the key is of another type than the template says.
+pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
+    let invalid = || {
+        Error::new(
+            Rv::WRAPPED_KEY_INVALID,
+            "what was unwrapped is not a key of this kind",
+        )
+    };
+    if attrs.class() == class::SECRET {
+        let len = attrs
+            .ulong(attr::VALUE_LEN)
+            .map_or(Ok(plain.len()), usize::try_from);
+        let value = len
+            .ok()
+            .and_then(|len| plain.get(..len))
+            .ok_or_else(invalid)?;
+        attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
+        return Ok(());
+    }
+    let key = PrivateKey::from_pkcs8(unpadded(plain)).map_err(|_| invalid())?;
+    let fault = |_| invalid();
+    match (attrs.key_type(), key) {
+        (kt::RSA, PrivateKey::Rsa(key)) => crate::mech::rsa::fill_private(&key, attrs)?,
+        (kt::EC, PrivateKey::Ec(key)) => {
+            let scalar = key.scalar().map_err(fault)?;
+            set_curve_key(attrs, key.curve().oid_der(), &scalar);
+        }
+        (kt::EC_EDWARDS, PrivateKey::Ed(key)) => {
+            let seed = key.seed().map_err(fault)?;
+            set_curve_key(attrs, hsm_crypto::EdKey::OID_DER, &seed[..]);
+        }
+        (kt::EC_MONTGOMERY, PrivateKey::X(key)) => {
+            set_curve_key(attrs, hsm_crypto::XKey::OID_DER, &key.private()[..]);
+        }
+        _ => {
+            return Err(Error::new(
+                Rv::TEMPLATE_INCONSISTENT,
+                "the wrapped key is not of the type that the template names",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn set_curve_key(attrs: &mut Attrs, params: &[u8], value: &[u8]) {
+    attrs.set(attr::EC_PARAMS, Value::Bytes(params.to_vec()));
+    attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
+}
+
+/// Block modes without padding leave zeros behind the structure, whose own header says where it ends.
+fn unpadded(plain: &[u8]) -> &[u8] {
+    let mut rest = plain;
+    match crate::der::take(0x30, &mut rest) {
+        Some(_) => &plain[..plain.len() - rest.len()],
+        None => plain,
+    }
+}
+
+/// The SubjectPublicKeyInfo of a public key's attributes; empty where it has none.
+pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
+    let key = match material {
+        Material::Rsa(key) => PublicKey::Rsa(key),
+        Material::Ec(key) => PublicKey::Ec(key),
+        Material::Ed(key) => PublicKey::Ed(key),
+        _ if attrs.key_type() == kt::EC_MONTGOMERY => {
+            let point = crate::der::point(attrs.bytes(attr::EC_POINT).unwrap_or_default());
+            let Ok(point) = point.try_into() else {
+                return Vec::new();
+            };
+            PublicKey::X(point)
+        }
+        _ => return Vec::new(),
+    };
+    key.to_spki().unwrap_or_default()
+}

@@ -1,0 +1,293 @@
+//! The engine: one HSM's state in this process. Links share it; what a link alone has is in `link.rs`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hsm_api::{Change, Error, Hello, Hsm, Link, ObjectId, Result, Rv};
+use parking_lot::{Mutex, RwLock};
+
+use crate::link::SimLink;
+use crate::node::{ClusterIdentity, NodeSettings, NodeState};
+use crate::object::Object;
+use crate::store::Store;
+use crate::store::record::{self, Record};
+use crate::store::seal::{SealKey, random};
+use crate::table::Table;
+use crate::users::PinRules;
+
+/// One simulated HSM. Cheap to clone; clones are the same HSM.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+/// How an embedded token behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rules for its PINs.
+    pub pins: PinRules,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            pins: PinRules::embedded(),
+        }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    /// Locked for look-ups and for taking news in; never while keys are at work.
+    pub(crate) table: RwLock<Table>,
+    /// The store's generation that the table reflects.
+    applied: AtomicU64,
+    /// Changes when the token is initialized anew: logins of before are void.
+    epoch: AtomicU64,
+    /// The token key, while anyone is logged in; on a node, always.
+    token: RwLock<Option<Arc<SealKey>>>,
+    /// Which user each link has logged in.
+    pub(crate) logins: Mutex<HashMap<u64, u32>>,
+    pub(crate) pins: PinRules,
+    pub(crate) node: Option<NodeState>,
+    next_link: AtomicU64,
+}
+
+impl Engine {
+    /// A token in a directory of its own, in this process. Other processes may have it open too.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR where the directory or the store cannot be opened.
+    pub fn embedded(dir: &Path, settings: Settings) -> Result<Engine> {
+        let store = Store::open(dir)?;
+        if store.value("serial")?.is_none() {
+            let serial = format!("{:016x}", u64::from_be_bytes(random()?));
+            store.write(|tx| {
+                if crate::store::value(tx.sql(), "serial")?.is_none() {
+                    tx.put("serial", serial.as_bytes())?;
+                }
+                Ok(())
+            })?;
+        }
+        Engine::start(store, settings.pins, None, None)
+    }
+
+    /// One HSM of a cluster. It starts without a PIN, for its token key lies sealed in its directory.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR where the directory or the store cannot be opened.
+    pub fn node(dir: &Path, settings: NodeSettings) -> Result<Engine> {
+        let store = Store::open(dir)?;
+        let pins = settings.pins;
+        let (node, token) = NodeState::open(&store, settings)?;
+        Engine::start(store, pins, Some(node), Some(Arc::new(token)))
+    }
+
+    fn start(
+        store: Store,
+        pins: PinRules,
+        node: Option<NodeState>,
+        token: Option<Arc<SealKey>>,
+    ) -> Result<Engine> {
+        let inner = Inner {
+            store,
+            table: RwLock::default(),
+            applied: AtomicU64::new(u64::MAX),
+            epoch: AtomicU64::new(0),
+            token: RwLock::new(token),
+            logins: Mutex::default(),
+            pins,
+            node,
+            next_link: AtomicU64::new(1),
+        };
+        inner.refresh()?;
+        Ok(Engine(Arc::new(inner)))
+    }
+
+    /// What a node's server presents to its clients: nothing before the cluster certificate is
+    /// installed. The same `Arc` as before means that nothing changed.
+    pub fn cluster_identity(&self) -> Option<Arc<ClusterIdentity>> {
+        self.0.node.as_ref()?.identity()
+    }
+
+    /// From now on every write fails as on a full disk, or no longer.
+    pub fn fill_disk(&self, full: bool) {
+        self.0.store.fill_disk(full);
+    }
+}
+
+impl Hsm for Engine {
+    fn open(&self, who: &Hello) -> Result<Arc<dyn Link>> {
+        let id = self.0.next_link.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(SimLink::new(Arc::clone(&self.0), id, who.peer)))
+    }
+}
+
+impl Inner {
+    /// Takes in what others, or we, have committed. In the steady state two loads and a comparison.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        if self.store.generation() == self.applied.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.reload()
+    }
+
+    #[cold]
+    fn reload(&self) -> Result<()> {
+        let announced = self.store.generation();
+        let mut table = self.table.write();
+        let news = self.store.news(table.seq, table.epoch)?;
+        if news.epoch != table.epoch {
+            table.clear();
+            table.epoch = news.epoch;
+            if self.node.is_none() {
+                *self.token.write() = None;
+                self.logins.lock().clear();
+            }
+            self.epoch.store(news.epoch, Ordering::Release);
+        }
+        let token = self.token.read().clone();
+        for record in news.records {
+            table.take(record, self.store.device(), token.as_deref())?;
+        }
+        table.seq = news.seq;
+        self.applied.store(news.seq, Ordering::Release);
+        drop(table);
+        if news.seq < announced {
+            // Someone is about to commit, or died before he could.
+            self.store.mend();
+        }
+        Ok(())
+    }
+
+    /// See [`Inner::epoch`].
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn token(&self) -> Option<Arc<SealKey>> {
+        self.token.read().clone()
+    }
+
+    /// Another token key, with everything that is sealed under it: a backup was restored.
+    pub(crate) fn adopt(&self, token: SealKey) -> Result<()> {
+        *self.token.write() = Some(Arc::new(token));
+        self.refresh()
+    }
+
+    /// The token key has come: what is private becomes visible.
+    pub(crate) fn unlock(&self, token: &Arc<SealKey>) -> Result<()> {
+        self.refresh()?;
+        if self.token.read().is_some() {
+            return Ok(());
+        }
+        let mut table = self.table.write();
+        for record in self.store.read(record::private)? {
+            if table.is_locked(record.id) {
+                table.take(record, self.store.device(), Some(token))?;
+            }
+        }
+        *self.token.write() = Some(Arc::clone(token));
+        Ok(())
+    }
+
+    /// A link has logged out. With the last one the token key goes.
+    pub(crate) fn logged_out(&self, link: u64) {
+        let mut logins = self.logins.lock();
+        if logins.remove(&link).is_some() && logins.is_empty() && self.node.is_none() {
+            let mut table = self.table.write();
+            *self.token.write() = None;
+            table.lock();
+        }
+    }
+
+    /// In how many other links a user is logged in.
+    pub(crate) fn logged_in(&self, user: u32, but: Option<u64>) -> u32 {
+        let logins = self.logins.lock();
+        let count = logins
+            .iter()
+            .filter(|(l, u)| **u == user && Some(**l) != but)
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// A living token object.
+    pub(crate) fn find(&self, id: ObjectId) -> Option<Arc<Object>> {
+        self.table.read().get(id).cloned()
+    }
+
+    /// Writes new token objects. An id that the store has already is a repeat: it stays as it is.
+    pub(crate) fn add(&self, objects: &[&Object]) -> Result<()> {
+        let token = self.token();
+        let records = objects
+            .iter()
+            .map(|o| Record::seal(o, self.store.device(), token.as_deref()))
+            .collect::<Result<Vec<_>>>()?;
+        self.store.write(|tx| {
+            for record in &records {
+                match record::find(tx.sql(), record.id)? {
+                    None => record::put(tx, record)?,
+                    Some(old) if old.body.is_some() => {}
+                    Some(_) => return Err(destroyed()),
+                }
+            }
+            Ok(())
+        })?;
+        self.refresh()
+    }
+
+    /// Writes the next version of a token object; `false` if it is no longer as `old` has it.
+    pub(crate) fn replace(&self, old: &Object, new: &Object) -> Result<bool> {
+        let token = self.token();
+        let record = Record::seal(new, self.store.device(), token.as_deref())?;
+        let done = self.store.write(|tx| {
+            let same = record::find(tx.sql(), old.id)?.is_some_and(|now| {
+                now.body.is_some()
+                    && (now.version, now.origin) == (old.origin.version, old.origin.origin)
+            });
+            if same {
+                record::put(tx, &record)?;
+            }
+            Ok(same)
+        })?;
+        self.refresh()?;
+        Ok(done)
+    }
+
+    /// Leaves a tombstone; `false` if the object is gone already.
+    pub(crate) fn destroy(&self, id: ObjectId) -> Result<bool> {
+        let origin = self.origin();
+        let done = self.store.write(|tx| {
+            let Some(old) = record::find(tx.sql(), id)?.filter(|r| r.body.is_some()) else {
+                return Ok(false);
+            };
+            record::put(tx, &Record::tombstone(id, old.version + 1, origin))?;
+            Ok(true)
+        })?;
+        self.refresh()?;
+        Ok(done)
+    }
+
+    /// Which HSM's versions are made here.
+    pub(crate) fn origin(&self) -> u64 {
+        self.node.as_ref().map_or(0, |n| n.settings.origin)
+    }
+
+    /// What the other HSMs of the cluster need to know; nothing where there are none.
+    pub(crate) fn changes(&self, ids: &[ObjectId]) -> Result<Vec<Change>> {
+        let Some(node) = &self.node else {
+            return Ok(Vec::new());
+        };
+        let table = self.table.read();
+        ids.iter()
+            .filter_map(|id| crate::change::export(&node.masking(), &table, *id))
+            .collect()
+    }
+}
+
+fn destroyed() -> Error {
+    Error::new(
+        Rv::OBJECT_HANDLE_INVALID,
+        "an object of this id was destroyed: choose another",
+    )
+}

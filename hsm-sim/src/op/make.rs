@@ -1,0 +1,311 @@
+//! Objects come to be: create, copy, generate, derive, unwrap. All end in `keep`.
+
+use std::sync::Arc;
+
+use hsm_api::{
+    Error, KeyRef, KeyType, Mechanism, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
+};
+use zeroize::Zeroizing;
+
+use crate::attr::{self, When};
+use crate::code::{class, key_type as kt};
+use crate::link::SimLink;
+use crate::mech::{self, Call, Func, Mech};
+use crate::object::{Attrs, Object, Origin};
+use crate::policy;
+use crate::template::{self, Birth, Past};
+
+impl SimLink {
+    fn birth(&self, when: When, class: Option<hsm_api::Class>, key_type: Option<KeyType>) -> Birth {
+        Birth {
+            when,
+            class,
+            key_type,
+            officer: self.who().is_officer(),
+        }
+    }
+
+    /// A repeat of a request whose answer was lost gets that answer.
+    fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
+        for id in ids {
+            let own = self.own.lock().objects.contains_key(id);
+            let known = own || self.inner.table.read().version(*id).is_some();
+            if !known {
+                return Ok(None);
+            }
+            self.object(*id)?;
+        }
+        self.made(ids).map(Some)
+    }
+
+    pub(super) fn made(&self, ids: &[ObjectId]) -> Result<Reply> {
+        Ok(Reply::Made {
+            changes: self.inner.changes(ids)?,
+            written: 0,
+        })
+    }
+
+    /// Keeps new objects: on the token in one transaction, in the session, or some here and some there.
+    fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
+        let who = self.who();
+        let owner = if who.node { who.user } else { 0 };
+        let origin = Origin {
+            version: 1,
+            origin: self.inner.origin(),
+            owner,
+            shared: Vec::new(),
+        };
+        let objects: Vec<Object> = new
+            .into_iter()
+            .map(|(id, attrs)| Object::new(id, origin.clone(), attrs))
+            .collect();
+        for object in &objects {
+            policy::may_write(who, object.facts.private)?;
+        }
+        let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
+        let lasting: Vec<&Object> = objects.iter().filter(|o| o.facts.token).collect();
+        if !lasting.is_empty() {
+            self.inner.add(&lasting)?;
+        }
+        let mut own = self.own.lock();
+        for object in objects.into_iter().filter(|o| !o.facts.token) {
+            own.objects.insert(object.id, (session, Arc::new(object)));
+        }
+        drop(own);
+        self.made(&ids)
+    }
+
+    pub(crate) fn create(
+        &self,
+        session: SessionId,
+        id: ObjectId,
+        template: &Template,
+    ) -> Result<Reply> {
+        if let Some(reply) = self.repeated(&[id])? {
+            return Ok(reply);
+        }
+        let mut attrs = template::begin(template, &self.birth(When::CREATE, None, None))?;
+        template::complete(id, &mut attrs, &Past::Foreign)?;
+        self.keep(session, vec![(id, attrs)])
+    }
+
+    pub(crate) fn copy(
+        &self,
+        session: SessionId,
+        from: ObjectId,
+        id: ObjectId,
+        template: &Template,
+    ) -> Result<Reply> {
+        if let Some(reply) = self.repeated(&[id])? {
+            return Ok(reply);
+        }
+        let from = self.object(from)?;
+        if !from.attrs.is(attr::COPYABLE) {
+            return Err(Error::new(
+                Rv::ACTION_PROHIBITED,
+                "the object is not CKA_COPYABLE",
+            ));
+        }
+        let officer = self.who().is_officer();
+        let mut attrs = template::change(&from.attrs, template, When::COPY, officer)?;
+        let unique = format!("{:032x}", id.0).into_bytes();
+        attrs.set(attr::UNIQUE_ID, Value::Bytes(unique));
+        self.keep(session, vec![(id, attrs)])
+    }
+
+    pub(crate) fn generate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism<'_>,
+        id: ObjectId,
+        template: &Template,
+    ) -> Result<Reply> {
+        let mech = mech::check(Func::Generate, mechanism, None)?;
+        if let Some(reply) = self.repeated(&[id])? {
+            return Ok(reply);
+        }
+        let key_type = made_type(mech, template)?;
+        let birth = self.birth(When::GENERATE, Some(class::SECRET), Some(key_type));
+        let mut attrs = template::begin(template, &birth)?;
+        policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
+        let generate = mech.generate.ok_or(Rv::MECHANISM_INVALID)?;
+        generate(mech, &mechanism.params, &mut attrs)?;
+        template::complete(id, &mut attrs, &Past::Fresh(mech.id))?;
+        self.keep(session, vec![(id, attrs)])
+    }
+
+    pub(crate) fn generate_pair(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism<'_>,
+        (public_id, public): (ObjectId, &Template),
+        (private_id, private): (ObjectId, &Template),
+    ) -> Result<Reply> {
+        let mech = mech::check(Func::GeneratePair, mechanism, None)?;
+        if let Some(reply) = self.repeated(&[public_id, private_id])? {
+            return Ok(reply);
+        }
+        let key_type = made_type(mech, public)?;
+        let birth = |class| self.birth(When::GENERATE, Some(class), Some(key_type));
+        let mut public = template::begin(public, &birth(class::PUBLIC))?;
+        let mut private = template::begin(private, &birth(class::PRIVATE))?;
+        for half in [&public, &private] {
+            policy::may_write(self.who(), half.is(attr::PRIVATE))?;
+        }
+        let generate = mech.generate_pair.ok_or(Rv::MECHANISM_INVALID)?;
+        generate(mech, &mechanism.params, &mut public, &mut private)?;
+        template::complete(public_id, &mut public, &Past::Fresh(mech.id))?;
+        if let Some(info) = public.get(attr::PUBLIC_KEY_INFO) {
+            private.set(attr::PUBLIC_KEY_INFO, info.clone());
+        }
+        template::complete(private_id, &mut private, &Past::Fresh(mech.id))?;
+        self.keep(session, vec![(public_id, public), (private_id, private)])
+    }
+
+    pub(crate) fn derive(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism<'_>,
+        base: &KeyRef,
+        id: ObjectId,
+        template: &Template,
+    ) -> Result<Reply> {
+        if let Some(reply) = self.repeated(&[id])? {
+            return Ok(reply);
+        }
+        let base = self.key(base)?;
+        let mech = mech::check(Func::Derive, mechanism, Some(&base.facts))?;
+        self.authenticate(session, &base)?;
+        let template = template::impose(template, base.attrs.get(attr::DERIVE_TEMPLATE))?;
+        let birth = self.birth(When::DERIVE, Some(class::SECRET), None);
+        let mut attrs = template::begin(&with_key_type(template), &birth)?;
+        policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
+        let want = match attrs.ulong(attr::VALUE_LEN) {
+            Some(0) => {
+                return Err(Error::new(
+                    Rv::ATTRIBUTE_VALUE_INVALID,
+                    "CKA_VALUE_LEN is 0",
+                ));
+            }
+            Some(n) => Some(usize::try_from(n).map_err(|_| Rv::KEY_SIZE_RANGE)?),
+            None => None,
+        };
+        let call = Call {
+            mech,
+            key: base.material()?,
+            params: &mechanism.params,
+        };
+        let derive = mech.derive.ok_or(Rv::MECHANISM_INVALID)?;
+        let secret = derive(&call, want)?;
+        let whole = secret.expose();
+        let len = want.unwrap_or_else(|| natural_len(attrs.key_type(), whole.len()));
+        // Truncation removes bytes from the leading end.
+        let start = whole.len().checked_sub(len).ok_or_else(|| {
+            Error::new(
+                Rv::KEY_SIZE_RANGE,
+                format!("the secret has only {} bytes", whole.len()),
+            )
+        })?;
+        attrs.set(attr::VALUE, Value::Bytes(whole[start..].to_vec()));
+        template::complete(id, &mut attrs, &Past::From(&base.attrs))?;
+        self.keep(session, vec![(id, attrs)])
+    }
+
+    pub(crate) fn unwrap(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism<'_>,
+        with: &KeyRef,
+        (wrapped, aad): (&[u8], &[u8]),
+        id: ObjectId,
+        template: &Template,
+    ) -> Result<Reply> {
+        if let Some(reply) = self.repeated(&[id])? {
+            return Ok(reply);
+        }
+        super::wrap::no_aad(aad)?;
+        let with = self
+            .key(with)
+            .map_err(|e| Error::new(Rv::UNWRAPPING_KEY_HANDLE_INVALID, e.why))?;
+        let mech =
+            mech::check(Func::Unwrap, mechanism, Some(&with.facts)).map_err(|e| match e.rv {
+                Rv::KEY_TYPE_INCONSISTENT => {
+                    Error::new(Rv::UNWRAPPING_KEY_TYPE_INCONSISTENT, e.why)
+                }
+                Rv::KEY_SIZE_RANGE => Error::new(Rv::UNWRAPPING_KEY_SIZE_RANGE, e.why),
+                Rv::KEY_HANDLE_INVALID => Error::new(Rv::UNWRAPPING_KEY_HANDLE_INVALID, e.why),
+                _ => e,
+            })?;
+        self.authenticate(session, &with)?;
+        let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
+        let mut attrs = template::begin(&template, &self.birth(When::UNWRAP, None, None))?;
+        if !attr::hides(attrs.class()) {
+            return Err(Error::new(
+                Rv::TEMPLATE_INCONSISTENT,
+                "only secret and private keys are unwrapped",
+            ));
+        }
+        policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
+        let call = Call {
+            mech,
+            key: with.material()?,
+            params: &mechanism.params,
+        };
+        let unwrap = mech.unwrap.ok_or(Rv::MECHANISM_INVALID)?;
+        let mut plain = Zeroizing::new(vec![0; wrapped.len().max(with.facts.bits as usize / 8)]);
+        let len = unwrap(&call, wrapped, &mut plain).map_err(|e| match e.rv {
+            Rv::ENCRYPTED_DATA_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
+            Rv::ENCRYPTED_DATA_LEN_RANGE => Error::new(Rv::WRAPPED_KEY_LEN_RANGE, e.why),
+            _ => e,
+        })?;
+        crate::encode::decode(&plain[..len], &mut attrs)?;
+        template::complete(id, &mut attrs, &Past::Foreign).map_err(|e| match e.rv {
+            Rv::ATTRIBUTE_VALUE_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
+            _ => e,
+        })?;
+        self.keep(session, vec![(id, attrs)])
+    }
+}
+
+/// What the mechanism makes: what the template says if it is among that, else the first.
+fn made_type(mech: &Mech, template: &Template) -> Result<KeyType> {
+    let said = template
+        .iter()
+        .find(|a| a.ty == attr::KEY_TYPE)
+        .and_then(|a| a.value.as_ulong());
+    match said.map(KeyType) {
+        Some(t) if !mech.keys.contains(&t) => Err(Error::new(
+            Rv::TEMPLATE_INCONSISTENT,
+            format!("{} makes no keys of type {:#x}", mech.name, t.0),
+        )),
+        Some(t) => Ok(t),
+        None => mech
+            .keys
+            .first()
+            .copied()
+            .ok_or_else(|| Rv::MECHANISM_INVALID.into()),
+    }
+}
+
+fn with_key_type(mut template: Template) -> Template {
+    if !template.iter().any(|a| a.ty == attr::KEY_TYPE) {
+        let value = Value::Ulong(kt::GENERIC_SECRET.0);
+        template.push(hsm_api::Attr {
+            ty: attr::KEY_TYPE,
+            value,
+        });
+    }
+    template
+}
+
+/// How much of a secret a key takes that does not say: all, or the longest AES key.
+fn natural_len(key_type: KeyType, whole: usize) -> usize {
+    if key_type == kt::AES {
+        [32, 24, 16]
+            .into_iter()
+            .find(|n| *n <= whole)
+            .unwrap_or(whole)
+    } else {
+        whole
+    }
+}

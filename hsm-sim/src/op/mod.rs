@@ -1,0 +1,10 @@
+//! The answers, one file a chapter.
+
+mod cluster;
+mod crypt;
+mod make;
+mod objects;
+pub(crate) mod stream;
+mod token;
+mod users;
+mod wrap;

@@ -1,0 +1,169 @@
+//! Objects looked at, searched, changed, destroyed.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use hsm_api::reply::AttrReply;
+use hsm_api::{
+    Attr, AttrType, Error, KeyRef, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
+};
+
+use crate::attr::{self, When};
+use crate::link::SimLink;
+use crate::object::{Attrs, Object};
+use crate::policy;
+use crate::table::matches;
+use crate::template;
+
+/// How often a change is tried anew because another came first.
+const TRIES: u32 = 16;
+
+impl SimLink {
+    pub(crate) fn resolve(&self, id: ObjectId) -> Result<Reply> {
+        let object = self.object(id)?;
+        let facts = object.facts.clone();
+        let pin: Arc<dyn Any + Send + Sync> = object;
+        Ok(Reply::Key(KeyRef { id, pin: Some(pin) }, facts))
+    }
+
+    pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
+        let object = self.object(id)?;
+        Ok(Reply::Attributes(
+            types.iter().map(|ty| show(&object.attrs, *ty)).collect(),
+        ))
+    }
+
+    pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
+        let who = self.who();
+        for _ in 0..TRIES {
+            let old = self.object(id)?;
+            let attrs = if who.node && who.is_officer() {
+                if template.iter().any(|a| a.ty != attr::TRUSTED) {
+                    return Err(Error::new(
+                        Rv::FUNCTION_REJECTED,
+                        "an officer may set CKA_TRUSTED and nothing else",
+                    ));
+                }
+                template::change(&old.attrs, template, When::LATER, true)?
+            } else {
+                policy::may_write(who, old.facts.private)?;
+                if !old.facts.modifiable {
+                    return Err(Error::new(
+                        Rv::ACTION_PROHIBITED,
+                        "the object is not CKA_MODIFIABLE",
+                    ));
+                }
+                template::change(&old.attrs, template, When::LATER, who.is_officer())?
+            };
+            let mut origin = old.origin.clone();
+            origin.version += 1;
+            origin.origin = self.inner.origin();
+            let new = Object::new(id, origin, attrs);
+            if old.facts.token {
+                if self.inner.replace(&old, &new)? {
+                    return self.made(&[id]);
+                }
+                continue;
+            }
+            let mut own = self.own.lock();
+            if let Some((_, place)) = own.objects.get_mut(&id) {
+                place.retire();
+                *place = Arc::new(new);
+            }
+            return self.made(&[]);
+        }
+        Err(Error::new(
+            Rv::DEVICE_ERROR,
+            "others keep changing the object",
+        ))
+    }
+
+    pub(crate) fn find(&self, template: &Template) -> Result<Reply> {
+        for want in template {
+            let fits = attr::row(want.ty).is_none_or(|r| r.kind.fits(&want.value));
+            if !fits {
+                return Err(Error::new(
+                    Rv::ATTRIBUTE_VALUE_INVALID,
+                    format!("a value of another form for {:#x}", want.ty.0),
+                ));
+            }
+        }
+        let who = self.who();
+        let see = |object: &Object| policy::may_see(who, object);
+        let mut found = self.inner.table.read().find(template, see);
+        let own = self.own.lock();
+        let mut session: Vec<(SessionId, ObjectId)> = own
+            .objects
+            .values()
+            .filter(|(_, o)| see(o) && matches(&o.attrs, template))
+            .map(|(s, o)| (*s, o.id))
+            .collect();
+        session.sort_unstable();
+        found.extend(session.into_iter().map(|(_, id)| id));
+        Ok(Reply::Objects(found))
+    }
+
+    pub(crate) fn destroy(&self, id: ObjectId) -> Result<Reply> {
+        if self.who().node && self.inner.table.read().gone(id).is_some() {
+            // A repeat, or another HSM's tombstone has come already.
+            return self.made(&[id]);
+        }
+        let object = self.object(id)?;
+        policy::may_write(self.who(), object.facts.private)?;
+        if !object.attrs.is(attr::DESTROYABLE) {
+            return Err(Error::new(
+                Rv::ACTION_PROHIBITED,
+                "the object is not CKA_DESTROYABLE",
+            ));
+        }
+        if object.facts.token {
+            if !self.inner.destroy(id)? {
+                return Err(crate::table::absent());
+            }
+            return self.made(&[id]);
+        }
+        object.retire();
+        self.own.lock().objects.remove(&id);
+        self.made(&[])
+    }
+
+    pub(crate) fn size(&self, id: ObjectId) -> Result<Reply> {
+        let object = self.object(id)?;
+        let bytes = |value: &Value| match value {
+            Value::Bool(_) => 1,
+            Value::Ulong(_) => 8,
+            Value::Bytes(b) => b.len(),
+            Value::Template(t) => t.len() * 24,
+            Value::Mechs(m) => m.len() * 8,
+        };
+        Ok(Reply::Size(
+            object
+                .attrs
+                .iter()
+                .map(|a| 8 + bytes(&a.value) as u64)
+                .sum(),
+        ))
+    }
+}
+
+/// One attribute, or why it is withheld.
+fn show(attrs: &Attrs, ty: AttrType) -> AttrReply {
+    let Some(row) = attr::row(ty) else {
+        return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
+    };
+    let class = attrs.class();
+    if row.rule(class, attrs.key_type()).is_none() {
+        return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
+    }
+    let guarded = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
+    if row.secret && attr::hides(class) && guarded {
+        return AttrReply::Withheld(ty, Rv::ATTRIBUTE_SENSITIVE);
+    }
+    match attrs.get(ty) {
+        Some(value) => AttrReply::Is(Attr {
+            ty,
+            value: value.clone(),
+        }),
+        None => AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID),
+    }
+}

@@ -1,0 +1,221 @@
+//! Multi-part operations: a value in the link, from Begin to Finish.
+
+use std::sync::Arc;
+
+use hsm_api::{
+    Error, KeyRef, Mechanism, ObjectId, Op, Params, Reply, Result, Rv, SessionId, StreamId,
+};
+use parking_lot::Mutex;
+use zeroize::Zeroizing;
+
+use super::crypt::too_small;
+use crate::link::SimLink;
+use crate::material::Material;
+use crate::mech::{self, Call, Mech, Step, Stream};
+use crate::object::Object;
+
+/// An operation under way.
+pub(crate) struct Running {
+    op: Op,
+    mech: &'static Mech,
+    mechanism: Mechanism<'static>,
+    key: Option<Arc<Object>>,
+    fed: u64,
+    stream: Option<Box<dyn Stream>>,
+}
+
+impl Running {
+    fn room(&self, len: usize, step: Step) -> usize {
+        let facts = self.key.as_ref().map(|k| &k.facts);
+        mech::max_output(self.op, &self.mechanism, facts, len, step)
+    }
+}
+
+/// Runs something with the operation's call.
+fn with_call<T>(
+    mech: &'static Mech,
+    key: Option<&Object>,
+    params: &Params<'_>,
+    work: impl FnOnce(&Call<'_>) -> Result<T>,
+) -> Result<T> {
+    let key = key.map_or(Ok(&Material::Nothing), Object::material)?;
+    work(&Call { mech, key, params })
+}
+
+fn none() -> Error {
+    Error::new(
+        Rv::OPERATION_NOT_INITIALIZED,
+        "there is no such operation in this HSM",
+    )
+}
+
+impl SimLink {
+    pub(crate) fn begin(
+        &self,
+        session: SessionId,
+        id: StreamId,
+        op: Op,
+        mechanism: &Mechanism<'_>,
+        key: Option<&KeyRef>,
+    ) -> Result<Reply> {
+        let key = key.map(|k| self.kept_key(k)).transpose()?;
+        if key.is_none() && op != Op::Digest {
+            return Err(Error::new(
+                Rv::KEY_HANDLE_INVALID,
+                "the operation needs a key",
+            ));
+        }
+        let mech = mech::check_init(op, mechanism, key.as_ref().map(|k| &k.facts))?;
+        let open = mech
+            .stream
+            .filter(|_| !matches!(op, Op::SignRecover | Op::VerifyRecover));
+        let open = open.ok_or_else(|| {
+            Error::new(
+                Rv::FUNCTION_REJECTED,
+                format!("{} works in one part only", mech.name),
+            )
+        })?;
+        if let Some(key) = &key {
+            self.authenticate(session, key)?;
+        }
+        let stream = with_call(mech, key.as_deref(), &mechanism.params, |call| {
+            open(call, op)
+        })?;
+        let running = Running {
+            op,
+            mech,
+            mechanism: owned(mechanism),
+            key,
+            fed: 0,
+            stream: Some(stream),
+        };
+        let mut own = self.own.lock();
+        if own.streams.contains_key(&id) {
+            return Err(Error::new(
+                Rv::OPERATION_ACTIVE,
+                "the stream is open already",
+            ));
+        }
+        own.streams
+            .insert(id, (session, Arc::new(Mutex::new(running))));
+        Ok(Reply::Done)
+    }
+
+    fn running(&self, id: StreamId) -> Result<Arc<Mutex<Running>>> {
+        self.own
+            .lock()
+            .streams
+            .get(&id)
+            .map(|(_, r)| Arc::clone(r))
+            .ok_or_else(none)
+    }
+
+    pub(crate) fn update(&self, id: StreamId, data: &[u8], out: &mut [u8]) -> Result<Reply> {
+        let running = self.running(id)?;
+        let mut running = running.lock();
+        let room = running.room(data.len(), Step::Update { fed: running.fed });
+        if out.len() < room {
+            return Err(too_small(room));
+        }
+        let done = running.stream.as_mut().ok_or_else(none)?.update(data, out);
+        if done.is_err() {
+            self.own.lock().streams.remove(&id);
+        }
+        running.fed += data.len() as u64;
+        done.map(Reply::Written)
+    }
+
+    pub(crate) fn finish(&self, id: StreamId, signature: &[u8], out: &mut [u8]) -> Result<Reply> {
+        let running = self.running(id)?;
+        let mut running = running.lock();
+        let room = running.room(0, Step::Finish { fed: running.fed });
+        let padded = running.mech.output == mech::Output::Padded && running.op == Op::Decrypt;
+        if out.len() < room && !padded {
+            return Err(too_small(room));
+        }
+        let stream = running.stream.take().ok_or_else(none)?;
+        let mut scratch = Zeroizing::new([0; 16]);
+        let done = with_call(
+            running.mech,
+            running.key.as_deref(),
+            &running.mechanism.params,
+            |call| {
+                if running.op == Op::Verify {
+                    return stream.verify(call, signature).map(|()| Reply::Done);
+                }
+                if out.len() >= room {
+                    return stream.finish(call, out).map(Reply::Written);
+                }
+                // The last block without its padding may fit where the bound does not.
+                let len = stream.finish(call, &mut scratch[..])?;
+                out.get_mut(..len)
+                    .ok_or_else(|| too_small(len))?
+                    .copy_from_slice(&scratch[..len]);
+                Ok(Reply::Written(len))
+            },
+        );
+        self.own.lock().streams.remove(&id);
+        done
+    }
+
+    /// C_DigestKey: a secret key's value as if it were data.
+    pub(crate) fn digest_key(&self, id: StreamId, key: ObjectId) -> Result<Reply> {
+        let object = self
+            .object(key)
+            .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
+        let running = self.running(id)?;
+        let mut running = running.lock();
+        let Material::Secret(key) = object.material()? else {
+            return Err(Error::new(
+                Rv::KEY_INDIGESTIBLE,
+                "only secret keys can be digested",
+            ));
+        };
+        if running.op != Op::Digest {
+            return Err(none());
+        }
+        running
+            .stream
+            .as_mut()
+            .ok_or_else(none)?
+            .update(key.value(), &mut [])?;
+        Ok(Reply::Done)
+    }
+}
+
+/// A mechanism that outlives its request.
+fn owned(mechanism: &Mechanism<'_>) -> Mechanism<'static> {
+    let own = |b: &[u8]| std::borrow::Cow::Owned(b.to_vec());
+    let params = match &mechanism.params {
+        Params::Iv(iv) => Params::Iv(own(iv)),
+        Params::Ctr { bits, block } => Params::Ctr {
+            bits: *bits,
+            block: *block,
+        },
+        Params::Gcm { iv, aad, tag_bits } => Params::Gcm {
+            iv: own(iv),
+            aad: own(aad),
+            tag_bits: *tag_bits,
+        },
+        Params::Pss {
+            hash,
+            mgf,
+            salt_len,
+        } => Params::Pss {
+            hash: *hash,
+            mgf: *mgf,
+            salt_len: *salt_len,
+        },
+        Params::MacLen(n) => Params::MacLen(*n),
+        Params::EdDsa { prehash, context } => Params::EdDsa {
+            prehash: *prehash,
+            context: own(context),
+        },
+        // No other shape belongs to a mechanism that can be fed in parts.
+        _ => Params::None,
+    };
+    Mechanism {
+        id: mechanism.id,
+        params,
+    }
+}

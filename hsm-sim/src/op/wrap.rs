@@ -1,0 +1,107 @@
+//! Keys leave, encrypted, if all their attributes allow it.
+
+use hsm_api::{Error, KeyRef, Mechanism, ObjectId, Op, Reply, Result, Rv, SessionId, Value};
+
+use super::crypt::too_small;
+use crate::attr;
+use crate::code::class;
+use crate::link::SimLink;
+use crate::mech::{self, Call, Func, Output, Step};
+use crate::object::Object;
+
+/// C_WrapKeyAuthenticated's additional data belongs to mechanisms that are not here yet.
+pub(super) fn no_aad(aad: &[u8]) -> Result<()> {
+    if aad.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::MECHANISM_INVALID,
+        "the mechanism takes no additional data",
+    ))
+}
+
+fn check(with: &Object, key: &Object) -> Result<()> {
+    if !attr::hides(key.facts.class) {
+        return Err(Error::new(
+            Rv::KEY_NOT_WRAPPABLE,
+            "only secret and private keys are wrapped",
+        ));
+    }
+    if !key.attrs.is(attr::EXTRACTABLE) {
+        return Err(Error::new(
+            Rv::KEY_UNEXTRACTABLE,
+            "the key is not CKA_EXTRACTABLE",
+        ));
+    }
+    if key.attrs.is(attr::WRAP_WITH_TRUSTED) && !with.attrs.is(attr::TRUSTED) {
+        return Err(Error::new(
+            Rv::KEY_NOT_WRAPPABLE,
+            "the key is wrapped by CKA_TRUSTED keys only, and this one is not",
+        ));
+    }
+    if let Some(Value::Template(rule)) = with.attrs.get(attr::WRAP_TEMPLATE)
+        && !rule
+            .iter()
+            .all(|want| key.attrs.get(want.ty) == Some(&want.value))
+    {
+        return Err(Error::new(
+            Rv::KEY_NOT_WRAPPABLE,
+            "the key is not as the wrapping key's CKA_WRAP_TEMPLATE demands",
+        ));
+    }
+    Ok(())
+}
+
+impl SimLink {
+    pub(crate) fn wrap(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism<'_>,
+        with: &KeyRef,
+        key: ObjectId,
+        aad: &[u8],
+        out: &mut [u8],
+    ) -> Result<Reply> {
+        no_aad(aad)?;
+        let with = self
+            .key(with)
+            .map_err(|e| Error::new(Rv::WRAPPING_KEY_HANDLE_INVALID, e.why))?;
+        let mech =
+            mech::check(Func::Wrap, mechanism, Some(&with.facts)).map_err(|e| match e.rv {
+                Rv::KEY_TYPE_INCONSISTENT => Error::new(Rv::WRAPPING_KEY_TYPE_INCONSISTENT, e.why),
+                Rv::KEY_SIZE_RANGE => Error::new(Rv::WRAPPING_KEY_SIZE_RANGE, e.why),
+                Rv::KEY_HANDLE_INVALID => Error::new(Rv::WRAPPING_KEY_HANDLE_INVALID, e.why),
+                _ => e,
+            })?;
+        let key = self
+            .object(key)
+            .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
+        check(&with, &key)?;
+        let mut plain = crate::encode::encode(&key.attrs)?;
+        if mech.output == Output::Block && key.facts.class == class::SECRET {
+            // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
+            let whole = plain.len().next_multiple_of(16);
+            plain.resize(whole, 0);
+        }
+        let facts = Some(&with.facts);
+        let room = mech::max_output(Op::Encrypt, mechanism, facts, plain.len(), Step::Whole);
+        if out.len() < room {
+            return Err(too_small(room));
+        }
+        self.authenticate(session, &with)?;
+        let call = Call {
+            mech,
+            key: with.material()?,
+            params: &mechanism.params,
+        };
+        let wrap = mech.wrap.ok_or(Rv::MECHANISM_INVALID)?;
+        let written = wrap(&call, &plain, out).map_err(|e| match e.rv {
+            Rv::DATA_LEN_RANGE => Error::new(Rv::KEY_SIZE_RANGE, e.why),
+            _ => e,
+        })?;
+        Ok(Reply::Made {
+            changes: Vec::new(),
+            written,
+        })
+    }
+}

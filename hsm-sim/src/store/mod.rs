@@ -1,0 +1,384 @@
+//! The durable store: one SQLite file that several processes share, and the mapped number beside it
+//! by which they learn of each other's commits.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `generation` | the mapped number |
+//! | `seal` | sealing at rest, keys from PINs |
+//! | `record` | an object's row: what is sealed in it, and what it is bound to |
+//!
+//! Rows carry the sequence number of the transaction that wrote them, and a destroyed object leaves
+//! its tombstone, so a process reads just what is newer than what it has.
+
+pub mod generation;
+pub mod record;
+pub mod seal;
+
+use std::fs::{self, DirBuilder};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hsm_api::{Error, Result, Rv};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use generation::Generation;
+use record::Record;
+use seal::SealKey;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS objects (
+        id BLOB PRIMARY KEY, seq INTEGER NOT NULL, version INTEGER NOT NULL, origin INTEGER NOT NULL,
+        private INTEGER NOT NULL, open BLOB, sealed BLOB
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS objects_by_seq ON objects (seq);
+    CREATE TABLE IF NOT EXISTS users (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, role INTEGER NOT NULL, name TEXT NOT NULL,
+        credential BLOB NOT NULL, pending BLOB, failures INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (role, name)
+    );
+    INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('epoch', 0), ('schema', 1);
+";
+
+/// The store of one HSM.
+pub struct Store {
+    dir: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    generation: Generation,
+    full: AtomicBool,
+    device: SealKey,
+}
+
+/// A write transaction under way.
+pub struct Tx<'a> {
+    sql: Transaction<'a>,
+    /// Its sequence number.
+    pub seq: u64,
+}
+
+/// What is new since some sequence number.
+pub struct News {
+    /// Changes when everything was wiped: what one had is void.
+    pub epoch: u64,
+    /// The newest sequence number.
+    pub seq: u64,
+    /// The rows since.
+    pub records: Vec<Record>,
+}
+
+/// SQLite's refusals in PKCS#11's words.
+pub(crate) fn fault(e: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let rv = match e.sqlite_error_code() {
+        Some(Code::DiskFull) => Rv::DEVICE_MEMORY,
+        Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => {
+            Rv::TOKEN_WRITE_PROTECTED
+        }
+        _ => Rv::DEVICE_ERROR,
+    };
+    Error::new(rv, format!("store: {e}"))
+}
+
+fn file_fault(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.display().to_string();
+    move |e| Error::new(Rv::DEVICE_ERROR, format!("{path}: {e}"))
+}
+
+/// Makes a directory that only its owner may enter.
+pub(crate) fn private_dir(dir: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(file_fault(dir))
+}
+
+impl Store {
+    /// Opens the store in a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED.
+    pub fn open(dir: &Path) -> Result<Self> {
+        private_dir(dir)?;
+        let device = device_key(dir)?;
+        let path = dir.join("token.db");
+        let writer = connect(&path)?;
+        writer.execute_batch(SCHEMA).map_err(fault)?;
+        restrict(&path)?;
+        let reader = connect(&path)?;
+        let at = dir.join("generation");
+        let generation = Generation::open(&at).map_err(file_fault(&at))?;
+        let store = Store {
+            dir: dir.to_owned(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            generation,
+            full: AtomicBool::new(false),
+            device,
+        };
+        store.mend();
+        Ok(store)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The key in the directory itself: it seals what must be readable without a login.
+    pub fn device(&self) -> &SealKey {
+        &self.device
+    }
+
+    /// The number to compare; see [`generation`].
+    pub fn generation(&self) -> u64 {
+        self.generation.load()
+    }
+
+    /// From now on every write fails as on a full disk, or no longer.
+    pub fn fill_disk(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// All writing goes through here: one short transaction, durable when it returns. What an earlier
+    /// check saw may have changed meanwhile, so `work` reads again what it depends on.
+    ///
+    /// # Errors
+    /// What `work` refuses (nothing is written then); DEVICE_ERROR, DEVICE_MEMORY.
+    pub fn write<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(Error::new(Rv::DEVICE_MEMORY, "store: the disk is full"));
+        }
+        let mut writer = self.writer.lock();
+        let sql = writer
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(fault)?;
+        let seq = number(&sql, "seq")? + 1;
+        let tx = Tx { sql, seq };
+        let done = work(&tx)?;
+        tx.put_number("seq", seq)?;
+        self.generation.store(seq);
+        if let Err(e) = tx.sql.commit() {
+            // Whether it came through is the file's to say.
+            self.mend();
+            return Err(fault(e));
+        }
+        Ok(done)
+    }
+
+    /// Reads with one consistent view.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR, and what `work` refuses.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut reader = self.reader.lock();
+        let sql = reader.transaction().map_err(fault)?;
+        work(&sql)
+    }
+
+    /// What was written after `seq`.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn news(&self, seq: u64, epoch: u64) -> Result<News> {
+        self.read(|sql| {
+            let now = number(sql, "epoch")?;
+            let since = if now == epoch { seq } else { 0 };
+            Ok(News {
+                epoch: now,
+                seq: number(sql, "seq")?,
+                records: record::since(sql, since)?,
+            })
+        })
+    }
+
+    /// Where the number and the file disagree and nobody is writing, the file is right.
+    pub fn mend(&self) {
+        let mut reader = self.reader.lock();
+        let _ = reader.busy_timeout(Duration::ZERO);
+        if let Ok(sql) = reader.transaction_with_behavior(TransactionBehavior::Immediate)
+            && let Ok(seq) = number(&sql, "seq")
+        {
+            self.generation.store(seq);
+        }
+        let _ = reader.busy_timeout(BUSY);
+    }
+
+    /// A named value.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn value(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|sql| value(sql, name))
+    }
+}
+
+impl Tx<'_> {
+    /// The connection, for the tables of others.
+    pub fn sql(&self) -> &Connection {
+        &self.sql
+    }
+
+    /// Sets a named value.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn put(&self, name: &str, value: &[u8]) -> Result<()> {
+        let mut put = self
+            .sql
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")
+            .map_err(fault)?;
+        put.execute(params![name, value]).map_err(fault)?;
+        Ok(())
+    }
+
+    fn put_number(&self, name: &str, number: u64) -> Result<()> {
+        let mut put = self
+            .sql
+            .prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")
+            .map_err(fault)?;
+        put.execute(params![name, number.cast_signed()])
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Forgets every object, tombstones too, and every user.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn wipe(&self) -> Result<()> {
+        self.sql
+            .execute_batch("DELETE FROM objects; DELETE FROM users;")
+            .map_err(fault)?;
+        let epoch = number(&self.sql, "epoch")?;
+        self.put_number("epoch", epoch + 1)
+    }
+}
+
+/// A named value.
+pub(crate) fn value(sql: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
+    let mut get = sql
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")
+        .map_err(fault)?;
+    get.query_row([name], |row| row.get(0))
+        .optional()
+        .map_err(fault)
+}
+
+fn number(sql: &Connection, name: &str) -> Result<u64> {
+    let mut get = sql
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")
+        .map_err(fault)?;
+    get.query_row([name], |row| row.get::<_, i64>(0))
+        .map(i64::cast_unsigned)
+        .map_err(fault)
+}
+
+/// Long enough for many processes' commits to go first.
+const BUSY: Duration = Duration::from_secs(30);
+
+fn connect(path: &Path) -> Result<Connection> {
+    let sql = Connection::open(path)
+        .map_err(|e| Error::new(Rv::DEVICE_ERROR, format!("store {}: {e}", path.display())))?;
+    sql.busy_timeout(BUSY).map_err(fault)?;
+    // In WAL mode FULL syncs the log at each commit: an acknowledged write survives a power cut.
+    sql.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+        .map_err(fault)?;
+    Ok(sql)
+}
+
+fn restrict(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            let path = PathBuf::from(name);
+            if path.exists() {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+                    .map_err(file_fault(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Made once, whichever process comes first: written aside and linked to its name.
+fn device_key(dir: &Path) -> Result<SealKey> {
+    let path = dir.join("device.key");
+    if !path.exists() {
+        let aside = dir.join(format!(
+            "device.key.{:016x}",
+            u64::from_ne_bytes(seal::random()?)
+        ));
+        write_private(&aside, SealKey::generate()?.expose())?;
+        let linked = fs::hard_link(&aside, &path);
+        let _ = fs::remove_file(&aside);
+        match linked {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(file_fault(&path)(e));
+            }
+            _ => {}
+        }
+    }
+    let bytes = zeroize::Zeroizing::new(fs::read(&path).map_err(file_fault(&path))?);
+    SealKey::new(&bytes)
+        .map_err(|_| Error::new(Rv::DEVICE_ERROR, format!("{}: not a key", path.display())))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(file_fault(path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(file_fault(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_left_too_high_by_a_dead_writer_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.write(|tx| tx.put("a", b"1")).unwrap();
+        assert_eq!(store.generation(), 1);
+        // A process raised the number and died before its commit.
+        store.generation.store(2);
+        store.mend();
+        assert_eq!(store.generation(), 1);
+        // The other way round: the file went ahead, as after a copy from elsewhere.
+        store.generation.store(0);
+        let again = Store::open(dir.path()).unwrap();
+        assert_eq!(again.generation(), 1);
+    }
+
+    #[test]
+    fn a_refused_transaction_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let refused: Result<()> = store.write(|tx| {
+            tx.put("a", b"1")?;
+            Err(Rv::FUNCTION_FAILED.into())
+        });
+        assert!(refused.is_err());
+        assert_eq!(store.value("a").unwrap(), None);
+        assert_eq!(store.generation(), 0);
+        store.fill_disk(true);
+        assert_eq!(
+            store.write(|tx| tx.put("a", b"1")).unwrap_err().rv,
+            Rv::DEVICE_MEMORY
+        );
+        store.fill_disk(false);
+        store.write(|tx| tx.put("a", b"1")).unwrap();
+    }
+}
