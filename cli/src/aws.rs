@@ -35,15 +35,18 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The region that this tool signs for.
-pub const REGION: &str = "us-east-1";
+/// The region that this tool's own calls are for: AWS_REGION or AWS_DEFAULT_REGION, as for the AWS CLI, else us-east-1.
+pub fn region() -> String {
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "us-east-1".to_owned())
+}
 const ACCESS_KEY: &str = "123456789012";
 const SECRET_KEY: &str = "keystead";
 
 impl Aws {
     /// A client of the endpoint at `url`.
     pub fn new(url: &str) -> Self {
-        Aws { url: url.to_owned(), client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), REGION) }
+        Aws { url: url.to_owned(), client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), &region()) }
     }
 
     /// One operation.

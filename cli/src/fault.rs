@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use hsm_api::{Hidden, Request, Role, SessionId};
 use serde_json::{Value, json};
 
+use crate::mgmt::commands::Server;
 use crate::mgmt::connect;
 use crate::running::Running;
 
@@ -12,8 +13,8 @@ use crate::running::Running;
 pub struct Fault {
     #[command(subcommand)]
     kind: Kind,
-    /// The region, where more than one is in use
-    #[arg(long, env = "AWS_REGION", default_value = crate::aws::REGION, global = true)]
+    /// The region [default: $AWS_REGION, $AWS_DEFAULT_REGION, else us-east-1]
+    #[arg(long, default_value_t = crate::aws::region(), hide_default_value = true, global = true)]
     region: String,
 }
 
@@ -136,9 +137,10 @@ pub fn run(args: &Fault, running: &Running) -> Result<(), String> {
         Kind::ExhaustAddresses { subnet, free } => ("exhaust-addresses", with(subnet.body(), "Free", json!(free))),
         Kind::FreeAddresses(subnet) => ("free-addresses", subnet.body()),
         Kind::List => ("list", json!({})),
-        Kind::LockUser { user, hsm_id } => return lock_user(running, user, hsm_id.as_deref()),
+        Kind::LockUser { user, hsm_id } => return lock_user(running, &args.region, user, hsm_id.as_deref()),
         Kind::DeleteUser { user, hsm_id, officer, password } => {
-            return delete_user(running, user, hsm_id, officer, password);
+            let servers = connect::servers(running, &args.region, None)?;
+            return delete_user(&servers, user, hsm_id, officer, password);
         }
     };
     body = with(body, "Region", json!(args.region));
@@ -170,8 +172,8 @@ const SESSION: SessionId = SessionId(1);
 /// Enough wrong passwords for any limit that an HSM of ours has.
 const ATTEMPTS: usize = 25;
 
-fn lock_user(running: &Running, user: &str, hsm_id: Option<&str>) -> Result<(), String> {
-    for server in connect::servers(running, None)?.iter().filter(|s| hsm_id.is_none_or(|id| id == s.hsm_id)) {
+fn lock_user(running: &Running, region: &str, user: &str, hsm_id: Option<&str>) -> Result<(), String> {
+    for server in connect::servers(running, region, None)?.iter().filter(|s| hsm_id.is_none_or(|id| id == s.hsm_id)) {
         let wrong = Request::Login { role: Role::Cu, name: Some(user), pin: Hidden(b"not-the-password") };
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
@@ -192,8 +194,7 @@ fn lock_user(running: &Running, user: &str, hsm_id: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-fn delete_user(running: &Running, user: &str, hsm_id: &str, officer: &str, password: &str) -> Result<(), String> {
-    let servers = connect::servers(running, None)?;
+fn delete_user(servers: &[Server], user: &str, hsm_id: &str, officer: &str, password: &str) -> Result<(), String> {
     let server = servers.iter().find(|server| server.hsm_id == hsm_id);
     let server = server.ok_or_else(|| format!("{hsm_id} is no ACTIVE HSM of the cluster"))?;
     let login = Request::Login { role: Role::Co, name: Some(officer), pin: Hidden(password.as_bytes()) };

@@ -54,7 +54,7 @@ impl Guide {
 
     /// Two subnets of the simulated VPC: their ids, and their zones.
     pub fn two_subnets(&self) -> Result<([String; 2], [String; 2]), String> {
-        let list = self.aws.simulation("vpc/subnets", &json!({ "Region": crate::aws::REGION })).map_err(|r| r.to_string())?;
+        let list = self.aws.simulation("vpc/subnets", &json!({ "Region": crate::aws::region() })).map_err(|r| r.to_string())?;
         match list.as_array().map(Vec::as_slice) {
             Some([a, b, ..]) => Ok((
                 [text(&a["SubnetId"]), text(&b["SubnetId"])],
@@ -183,6 +183,7 @@ fn wrong(error: rcgen::Error) -> String {
 pub fn until<T>(wait: &dyn Fn(), mut ask: impl FnMut() -> Result<Option<T>, String>) -> Result<T, String> {
     let began = Instant::now();
     loop {
+        crate::interrupt::check()?;
         if let Some(value) = ask()? {
             return Ok(value);
         }

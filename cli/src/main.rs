@@ -9,6 +9,7 @@
 //! | `vpc`, `fault` | the simulated VPC; failures to rehearse |
 //! | `aws`, `running` | a signed client of the endpoint; how a command finds a running `up` |
 //! | `guide` | the steps of AWS's guide, shared by `demo` and `up` |
+//! | `interrupt` | ends the demo in good order when asked to |
 //! | `module` | where the PKCS#11 module is |
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod aws;
 mod demo;
 mod fault;
 mod guide;
+mod interrupt;
 mod mgmt;
 mod module;
 mod node;

@@ -14,8 +14,8 @@ pub struct Vpc {
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
-    /// The region, where more than one is in use
-    #[arg(long, env = "AWS_REGION", default_value = crate::aws::REGION, global = true)]
+    /// The region [default: $AWS_REGION, $AWS_DEFAULT_REGION, else us-east-1]
+    #[arg(long, default_value_t = crate::aws::region(), hide_default_value = true, global = true)]
     region: String,
 }
 

@@ -1,6 +1,7 @@
 //! Backups: records in the state, sealed content in `backups/ID`, and the house-keeping that ages
 //! them. When a backup is taken is the worker's matter; nobody can ask for one (as at AWS).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -25,18 +26,52 @@ pub(crate) fn file(control: &Control, id: &str) -> PathBuf {
     control.config.data_dir.join("backups").join(id)
 }
 
-/// Whether a day has passed since the cluster's newest backup.
+/// Whether the cluster is to be backed up now: a day has passed, or its first one got lost in a crash.
 pub(crate) fn due(control: &Control, place: &Place) -> bool {
-    let newest = control.store.read(|s| {
-        let realm = s.realm(&place.scope)?;
-        let of = realm
-            .backups
-            .values()
+    let (newest, from_backup) = control.store.read(|s| {
+        let own = s.realm(&place.scope).map(|r| r.backups.values());
+        let own = own
+            .into_iter()
+            .flatten()
             .filter(|b| b.cluster == place.cluster);
-        of.map(|b| b.created).max_by(f64::total_cmp)
+        let cluster = s.cluster(place);
+        (
+            own.map(|b| b.created).max_by(f64::total_cmp),
+            cluster.and_then(|c| c.source_backup.as_ref().map(|_| c.since)),
+        )
     });
-    let since = newest.or_else(|| control.store.read(|s| s.cluster(place).map(|c| c.since)));
-    since.is_some_and(|t| control.now() - t >= control.config.backup_every.as_secs_f64())
+    let every = control.config.backup_every.as_secs_f64();
+    newest
+        .or(from_backup)
+        .is_none_or(|t| control.now() - t >= every)
+}
+
+/// Removes what a crash left: content and node directories without a record. Before anything runs.
+pub(crate) fn sweep(control: &Control) -> io::Result<()> {
+    let known: BTreeSet<String> = control.store.read(|s| {
+        let of = s.realms().flat_map(|(_, realm)| {
+            let hsms = realm
+                .clusters
+                .values()
+                .flat_map(|c| c.hsms.iter().map(|h| h.id.clone()));
+            hsms.chain(realm.backups.keys().cloned())
+                .collect::<Vec<_>>()
+        });
+        of.collect()
+    });
+    for dir in ["backups", "nodes"] {
+        for entry in fs::read_dir(control.config.data_dir.join(dir))? {
+            let entry = entry?;
+            if known.contains(&*entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the content that an HSM of the cluster gave.

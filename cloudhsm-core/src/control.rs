@@ -18,8 +18,9 @@ use crate::ca::Ca;
 use crate::link::{Appliance, Dial, NetDial};
 use crate::model::{Cluster, ClusterState, Hsm, HsmState, Time};
 use crate::node::{Conditions, Listen, NodeCommand, NodeSpec, PeerSpec};
+use crate::process::Spawner;
 use crate::state::{Place, Scope, State, Store, private_dir};
-use crate::supervisor::{Spawner, Supervisor};
+use crate::supervisor::Supervisor;
 use crate::{backups, worker};
 
 /// What may be set.
@@ -91,6 +92,8 @@ pub struct Control {
     lines: Mutex<HashMap<String, Arc<dyn Link>>>,
     stopping: AtomicBool,
     threads: Mutex<Vec<(Option<Place>, JoinHandle<()>)>>,
+    /// Held as long as we live: two services on one directory would take each other's HSMs.
+    _lock: fs::File,
 }
 
 impl CloudHsm {
@@ -117,7 +120,16 @@ impl CloudHsm {
         for dir in ["", "nodes", "backups"] {
             private_dir(&config.data_dir.join(dir))?;
         }
+        let lock = fs::File::create(config.data_dir.join("lock"))?;
+        if lock.try_lock().is_err() {
+            let dir = config.data_dir.display();
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{dir} is served by another process"),
+            ));
+        }
         let control = Arc::new(Control {
+            _lock: lock,
             ca: Ca::open(&config.data_dir)?,
             store: Store::open(&config.data_dir)?,
             nodes: Supervisor::new(spawner),
@@ -127,6 +139,7 @@ impl CloudHsm {
             threads: Mutex::default(),
             config,
         });
+        backups::sweep(&control)?;
         let service = CloudHsm(control);
         service.begin();
         Ok(service)

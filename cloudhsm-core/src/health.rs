@@ -17,9 +17,21 @@ impl Control {
     ///
     /// # Errors
     /// ARGUMENTS_BAD where `anchor` is no certificate, or there is no node.
-    pub fn health(&self, nodes: Vec<SocketAddr>, anchor: &str) -> Result<Vec<(SocketAddr, Result<()>)>> {
+    pub fn health(
+        &self,
+        nodes: Vec<SocketAddr>,
+        anchor: &str,
+    ) -> Result<Vec<(SocketAddr, Result<()>)>> {
         let usual = ClusterConfig::new("health", nodes, anchor);
-        let cluster = Cluster::new(ClusterConfig { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..usual })?;
-        Ok(cluster.health().into_iter().map(|node| (node.address, node.reached)).collect())
+        let cluster = Cluster::new(ClusterConfig {
+            connect_timeout: PATIENCE,
+            call_timeout: PATIENCE,
+            ..usual
+        })?;
+        Ok(cluster
+            .health()
+            .into_iter()
+            .map(|node| (node.address, node.reached))
+            .collect())
     }
 }

@@ -8,11 +8,12 @@
 //! | [`op`] | the 18 operations of the API, and their table |
 //! | `worker` | the life of one cluster: one next step at a time, from the persisted state |
 //! | `backups` | what is kept of backups, and for how long |
-//! | [`facts`] | what KMS asks of a cluster |
+//! | [`facts`], `health` | what KMS asks of a cluster |
 //! | [`admin`], [`faults`] | what AWS has no call for: `/_keystead/...` |
 //! | [`model`], [`state`] | the records, how the API shows them, and their file |
 //! | [`vpc`] | subnets that are loopback ranges, security groups, interfaces |
-//! | [`node`], [`supervisor`] | what a node is told, and the processes |
+//! | [`node`] | what the service and a node process say to each other |
+//! | [`process`], [`supervisor`] | a node as a process; which of them run |
 //! | [`link`] | the line to a node |
 //! | [`ca`], [`certificates`] | the service's own certificates; the check of the customer's |
 //! | [`error`], [`ids`] | exceptions; ids |
@@ -32,6 +33,7 @@ pub mod link;
 pub mod model;
 pub mod node;
 pub mod op;
+pub mod process;
 pub mod state;
 pub mod supervisor;
 pub mod vpc;
@@ -41,5 +43,5 @@ pub use control::{CloudHsm, Config};
 pub use facts::{Facts, HsmFact, NotAttached};
 pub use node::NodeSpec;
 pub use op::API;
+pub use process::{ProcessSpawner, Spawner};
 pub use state::Scope;
-pub use supervisor::ProcessSpawner;

@@ -154,6 +154,9 @@ pub struct Hsm {
     pub origin: u64,
     /// Holds the cluster's users and keys; a new one does not before it was restored.
     pub furnished: bool,
+    /// It came back alone, and knows nothing that the others learnt from this moment until `since`.
+    #[serde(default)]
+    pub behind: Option<Time>,
     /// When it got its state.
     pub since: Time,
 }

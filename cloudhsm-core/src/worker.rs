@@ -2,6 +2,7 @@
 //! asks for, writes what came of it, and looks again. Nothing of it lives in memory only, so after a
 //! crash at any instruction the next start continues at the same step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use hsm_api::Result as HsmResult;
@@ -23,15 +24,19 @@ enum Next {
 /// Runs until the cluster is deleted or the service stops.
 pub(crate) fn run(control: &Control, place: &Place) {
     while !control.stopping() {
-        match step(control, place) {
-            Ok(Next::Look) => {}
-            Ok(Next::Rest) => control.store.wait(control.config.poll),
-            Ok(Next::End) => return,
-            Err(Refused(e)) => {
-                // The disk refuses: nothing has happened, and it is tried again.
-                control.log(&format!("{}: {e}", place.cluster));
+        // A panic is a mistake of ours in one step: the state is whole, and the cluster goes on.
+        let stepped = catch_unwind(AssertUnwindSafe(|| step(control, place)));
+        match stepped {
+            Ok(Ok(Next::Look)) => {}
+            Ok(Ok(Next::Rest)) => control.store.wait(control.config.poll),
+            Ok(Ok(Next::End)) => return,
+            // The disk refuses: the record stands as it was, and it is tried again.
+            Ok(Err(Refused(e))) => {
+                let cause = e.cause.as_deref().unwrap_or_default();
+                control.log(&format!("{}: {e} {cause}", place.cluster));
                 control.pause(Duration::from_secs(1));
             }
+            Err(_) => control.pause(Duration::from_secs(1)),
         }
     }
 }
@@ -136,9 +141,21 @@ fn tend_hsms(control: &Control, place: &Place, cluster: &Cluster) -> Result<Opti
 
 /// An HSM of the cluster that can be copied from.
 fn serving<'a>(control: &Control, cluster: &'a Cluster, but: &str) -> Option<&'a Hsm> {
-    cluster.hsms.iter().find(|h| {
-        h.id != but && h.furnished && h.state == HsmState::Active && control.nodes.alive(&h.id)
-    })
+    let mut hsms = cluster.hsms.iter();
+    hsms.find(|h| h.id != but && serves(control, h))
+}
+
+fn serves(control: &Control, hsm: &Hsm) -> bool {
+    hsm.furnished && hsm.state == HsmState::Active && control.nodes.alive(&hsm.id)
+}
+
+/// Whether a dead HSM may know what a serving one does not: it died while the other was down, and the
+/// other came back without it. A copy would lose that, so there is none: users may differ then, and
+/// the nodes exchange their keys by themselves.
+fn lacks(serving: &Hsm, dead: &Hsm) -> bool {
+    serving
+        .behind
+        .is_some_and(|t| t < dead.since && dead.since < serving.since)
 }
 
 /// CreateHsm's work: a process, and in it all that the cluster's other HSMs hold.
@@ -228,6 +245,9 @@ fn initialize(control: &Control, place: &Place, cluster: &Cluster) -> Result<Nex
     let (Some(pending), Some(hsm)) = (&cluster.pending, serving(control, cluster, "")) else {
         return Ok(Next::Rest);
     };
+    if control.stopping() {
+        return Ok(Next::End);
+    }
     let installed = control.ask(place, &hsm.id, |a| {
         // After a crash between the two, the HSM has it already.
         if a.info()?.installed {
@@ -253,13 +273,16 @@ fn initialize(control: &Control, place: &Place, cluster: &Cluster) -> Result<Nex
             degrade(control, place, other, &e.to_string())?;
         }
     }
+    let now = control.now();
     control.change_cluster(place, |cluster| {
         if let Some(pending) = cluster.pending.take() {
             cluster.certificate = Some(pending.certificate);
             cluster.anchor = Some(pending.anchor);
+            cluster.state = ClusterState::Initialized;
+            cluster.message = None;
+            cluster.since = now;
         }
     })?;
-    advance(control, place, ClusterState::Initialized)?;
     control.introduce(place);
     Ok(Next::Look)
 }
@@ -299,20 +322,34 @@ fn activate(control: &Control, place: &Place, cluster: &Cluster) -> Result<Next,
 
 /// A dead HSM comes back with its own store, and with what the others learnt meanwhile.
 fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Result<(), Refused> {
+    let others = cluster.hsms.iter();
+    let peers: Vec<&Hsm> = others
+        .filter(|p| p.id != hsm.id && serves(control, p))
+        .collect();
+    let source = peers.iter().find(|p| !lacks(p, hsm));
+    let mut behind = None;
     let revived = (|| {
         if !control.nodes.alive(&hsm.id) {
             control
                 .start_node(place, &hsm.id)
                 .map_err(|e| e.to_string())?;
         }
-        match serving(control, cluster, &hsm.id) {
-            Some(peer) if cluster.certificate.is_some() => copy(control, place, peer, hsm),
-            None if !hsm.furnished && cluster.certificate.is_some() => {
+        match source {
+            _ if cluster.certificate.is_none() => Ok(()),
+            Some(peer) => {
+                behind = peer.behind;
+                copy(control, place, peer, hsm)
+            }
+            None if !hsm.furnished => {
                 let data = backups::newest(control, place, cluster)?;
                 let restored = control.ask(place, &hsm.id, |a| a.restore(&data));
                 restored.map_err(|e| e.to_string())
             }
-            _ => Ok(()),
+            None if peers.is_empty() => {
+                behind = Some(hsm.since);
+                Ok(())
+            }
+            None => Ok(()),
         }
     })();
     if control.stopping() {
@@ -330,6 +367,7 @@ fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Res
         let ours = cluster.certificate.is_some();
         if let Some(hsm) = cluster.hsm_mut(&hsm.id) {
             hsm.furnished |= ours;
+            hsm.behind = behind;
             if hsm.state == HsmState::Degraded {
                 hsm.state = HsmState::Active;
                 hsm.message = Some("HSM replaced.".into());

@@ -42,32 +42,59 @@ fn a_killed_hsm_stays_down_until_it_is_restarted() {
     w.until_hsms(&id, 2);
 }
 
-#[test]
-fn of_two_dead_ones_the_last_comes_back_first() {
-    let w = World::new();
+/// The first dies, the second learns of a user and dies, too.
+fn both_dead(w: &World) -> (String, Vec<String>) {
     let (id, hsms) = w.active(&["a", "b"]);
-    for hsm in [&hsms[0], &hsms[1]] {
-        w.admin("fault/kill", json!({"HsmId": hsm})).expect("kills");
-        w.until(&id, "down", |c| {
-            c["Hsms"].as_array().is_some_and(|all| {
-                all.iter()
-                    .any(|h| h["HsmId"] == **hsm && h["State"] == "DEGRADED")
-            })
-        });
-        // What the second learns after the death of the first.
-        if *hsm == hsms[0] {
+    for (n, hsm) in hsms.iter().enumerate() {
+        w.admin("fault/kill", json!({ "HsmId": hsm }))
+            .expect("kills");
+        w.until(&id, "down", |c| c["Hsms"][n]["State"] == "DEGRADED");
+        if n == 0 {
             w.nodes.hsm(&hsms[1]).set(|c| c.users.push("late".into()));
         }
     }
-    for hsm in &hsms {
-        w.admin("fault/restart", json!({"HsmId": hsm}))
-            .expect("restarts");
-    }
+    (id, hsms)
+}
+
+fn knows(w: &World, hsm: &str) -> bool {
+    w.nodes
+        .hsm(hsm)
+        .content
+        .lock()
+        .users
+        .contains(&"late".to_owned())
+}
+
+#[test]
+fn of_two_dead_ones_the_last_comes_back_first() {
+    let w = World::new();
+    let (id, hsms) = both_dead(&w);
+    let w = w.restart();
     w.until_hsms(&id, 2);
-    for hsm in &hsms {
-        let users = w.nodes.hsm(hsm).content.lock().users.clone();
-        assert!(users.contains(&"late".to_owned()), "{hsm}: {users:?}");
-    }
+    assert!(
+        knows(&w, &hsms[0]) && knows(&w, &hsms[1]),
+        "filled from the one that knew more"
+    );
+}
+
+#[test]
+fn what_only_a_dead_one_knows_is_not_overwritten() {
+    let w = World::new();
+    let (id, hsms) = both_dead(&w);
+    w.admin("fault/restart", json!({"HsmId": hsms[0]}))
+        .expect("restarts");
+    w.until(&id, "alone", |c| c["Hsms"][0]["State"] == "ACTIVE");
+    assert!(!knows(&w, &hsms[0]));
+    w.admin("fault/restart", json!({"HsmId": hsms[1]}))
+        .expect("restarts");
+    w.until_hsms(&id, 2);
+    assert!(knows(&w, &hsms[1]), "its own store stands");
+
+    // From then on both are whole: the next that dies is filled from the other.
+    w.nodes.die(&hsms[0]);
+    w.until(&id, "dead", |c| c["Hsms"][0]["State"] == "DEGRADED");
+    w.until_hsms(&id, 2);
+    assert!(knows(&w, &hsms[0]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use aws_json::{Caller, Service};
 use cloudhsm_core::node::{NodeCommand, NodeSpec};
-use cloudhsm_core::supervisor::{Process, Spawner};
+use cloudhsm_core::process::{Process, Spawner};
 use cloudhsm_core::{CloudHsm, Config, admin, op};
 use hsm_api::reply::{Certificates, NodeInfo};
 use hsm_api::{
@@ -327,6 +327,11 @@ impl World {
 
     /// Stops the service and opens it again in the same directory.
     pub fn restart(self) -> World {
+        self.restart_after(|| ())
+    }
+
+    /// The same, with something done while nobody runs.
+    pub fn restart_after(self, between: impl FnOnce()) -> World {
         let World {
             dir,
             nodes,
@@ -338,6 +343,7 @@ impl World {
         drop(service);
         assert_eq!(nodes.running(), 0, "no node outlives its service");
         *clock.lock() += 60.0;
+        between();
         World::open(dir, nodes, clock)
     }
 
@@ -481,6 +487,21 @@ impl World {
             json!({"Filters": {"clusterIds": [cluster]}}),
         );
         shown["Backups"].as_array().expect("list").clone()
+    }
+    /// The one cluster that there is.
+    pub fn first(&self) -> String {
+        let all = self.call("DescribeClusters", json!({}));
+        all["Clusters"][0]["ClusterId"]
+            .as_str()
+            .expect("one")
+            .to_owned()
+    }
+    pub fn until_gone(&self, file: &Path) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while file.exists() {
+            assert!(Instant::now() < end, "{} stays", file.display());
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
     pub fn until_backups(&self, cluster: &str, count: usize) -> Vec<Value> {
         let end = Instant::now() + Duration::from_secs(20);

@@ -105,10 +105,7 @@ fn a_cluster_from_birth_to_deletion() {
     assert_eq!(deleted["HsmId"], second.as_str());
     w.until_hsms(&id, 1);
     w.until_backups(&id, 3);
-    assert!(
-        !w.dir.path().join("data/nodes").join(&second).exists(),
-        "nothing of it is left"
-    );
+    w.until_gone(&w.dir.path().join("data/nodes").join(&second));
     let eni = w.cluster(&id)["Hsms"][0]["EniId"].clone();
     w.call("DeleteHsm", json!({"ClusterId": id, "EniId": eni}));
     w.until_hsms(&id, 0);
@@ -248,7 +245,10 @@ fn a_restart_in_the_middle_goes_on_where_it_was() {
     let input =
         json!({"ClusterId": id, "SignedCert": ca.sign(csr), "TrustAnchor": ca.certificate()});
     w.call("InitializeCluster", input);
+    let orphan = w.dir.path().join("data/nodes/hsm-orphan");
+    std::fs::create_dir(&orphan).expect("makes");
     let w = w.restart();
+    assert!(!orphan.exists(), "what a crash left is swept away");
     w.until_state(&id, "INITIALIZED");
     let hsm = w.cluster(&id)["Hsms"][0]["HsmId"]
         .as_str()
@@ -315,7 +315,7 @@ fn backups_are_daily_kept_for_their_time_and_never_all_deleted() {
     *w.clock.lock() += 7.0 * day + 1.0;
     let w = w.restart();
     w.until_backups(&id, 1);
-    assert!(!file.exists());
+    w.until_gone(&file);
 }
 
 #[test]
@@ -449,4 +449,82 @@ fn reset_forgets_everything() {
     );
     assert_eq!(w.nodes.running(), 0);
     w.active(&["b"]);
+}
+
+/// A disk that refuses stops the service between an act and its record, as a crash does.
+#[test]
+fn a_crash_at_any_moment_leaves_a_cluster_that_goes_on() {
+    let one = |delay: u64| {
+        let mut w = World::new();
+        let crash = |w: World| {
+            std::thread::sleep(std::time::Duration::from_millis(delay));
+            let block = w.dir.path().join("data/state.new");
+            let _ = std::fs::remove_file(&block);
+            std::fs::create_dir(&block).expect("makes");
+            let (name, _) = w.refusal(
+                "TagResource",
+                json!({"ResourceId": w.first(), "TagList": [{"Key": "k", "Value": ""}]}),
+            );
+            assert_eq!(name, "InternalFailure");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let w = w.restart_after(|| std::fs::remove_dir(&block).expect("removes"));
+            assert!(
+                w.service.settle(std::time::Duration::from_secs(20)),
+                "{:#}",
+                w.cluster(&w.first())
+            );
+            w
+        };
+        let id = w.new_cluster();
+        let first = w.add_hsm(&id, "a");
+        w = crash(w);
+        let csr = w.until_hsms(&id, 1)["Certificates"]["ClusterCsr"]
+            .as_str()
+            .expect("CSR")
+            .to_owned();
+        let ca = crate::fixture::Ca::new(w.dir.path(), "ca", 2048);
+        let input =
+            json!({"ClusterId": id, "SignedCert": ca.sign(&csr), "TrustAnchor": ca.certificate()});
+        w.call("InitializeCluster", input);
+        w = crash(w);
+        w.until_state(&id, "INITIALIZED");
+        w.nodes.hsm(&first).set(|c| c.activated = true);
+        w = crash(w);
+        w.until_state(&id, "ACTIVE");
+        w.until_backups(&id, 1);
+        let second = w.add_hsm(&id, "b");
+        w = crash(w);
+        w.until_hsms(&id, 2);
+        assert!(w.nodes.hsm(&second).content.lock().activated, "filled");
+        w.call("DeleteHsm", json!({"ClusterId": id, "HsmId": first}));
+        w = crash(w);
+        w.until_hsms(&id, 1);
+        assert_eq!(
+            w.admin("vpc/enis", json!({}))
+                .expect("lists")
+                .as_array()
+                .map(Vec::len),
+            Some(1)
+        );
+    };
+    let one = &one;
+    std::thread::scope(|threads| {
+        for delay in [0, 30, 60, 63, 66, 70, 80, 120] {
+            threads.spawn(move || one(delay));
+        }
+    });
+}
+
+#[test]
+fn a_directory_has_one_service() {
+    let w = World::new();
+    let config = cloudhsm_core::Config::new(w.dir.path().join("data"));
+    let second = cloudhsm_core::CloudHsm::open(config, Box::new(w.nodes.clone()));
+    assert!(
+        second
+            .err()
+            .expect("refused")
+            .to_string()
+            .contains("another process")
+    );
 }

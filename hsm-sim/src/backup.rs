@@ -64,8 +64,12 @@ impl SimLink {
             .map(|c| change::open(&masking, c))
             .collect::<Result<Vec<_>>>()?;
         if masking.expose() == node.masking().expose() {
-            // The same cluster: an HSM that was away takes what it missed. Its users stay.
+            // The same cluster: an HSM that was away takes what it missed. Users come as they are now: a
+            // password that was changed meanwhile must not be good again, nor a deleted user be back.
             self.apply_opened(&opened)?;
+            self.logout();
+            let store = &self.inner.store;
+            store.write(|tx| users::import(tx, &contents.users))?;
             return Ok(Reply::Done);
         }
         let officers = self.inner.store.read(users::all)?;
@@ -112,5 +116,81 @@ impl SimLink {
         }
         self.inner.adopt(token)?;
         Ok(Reply::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hsm_api::{Hello, Hidden, Hsm, Link, Peer, Request, SessionId};
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::node::NodeSettings;
+    use crate::users::PinRules;
+    use std::sync::Arc;
+
+    fn node(dir: &std::path::Path, origin: u64) -> Engine {
+        let settings = NodeSettings {
+            hsm_id: format!("hsm-{origin}"),
+            serial: "S".into(),
+            origin,
+            fips: true,
+            preco_password: Secret::from(&b"password"[..]),
+            hardware_key: Secret::default(),
+            aws_hardware: String::new(),
+            manufacturer_hardware: String::new(),
+            backup_key: Secret::new(vec![7; 32]),
+            pins: PinRules::cluster(),
+        };
+        Engine::node(dir, settings).expect("opens")
+    }
+
+    fn link(engine: &Engine, peer: Peer) -> Arc<dyn Link> {
+        let application = 1;
+        engine.open(&Hello { application, peer }).expect("links")
+    }
+
+    fn ask(link: &Arc<dyn Link>, request: &Request<'_>) -> Reply {
+        link.call(SessionId(1), request, &mut []).expect("allowed")
+    }
+
+    fn login(link: &Arc<dyn Link>, role: Role, name: &str, pin: &[u8]) -> Result<Reply> {
+        let pin = Hidden(pin);
+        let name = Some(name);
+        link.call(SessionId(1), &Request::Login { role, name, pin }, &mut [])
+    }
+
+    fn copy(from: &Engine, to: &Engine) {
+        let Reply::Bytes(backup) = ask(&link(from, Peer::Service), &Request::Backup) else {
+            panic!("no bytes");
+        };
+        let backup = Hidden(&backup);
+        ask(&link(to, Peer::Service), &Request::Restore { backup });
+    }
+
+    #[test]
+    fn an_hsm_that_was_away_takes_the_users_of_now() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().expect("dir"));
+        let (here, away) = (node(dirs[0].path(), 1), node(dirs[1].path(), 2));
+        let officer = link(&here, Peer::Client);
+        login(&officer, Role::PreCo, "admin", b"password").expect("fresh");
+        let change = |role, name, password: &'static [u8]| {
+            let password = Hidden(password);
+            ask(&officer, &Request::ChangePassword { role, name, password });
+        };
+        change(Role::PreCo, "admin", b"officer1");
+        ask(&officer, &Request::Logout);
+        login(&officer, Role::Co, "admin", b"officer1").expect("activated");
+        let (role, name, password) = (Role::Cu, "kmsuser", Hidden(b"kmsPswd1"));
+        ask(&officer, &Request::CreateUser { role, name, password });
+        copy(&here, &away);
+        login(&link(&away, Peer::Client), role, name, b"kmsPswd1").expect("copied");
+
+        change(role, name, b"kmsPswd2");
+        copy(&here, &away);
+        let there = link(&away, Peer::Client);
+        let old = login(&there, role, name, b"kmsPswd1");
+        assert_eq!(old.expect_err("changed").rv, Rv::PIN_INCORRECT);
+        login(&there, role, name, b"kmsPswd2").expect("the password of now");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 /// What DescribeClusters says of the one cluster of such a service.
-pub const STATE_MESSAGE: &str = "This cluster is a PKCS#11 module, one token. Availability Zones, subnets, security groups, \
+const STATE_MESSAGE: &str = "This cluster is one token of a PKCS#11 module. Availability Zones, subnets, security groups, \
     certificates, HSM management and backups have no meaning there and are skipped.";
 
 /// The one cluster of such a service, the same in every account and region.
@@ -32,7 +32,10 @@ impl Foreign {
 }
 
 /// CloudHSM v2 where a module stands in for the clusters: it describes the one cluster, and refuses the rest.
-pub struct ForeignCloudHsm;
+pub struct ForeignCloudHsm {
+    /// The module's file, for the description.
+    pub module: PathBuf,
+}
 
 const REFUSED: Exception = Exception::new("CloudHsmInvalidRequestException", 400);
 
@@ -54,7 +57,7 @@ impl Service for ForeignCloudHsm {
             return self.refuse(REFUSED.says(format!("{operation} has no meaning here. {STATE_MESSAGE}")));
         }
         let cluster = json!({
-            "ClusterId": CLUSTER_ID, "State": "ACTIVE", "StateMessage": STATE_MESSAGE,
+            "ClusterId": CLUSTER_ID, "State": "ACTIVE", "StateMessage": format!("{STATE_MESSAGE} Module: {}", self.module.display()),
             "Hsms": [], "SubnetMapping": {}, "Certificates": {},
         });
         Response {

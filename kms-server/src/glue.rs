@@ -85,7 +85,7 @@ impl ModuleConfig {
     fn write(&self, clusters: &BTreeMap<String, Row>) -> io::Result<()> {
         let mut text = String::from(
             "# Written by keystead up: the service's own token, and the cluster of each connected key store.\n\
-             personality = \"standard\"\n\n[[token]]\ndirectory = \"tokens\"\n",
+             [[token]]\ndirectory = \"tokens\"\n",
         );
         for row in clusters.values() {
             let nodes: Vec<String> = row.nodes.iter().map(|node| format!("{node:?}")).collect();

@@ -26,6 +26,7 @@ type Told<T> = Result<(T, Option<String>), String>;
 
 /// Tells the story.
 pub fn run() -> Result<(), String> {
+    crate::interrupt::listen()?;
     println!(
         "Keystead: KMS keys whose material lives in a cluster of hardware security modules (simulated here).\n\
          Everything below happens in a temporary directory, through the interfaces that you would use."

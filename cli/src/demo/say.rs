@@ -33,7 +33,7 @@ impl Teller {
         let began = Instant::now();
         let progress = Progress { terminal: self.terminal, plain: format!("{:>2}. {plain}", self.number), began };
         progress.show();
-        let outcome = act(&progress);
+        let outcome = crate::interrupt::check().and_then(|()| act(&progress));
         progress.clear();
         match outcome {
             Ok((value, words)) => {

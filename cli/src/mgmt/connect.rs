@@ -12,8 +12,8 @@ use crate::running::Running;
 
 /// Every HSM of the cluster that is ACTIVE, connected. One that is down is named on standard error: a command then
 /// reaches the others only, as with the real tool.
-pub fn servers(running: &Running, cluster_id: Option<&str>) -> Result<Vec<Server>, String> {
-    let cluster = running.aws().simulation("nodes", &json!({ "ClusterId": cluster_id }));
+pub fn servers(running: &Running, region: &str, cluster_id: Option<&str>) -> Result<Vec<Server>, String> {
+    let cluster = running.aws().simulation("nodes", &json!({ "Region": region, "ClusterId": cluster_id }));
     let cluster = cluster.map_err(|refusal| refusal.to_string())?;
     let anchors = anchors(running, &cluster)?;
     let mut servers = Vec::new();

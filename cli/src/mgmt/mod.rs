@@ -22,6 +22,9 @@ pub struct Mgmt {
     /// The cluster, where there is more than one
     #[arg(long, value_name = "CLUSTER")]
     cluster_id: Option<String>,
+    /// The region [default: $AWS_REGION, $AWS_DEFAULT_REGION, else us-east-1]
+    #[arg(long, default_value_t = crate::aws::region(), hide_default_value = true)]
+    region: String,
     /// Answer every question with y
     #[arg(long)]
     yes: bool,
@@ -29,7 +32,7 @@ pub struct Mgmt {
 
 /// Connects to every HSM of the cluster and runs the commands; true if all succeeded.
 pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
-    let servers = connect::servers(running, args.cluster_id.as_deref())?;
+    let servers = connect::servers(running, &args.region, args.cluster_id.as_deref())?;
     if args.command.is_none() && std::io::stdin().is_terminal() {
         println!("Connecting to the server(s), it may take time\ndepending on the server(s) load, please wait...\n");
     }

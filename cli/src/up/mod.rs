@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kms_server::{Config, Keyring, Level, Log, Server};
+use kms_server::{Config, Keyring, Level, Log, Server, Signals};
 
 use crate::running::Running;
 use stack::Stack;
@@ -54,16 +54,18 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     };
     let config = Config { keyring, log: Log::stderr(level(&args.log)), routes: stack.routes(), ..Config::new(args.listen) };
     let server = Server::start(config, stack.services()).map_err(|error| error.to_string())?;
+    // From here on a signal is kept for the end, so that nothing is left half made or running.
+    let signals = server.signals().map_err(|error| format!("waiting for signals: {error}"))?;
     let url = server.url();
     Running::announce(&url, &data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
-    let outcome = serve(args, &data_dir, &url, &server);
+    let outcome = serve(args, &data_dir, &url, signals);
     Running::withdraw(&data_dir);
     server.stop();
     stack.stop();
     outcome
 }
 
-fn serve(args: &UpArgs, data_dir: &Path, url: &str, server: &Server) -> Result<(), String> {
+fn serve(args: &UpArgs, data_dir: &Path, url: &str, signals: Signals<'_>) -> Result<(), String> {
     if !args.bare {
         let running = Running::find(data_dir)?;
         match (&args.module, &args.pin) {
@@ -73,7 +75,8 @@ fn serve(args: &UpArgs, data_dir: &Path, url: &str, server: &Server) -> Result<(
     }
     // Whoever started us may have closed its end; that is no reason to stop serving.
     let _ = writeln!(io::stdout(), "ready {url}").and_then(|()| io::stdout().flush());
-    server.wait_for_signal().map_err(|error| format!("waiting for signals: {error}"))
+    signals.wait();
+    Ok(())
 }
 
 fn level(name: &str) -> Level {

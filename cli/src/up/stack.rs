@@ -10,8 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use aws_json::Service;
-use cloudhsm_core::CloudHsm;
-use cloudhsm_core::supervisor::ProcessSpawner;
+use cloudhsm_core::{CloudHsm, ProcessSpawner};
 use kms_core::clusters::Clusters;
 use kms_core::kms::{Kms, ServiceHsm, Settings};
 use kms_core::p11::ModuleSpec;
@@ -28,8 +27,9 @@ const TICK: Duration = Duration::from_secs(5);
 /// The services, running.
 pub struct Stack {
     kms: Arc<Kms>,
+    cloudhsm: Arc<dyn Service>,
     /// None where a named module takes the clusters' place.
-    cloudhsm: Option<Arc<CloudHsm>>,
+    clusters: Option<Arc<CloudHsm>>,
     ticking: (mpsc::Sender<()>, JoinHandle<()>),
 }
 
@@ -44,7 +44,9 @@ impl Stack {
         let module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
         let clusters = InProcess::new(service.clone(), module.clone(), config.clone());
-        Stack::start(data_dir, &module, &config, Arc::new(clusters), Some(service))
+        let api = cloudhsm_core::API.bind(service.clone());
+        let kms = open_kms(data_dir, module, &config, Arc::new(clusters))?;
+        Ok(Stack { ticking: tick(kms.clone()), kms, cloudhsm: api, clusters: Some(service) })
     }
 
     /// KMS over a named module; its own HSM is still ours.
@@ -52,46 +54,19 @@ impl Stack {
         let named = fs::canonicalize(named).map_err(|error| format!("--module {}: {error}", named.display()))?;
         let module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
-        Stack::start(data_dir, &module, &config, Arc::new(Foreign::new(named, label)), None)
-    }
-
-    fn start(
-        data_dir: &Path,
-        module: &Path,
-        config: &ModuleConfig,
-        clusters: Arc<dyn Clusters>,
-        cloudhsm: Option<Arc<CloudHsm>>,
-    ) -> Result<Stack, String> {
-        let dir = data_dir.join("kms");
-        let [so_pin, pin] = service_pins(&dir.join("service-hsm.pins"))?;
-        let own = ServiceHsm {
-            module: ModuleSpec {
-                path: PathBuf::from(module),
-                config: Some(config.reserved()),
-                token_label: SERVICE_TOKEN.to_owned(),
-            },
-            pin_form: PinForm::Plain,
-            pin,
-            so_pin: Some(so_pin),
-        };
-        let log = Arc::new(|line: &str| eprintln!("kms: {line}"));
-        let kms = Kms::open(Settings { log, ..Settings::new(dir, clusters, own) }).map_err(|error| format!("KMS: {error}"))?;
-        let ticking = tick(kms.clone());
-        Ok(Stack { kms, cloudhsm, ticking })
+        let kms = open_kms(data_dir, module, &config, Arc::new(Foreign::new(named.clone(), label)))?;
+        let api = Arc::new(ForeignCloudHsm { module: named });
+        Ok(Stack { ticking: tick(kms.clone()), kms, cloudhsm: api, clusters: None })
     }
 
     /// What the server dispatches to.
     pub fn services(&self) -> Vec<Arc<dyn Service>> {
-        let cloudhsm = match &self.cloudhsm {
-            Some(service) => cloudhsm_core::API.bind(service.clone()),
-            None => Arc::new(ForeignCloudHsm),
-        };
-        vec![self.kms.service(), cloudhsm]
+        vec![self.kms.service(), self.cloudhsm.clone()]
     }
 
     /// The simulation's own paths: VPC, faults, where the HSMs are.
     pub fn routes(&self) -> Vec<Route> {
-        let Some(service) = self.cloudhsm.clone() else { return Vec::new() };
+        let Some(service) = self.clusters.clone() else { return Vec::new() };
         let answer = Arc::new(move |path: &str, body: &[u8]| cloudhsm_core::admin::handle(&service, path, body));
         vec![Route { prefix: "/_keystead/", answer }]
     }
@@ -102,10 +77,27 @@ impl Stack {
         drop(stop);
         let _ = ticking.join();
         self.kms.stop();
-        if let Some(service) = &self.cloudhsm {
+        if let Some(service) = &self.clusters {
             service.halt();
         }
     }
+}
+
+/// KMS with its own HSM, which is always a token of ours.
+fn open_kms(
+    data_dir: &Path,
+    module: PathBuf,
+    config: &ModuleConfig,
+    clusters: Arc<dyn Clusters>,
+) -> Result<Arc<Kms>, String> {
+    let dir = data_dir.join("kms");
+    let [so_pin, pin] = service_pins(&dir.join("service-hsm.pins"))?;
+    let module =
+        ModuleSpec { path: module, config: Some(config.reserved()), token_label: SERVICE_TOKEN.to_owned() };
+    let own = ServiceHsm { module, pin_form: PinForm::Plain, pin, so_pin: Some(so_pin) };
+    let log = Arc::new(|line: &str| eprintln!("kms: {line}"));
+    Kms::open(Settings { log, ..Settings::new(dir, clusters, own) })
+        .map_err(|error| format!("KMS: {}", error.cause.clone().unwrap_or_else(|| error.to_string())))
 }
 
 fn tick(kms: Arc<Kms>) -> (mpsc::Sender<()>, JoinHandle<()>) {

@@ -79,6 +79,7 @@ impl Operation<CloudHsm> for CreateHsm {
                 serial: ids::serial(),
                 origin,
                 furnished: false,
+                behind: None,
                 since: now,
             };
             let vpc = realm.vpc.clone();

@@ -64,7 +64,10 @@ impl Operation<CloudHsm> for ModifyCluster {
             }
             let (shown, days) = (cluster.view(&vpc), cluster.retention_days);
             // It holds for the backups that there are, too; each keeps it when the cluster is gone.
-            let own = realm.backups.values_mut().filter(|b| b.cluster == self.cluster_id);
+            let own = realm
+                .backups
+                .values_mut()
+                .filter(|b| b.cluster == self.cluster_id);
             own.for_each(|b| b.retention_days = days);
             Ok::<_, Refused>(shown)
         })?;
