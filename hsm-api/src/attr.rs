@@ -1,8 +1,10 @@
 //! Attributes. The table of who may set what, and of defaults, is the HSM's (`hsm-sim`, `attr.rs`).
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroize;
 
 /// CK_ATTRIBUTE_TYPE.
@@ -17,9 +19,9 @@ pub enum Value {
     /// CK_ULONG and everything of that shape.
     Ulong(u64),
     /// Byte array, RFC 2279 string, big integer (most significant byte first), CK_DATE (8 or 0 characters).
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::blob")] Vec<u8>),
     /// Attribute array (CKA_WRAP_TEMPLATE and the like).
-    Template(Template),
+    Template(#[serde(deserialize_with = "nested")] Template),
     /// CK_MECHANISM_TYPE array.
     Mechs(Vec<u64>),
 }
@@ -61,6 +63,26 @@ impl Value {
             None
         }
     }
+}
+
+/// Templates nest one deep in PKCS#11. A foreign frame may claim a nesting of millions, which would
+/// run its reader, and later `Drop`, off the stack; so reading one stops here.
+const MAX_NESTING: u32 = 4;
+
+fn nested<'de, D: Deserializer<'de>>(d: D) -> Result<Template, D::Error> {
+    thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
+    struct Level;
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    DEPTH.set(DEPTH.get() + 1);
+    let _level = Level;
+    if DEPTH.get() > MAX_NESTING {
+        return Err(D::Error::custom("attribute templates nested too deep"));
+    }
+    Template::deserialize(d)
 }
 
 /// Any value may be key material, so no value is printed.

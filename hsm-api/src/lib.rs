@@ -11,10 +11,12 @@
 //! | [`user`] | roles, users, the identity that a link presents |
 //! | [`change`] | a sealed object change: clone, catch-up, backup and restore carry it |
 //! | [`error`] | [`Error`]: a PKCS#11 return code for the machine, a sentence for the log |
+//! | `blob` | owned bytes on the wire in one piece |
 //! | [`secret`] | bytes whose `Debug` shows a length only |
 #![forbid(unsafe_code)]
 
 pub mod attr;
+mod blob;
 pub mod change;
 pub mod error;
 pub mod id;

@@ -37,7 +37,7 @@ pub struct Hello {
 }
 
 /// Kinds of caller. The transport proves the last two by certificate before the engine sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Peer {
     /// A PKCS#11 application or a management tool: may do what its login allows.
     Client,

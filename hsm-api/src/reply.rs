@@ -12,7 +12,7 @@ pub enum Reply {
     /// So many bytes of `out`.
     Written(usize),
     /// A result whose length the caller cannot bound.
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::blob")] Vec<u8>),
     Token(TokenInfo),
     Mechanisms(Vec<u64>),
     /// Something was made, changed or destroyed; in a cluster with the changes to carry to the other

@@ -114,7 +114,8 @@ pub enum Request<'a> {
         id: ObjectId,
         types: Vec<AttrType>,
     },
-    /// → `Made`
+    /// → `Made`. An empty template changes nothing but the version: a cluster's client makes the copy
+    /// that it uses outrank one that a lost HSM may have made under the same id.
     SetAttributes {
         id: ObjectId,
         template: Template,

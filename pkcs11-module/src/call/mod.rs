@@ -1,0 +1,57 @@
+//! What each function does, by chapter of PKCS#11 3.1, section 5, in safe code.
+//!
+//! | file | chapter |
+//! |---|---|
+//! | [`general`] | general-purpose and slot events |
+//! | [`slot`] | slot and token management |
+//! | [`session`] | sessions, login, operation state |
+//! | [`object`] | objects and searches |
+//! | [`cipher`] | encryption, decryption, digests, dual-function operations |
+//! | [`sign`] | signatures, MACs, verification, recovery |
+//! | [`key`] | keys made, wrapped, unwrapped, derived |
+//! | [`random`] | random numbers |
+
+pub mod cipher;
+pub mod general;
+pub mod key;
+pub mod object;
+pub mod random;
+pub mod session;
+pub mod sign;
+pub mod slot;
+
+use hsm_api::{Mechanism, Op, Result};
+
+use crate::ck::Given;
+use crate::module::Module;
+use crate::op;
+
+/// C_XInit of every kind: reads the mechanism, finds the key, fills the operation slot.
+pub fn init(m: &Module, h: u64, op: Op, mech: Option<Given<'_>>, key: Option<u64>) -> Result<()> {
+    let session = m.session(h)?;
+    let mut state = session.enter()?;
+    let mech = mech
+        .map(|given| read(&session, given, op == Op::Encrypt))
+        .transpose()?;
+    op::init(&session, &mut state, op, mech, key)
+}
+
+/// Reads a mechanism for a session. Where the personality has the HSM make GCM's IV, it is made
+/// here, when encryption begins, and written into the caller's parameters.
+pub fn read(
+    session: &crate::session::Session,
+    given: Given<'_>,
+    encrypts: bool,
+) -> Result<Mechanism<'static>> {
+    if encrypts && session.slot.spec.personality.makes_iv() {
+        given.make_iv(|iv| {
+            if iv.len() != 12 || iv.iter().any(|b| *b != 0) {
+                session
+                    .slot
+                    .allows(crate::personality::Difference::CallerIv)?;
+            }
+            session.written(&hsm_api::Request::Random, iv).map(drop)
+        })?;
+    }
+    given.read(&|handle| session.slot.object(handle))
+}

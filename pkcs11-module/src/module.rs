@@ -1,0 +1,168 @@
+//! The module between C_Initialize and C_Finalize: a value, of which the process holds one.
+
+use std::sync::Arc;
+
+use hsm_api::{Hello, ObjectId, Peer, Result, Rv};
+use parking_lot::{Condvar, Mutex, RwLock};
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::config::{Config, Listed};
+use crate::log::Log;
+use crate::session::{Session, Sessions};
+use crate::token::{Slot, SlotSpec};
+
+/// All state of the library.
+pub struct Module {
+    /// The call log.
+    pub log: Log,
+    /// Open sessions of all slots.
+    pub sessions: Sessions,
+    hello: Hello,
+    slots: RwLock<Vec<Arc<Slot>>>,
+    listing: Mutex<Listing>,
+    stopped: Mutex<bool>,
+    stop: Condvar,
+}
+
+/// What the slots were last made from.
+#[derive(Default)]
+struct Listing {
+    config: Config,
+    known: Vec<Known>,
+    next: u64,
+}
+
+/// A slot that the configuration lists. Its id stays with its key while it is listed.
+struct Known {
+    listed: Listed,
+    slot: Arc<Slot>,
+}
+
+impl Module {
+    /// A module of this configuration.
+    ///
+    /// # Errors
+    /// GENERAL_ERROR where no random number can be had.
+    pub fn new(config: Config, log: Log) -> Result<Module> {
+        let module = Module {
+            log,
+            sessions: Sessions::default(),
+            hello: Hello {
+                application: random()?,
+                peer: Peer::Client,
+            },
+            slots: RwLock::default(),
+            listing: Mutex::new(Listing {
+                config,
+                ..Listing::default()
+            }),
+            stopped: Mutex::default(),
+            stop: Condvar::new(),
+        };
+        module.relist();
+        Ok(module)
+    }
+
+    /// The slots, after another look at the configuration file and the token directories: what is
+    /// new gets a slot, what is no longer listed loses its own.
+    pub fn refresh(&self) -> Vec<Arc<Slot>> {
+        if let Err(e) = self.listing.lock().config.reread() {
+            self.log
+                .line(&format!("the configuration as it was before holds: {e}"));
+        }
+        self.relist();
+        self.slots()
+    }
+
+    fn relist(&self) {
+        let mut listing = self.listing.lock();
+        let listed = listing.config.list().unwrap_or_else(|e| {
+            self.log
+                .line(&format!("a token directory cannot be read: {e}"));
+            listing.known.iter().map(|k| k.listed.clone()).collect()
+        });
+        let mut old = std::mem::take(&mut listing.known);
+        for listed in listed {
+            let at = old.iter().position(|k| k.listed.key == listed.key);
+            let known = at.map(|at| old.swap_remove(at));
+            let id = known.as_ref().map(|k| k.slot.id);
+            let known = match known {
+                // Changed settings wait until nobody works with the old ones.
+                Some(k) if k.listed == listed || k.slot.sessions().0 != 0 => Ok(k),
+                _ => listing.config.open(&listed).map(|spec| {
+                    let id = id.unwrap_or(listing.next);
+                    let slot = Arc::new(Slot::new(id, spec, self.hello.clone()));
+                    Known { listed, slot }
+                }),
+            };
+            match known {
+                Ok(known) => {
+                    listing.next = listing.next.max(known.slot.id + 1);
+                    listing.known.push(known);
+                }
+                Err(e) => self.log.line(&format!("a slot is left out: {e}")),
+            }
+        }
+        for gone in old {
+            self.sessions.close_all(Some(gone.slot.id));
+        }
+        *self.slots.write() = listing.known.iter().map(|k| k.slot.clone()).collect();
+    }
+
+    /// A module with these slots, for tests of what lies above the configuration.
+    pub fn with_slots(specs: Vec<SlotSpec>) -> Result<Module> {
+        let module = Module::new(Config::empty(), Log::Off)?;
+        let slots = specs.into_iter().enumerate();
+        *module.slots.write() = slots
+            .map(|(id, spec)| Arc::new(Slot::new(id as u64, spec, module.hello.clone())))
+            .collect();
+        Ok(module)
+    }
+
+    /// The slots as last listed.
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().clone()
+    }
+
+    /// One slot.
+    pub fn slot(&self, id: u64) -> Result<Arc<Slot>> {
+        let slots = self.slots.read();
+        let found = slots.iter().find(|s| s.id == id).cloned();
+        found.ok_or_else(|| Rv::SLOT_ID_INVALID.into())
+    }
+
+    /// One session.
+    pub fn session(&self, handle: u64) -> Result<Arc<Session>> {
+        self.sessions.session(handle)
+    }
+
+    /// Waits until C_Finalize: no slot of ours has events of its own.
+    pub fn wait_for_stop(&self) {
+        let mut stopped = self.stopped.lock();
+        while !*stopped {
+            self.stop.wait(&mut stopped);
+        }
+    }
+
+    /// C_Finalize: no session is left, and whoever waits is woken.
+    pub fn shut(&self) {
+        self.sessions.close_all(None);
+        *self.stopped.lock() = true;
+        self.stop.notify_all();
+    }
+}
+
+/// 128 random bits of the operating system.
+fn random() -> Result<u128> {
+    let mut bytes = [0u8; 16];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|e| hsm_api::Error::new(Rv::GENERAL_ERROR, format!("no random numbers: {e}")))?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+/// A name for a new object, chosen before the HSM is asked to make it.
+pub fn new_id() -> Result<ObjectId> {
+    random().map(ObjectId)
+}

@@ -1,0 +1,485 @@
+//! A PKCS#11 slot with its token: the link to the HSM, who is logged in, how many sessions there
+//! are, and the handles by which this application knows the token's objects.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hsm_api::reply::TokenInfo;
+use hsm_api::{Error, Hello, Hsm, Link, ObjectId, Reply, Request, Result, Role, Rv, SessionId};
+use parking_lot::{Mutex, RwLock};
+
+use crate::personality::{Difference, Personality};
+
+/// How a PIN names its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinForm {
+    /// The PIN of PKCS#11's own SO or user.
+    Plain,
+    /// `user:password`, cut at the first colon.
+    UserAndPassword,
+}
+
+/// What the configuration says of a slot.
+pub struct SlotSpec {
+    /// Tells the same slot when the configuration is read again.
+    pub key: String,
+    /// For CK_SLOT_INFO.
+    pub description: String,
+    /// Where requests go.
+    pub hsm: Arc<dyn Hsm>,
+    /// How PINs are read.
+    pub pins: PinForm,
+    /// Whose behaviour it shows.
+    pub personality: Personality,
+}
+
+/// Who is logged in, for all sessions of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// CKU_SO.
+    So,
+    /// CKU_USER.
+    User,
+}
+
+#[derive(Default)]
+struct Tally {
+    login: Option<Login>,
+    /// The name under which that was, where it had one.
+    name: Option<String>,
+    read_only: u64,
+    read_write: u64,
+}
+
+/// One slot.
+pub struct Slot {
+    /// Stable while the module lives.
+    pub id: u64,
+    /// What the configuration says.
+    pub spec: SlotSpec,
+    hello: Hello,
+    link: Mutex<Option<Arc<dyn Link>>>,
+    /// Whether the token was seen initialised: it cannot become otherwise under our feet.
+    initialized: AtomicBool,
+    /// Rises whenever what is known about a key may have become wrong.
+    epoch: AtomicU64,
+    tally: Mutex<Tally>,
+    objects: RwLock<Objects>,
+}
+
+/// Handles are given in order of acquaintance and never twice.
+#[derive(Default)]
+struct Objects {
+    by_handle: HashMap<u64, ObjectId>,
+    by_id: HashMap<ObjectId, u64>,
+    last: u64,
+}
+
+/// The session id of requests that belong to no session.
+const NO_SESSION: SessionId = SessionId(0);
+
+impl Slot {
+    /// A slot that has not yet spoken to its HSM.
+    pub fn new(id: u64, spec: SlotSpec, hello: Hello) -> Self {
+        Slot {
+            id,
+            spec,
+            hello,
+            link: Mutex::default(),
+            initialized: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            tally: Mutex::default(),
+            objects: RwLock::default(),
+        }
+    }
+
+    /// Refuses what the slot's personality does not have.
+    pub fn allows(&self, what: Difference) -> Result<()> {
+        self.spec.personality.allows(what)
+    }
+
+    /// The link, opened at first use.
+    ///
+    /// # Errors
+    /// TOKEN_NOT_PRESENT where no HSM can be reached.
+    pub fn link(&self) -> Result<Arc<dyn Link>> {
+        let mut link = self.link.lock();
+        if let Some(link) = &*link {
+            return Ok(link.clone());
+        }
+        let opened = self.spec.hsm.open(&self.hello)?;
+        *link = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Asks the token itself, outside of any session.
+    pub fn ask(&self, request: &Request<'_>) -> Result<Reply> {
+        self.link()?.call(NO_SESSION, request, &mut [])
+    }
+
+    /// What the token says of itself.
+    pub fn info(&self) -> Result<TokenInfo> {
+        match self.ask(&Request::TokenInfo)? {
+            Reply::Token(info) => {
+                self.initialized.store(info.initialized, Ordering::Relaxed);
+                Ok(info)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Whether a token is there now.
+    pub fn present(&self) -> bool {
+        self.info().is_ok()
+    }
+
+    /// C_InitToken.
+    pub fn initialize(&self, so_pin: &[u8], label: &str) -> Result<()> {
+        self.allows(Difference::InitToken)?;
+        let tally = self.tally.lock();
+        if tally.read_only + tally.read_write != 0 {
+            return Err(Error::new(
+                Rv::SESSION_EXISTS,
+                "close all sessions with the token first",
+            ));
+        }
+        let so_pin = hsm_api::Hidden(so_pin);
+        self.ask(&Request::InitToken { so_pin, label })?;
+        self.initialized.store(true, Ordering::Relaxed);
+        *self.objects.write() = Objects::default();
+        self.forget_keys();
+        Ok(())
+    }
+
+    /// Counts a new session in, if the rules let it.
+    pub fn session_opens(&self, read_write: bool) -> Result<()> {
+        if !read_write {
+            self.allows(Difference::ReadOnlySession)?;
+        }
+        if !self.initialized.load(Ordering::Relaxed) && !self.info()?.initialized {
+            let why = "the token is not initialised: use C_InitToken";
+            return Err(Error::new(Rv::TOKEN_NOT_RECOGNIZED, why));
+        }
+        let mut tally = self.tally.lock();
+        if !read_write && tally.login == Some(Login::So) {
+            let why = "the security officer is logged in: only read-write sessions now";
+            return Err(Error::new(Rv::SESSION_READ_WRITE_SO_EXISTS, why));
+        }
+        *tally.count(read_write) += 1;
+        Ok(())
+    }
+
+    /// Counts a session out; the last one takes the login with it.
+    pub fn session_closes(&self, read_write: bool) {
+        let mut tally = self.tally.lock();
+        *tally.count(read_write) -= 1;
+        if tally.read_only + tally.read_write == 0 && tally.login.is_some() {
+            tally.login = None;
+            tally.name = None;
+            self.forget_keys();
+            // The HSM may be gone; then so is the login.
+            let _ = self.ask(&Request::Logout);
+        }
+    }
+
+    /// Sessions of this application: all, and those that may write.
+    pub fn sessions(&self) -> (u64, u64) {
+        let tally = self.tally.lock();
+        (tally.read_only + tally.read_write, tally.read_write)
+    }
+
+    /// Who is logged in.
+    pub fn login_state(&self) -> Option<Login> {
+        self.tally.lock().login
+    }
+
+    /// C_Login and C_LoginUser for CKU_SO and CKU_USER.
+    pub fn login(&self, who: Login, name: Option<&str>, pin: &[u8]) -> Result<()> {
+        if who == Login::So {
+            self.allows(Difference::SoLogin)?;
+        }
+        let mut tally = self.tally.lock();
+        match tally.login {
+            Some(now) if now == who => return Err(Rv::USER_ALREADY_LOGGED_IN.into()),
+            Some(_) => return Err(Rv::USER_ANOTHER_ALREADY_LOGGED_IN.into()),
+            None => {}
+        }
+        if who == Login::So && tally.read_only != 0 {
+            let why = "a read-only session is open, and the security officer has none";
+            return Err(Error::new(Rv::SESSION_READ_ONLY_EXISTS, why));
+        }
+        let (name, pin) = self.user_and_pin(name, pin)?;
+        let role = match who {
+            Login::So => Role::Co,
+            Login::User => Role::Cu,
+        };
+        let pin = hsm_api::Hidden(pin);
+        self.ask(&Request::Login { role, name, pin })?;
+        tally.login = Some(who);
+        tally.name = name.map(str::to_owned);
+        self.forget_keys();
+        Ok(())
+    }
+
+    fn user_and_pin<'a>(
+        &self,
+        name: Option<&'a str>,
+        pin: &'a [u8],
+    ) -> Result<(Option<&'a str>, &'a [u8])> {
+        if name.is_some() || self.spec.pins == PinForm::Plain {
+            return Ok((name, pin));
+        }
+        let cut = pin.iter().position(|b| *b == b':');
+        let parts =
+            cut.and_then(|at| Some((std::str::from_utf8(&pin[..at]).ok()?, &pin[at + 1..])));
+        match parts {
+            Some((name, password)) if !name.is_empty() => Ok((Some(name), password)),
+            _ => {
+                let why = "the PIN of a cluster's user has the form user:password";
+                Err(Error::new(Rv::PIN_INCORRECT, why))
+            }
+        }
+    }
+
+    /// A PIN for C_SetPIN, free of the user's name where it begins with it.
+    pub fn own_pin<'a>(&self, pin: &'a [u8]) -> &'a [u8] {
+        if self.spec.pins == PinForm::Plain {
+            return pin;
+        }
+        let tally = self.tally.lock();
+        let name = tally.name.as_deref().unwrap_or_default().as_bytes();
+        match pin.get(name.len()) {
+            Some(b':') if pin[..name.len()].eq_ignore_ascii_case(name) => &pin[name.len() + 1..],
+            _ => pin,
+        }
+    }
+
+    /// C_Logout.
+    pub fn logout(&self) -> Result<()> {
+        let mut tally = self.tally.lock();
+        if tally.login.is_none() {
+            return Err(Rv::USER_NOT_LOGGED_IN.into());
+        }
+        tally.login = None;
+        tally.name = None;
+        self.forget_keys();
+        self.ask(&Request::Logout)?;
+        self.forget_private()
+    }
+
+    /// Handles of private objects do not survive a logout, not even until the next login.
+    fn forget_private(&self) -> Result<()> {
+        let template = Vec::new();
+        let Reply::Objects(public) = self.ask(&Request::Find { template })? else {
+            return Ok(());
+        };
+        let public: HashSet<ObjectId> = public.into_iter().collect();
+        let mut objects = self.objects.write();
+        objects.by_handle.retain(|_, id| public.contains(id));
+        objects.by_id.retain(|id, _| public.contains(id));
+        Ok(())
+    }
+
+    /// What sessions remember about keys holds as long as this number stays.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Something happened after which keys must be resolved again.
+    pub fn forget_keys(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// The object behind a handle.
+    pub fn object(&self, handle: u64) -> Option<ObjectId> {
+        self.objects.read().by_handle.get(&handle).copied()
+    }
+
+    /// The handle of an object, a new one for a new acquaintance.
+    pub fn handle(&self, id: ObjectId) -> u64 {
+        self.objects.write().handle(id)
+    }
+
+    /// The handles of many.
+    pub fn handles(&self, ids: &[ObjectId]) -> Vec<u64> {
+        let mut objects = self.objects.write();
+        ids.iter().map(|id| objects.handle(*id)).collect()
+    }
+
+    /// The objects are no more.
+    pub fn forget(&self, ids: impl IntoIterator<Item = ObjectId>) {
+        let mut objects = self.objects.write();
+        for id in ids {
+            if let Some(handle) = objects.by_id.remove(&id) {
+                objects.by_handle.remove(&handle);
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, read_write: bool) -> &mut u64 {
+        if read_write {
+            &mut self.read_write
+        } else {
+            &mut self.read_only
+        }
+    }
+}
+
+impl Objects {
+    fn handle(&mut self, id: ObjectId) -> u64 {
+        *self.by_id.entry(id).or_insert_with(|| {
+            self.last += 1;
+            self.by_handle.insert(self.last, id);
+            self.last
+        })
+    }
+}
+
+/// An HSM that answers something else than was asked.
+pub fn unexpected(reply: &Reply) -> Error {
+    Error::new(
+        Rv::GENERAL_ERROR,
+        format!("the HSM's answer has another form: {reply:?}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{object, session};
+    use crate::fake::Fake;
+    use crate::module::Module;
+
+    fn module(pins: PinForm, personality: Personality) -> (Arc<Fake>, Module) {
+        let fake = Arc::new(Fake::default());
+        let module = fake.module(pins, personality);
+        (fake, module)
+    }
+
+    fn open(m: &Module, read_write: bool) -> Result<u64> {
+        m.sessions.open(&m.slot(0)?, read_write)
+    }
+
+    fn rv<T>(result: Result<T>) -> Option<Rv> {
+        result.err().map(|e| e.rv)
+    }
+
+    #[test]
+    fn login_is_shared_and_goes_with_the_last_session() {
+        let (fake, m) = module(PinForm::Plain, Personality::Standard);
+        let (ro, rw) = (open(&m, false).unwrap(), open(&m, true).unwrap());
+        let pin = b"right:pin";
+        let login = |h, user| session::login(&m, h, user, None, pin);
+        assert_eq!(rv(login(rw, 0)), Some(Rv::SESSION_READ_ONLY_EXISTS));
+        assert_eq!(
+            rv(session::login(&m, rw, 1, None, b"wrong")),
+            Some(Rv::PIN_INCORRECT)
+        );
+        assert_eq!(rv(login(rw, 9)), Some(Rv::USER_TYPE_INVALID));
+        assert_eq!(rv(login(rw, 2)), Some(Rv::USER_NOT_LOGGED_IN));
+        login(rw, 1).unwrap();
+        assert_eq!(rv(login(ro, 1)), Some(Rv::USER_ALREADY_LOGGED_IN));
+        assert_eq!(rv(login(ro, 0)), Some(Rv::USER_ANOTHER_ALREADY_LOGGED_IN));
+        assert_eq!(rv(login(ro, 2)), Some(Rv::OPERATION_NOT_INITIALIZED));
+        assert_eq!(
+            m.session(ro).unwrap().ck_state(),
+            pkcs11_sys::CKS_RO_USER_FUNCTIONS
+        );
+        m.sessions.close(rw).unwrap();
+        assert!(!fake.asked().contains(&"Logout"));
+        m.sessions.close(ro).unwrap();
+        assert!(fake.asked().contains(&"Logout"));
+        assert_eq!(rv(m.sessions.close(ro)), Some(Rv::SESSION_HANDLE_INVALID));
+
+        let rw = open(&m, true).unwrap();
+        assert_eq!(
+            m.session(rw).unwrap().ck_state(),
+            pkcs11_sys::CKS_RW_PUBLIC_SESSION
+        );
+        login(rw, 0).unwrap();
+        assert_eq!(rv(open(&m, false)), Some(Rv::SESSION_READ_WRITE_SO_EXISTS));
+        session::logout(&m, rw).unwrap();
+        assert_eq!(rv(session::logout(&m, rw)), Some(Rv::USER_NOT_LOGGED_IN));
+    }
+
+    #[test]
+    fn a_cluster_pin_names_its_user() {
+        let (_fake, m) = module(PinForm::UserAndPassword, Personality::Standard);
+        let h = open(&m, true).unwrap();
+        let login = |pin: &[u8]| session::login(&m, h, 1, None, pin);
+        assert_eq!(rv(login(b"nocolon")), Some(Rv::PIN_INCORRECT));
+        assert_eq!(rv(login(b":right:pin")), Some(Rv::PIN_INCORRECT));
+        login(b"cu1:right:pin").unwrap();
+        let slot = m.slot(0).unwrap();
+        assert_eq!(slot.own_pin(b"cu1:new"), b"new");
+        assert_eq!(slot.own_pin(b"CU1:new"), b"new", "names ignore case");
+        assert_eq!(slot.own_pin(b"new"), b"new");
+        assert_eq!(slot.own_pin(b"cu2:new"), b"cu2:new");
+    }
+
+    #[test]
+    fn cloudhsm_takes_read_write_sessions_of_users_only() {
+        let (_fake, m) = module(PinForm::UserAndPassword, Personality::CloudHsm);
+        assert_eq!(rv(open(&m, false)), Some(Rv::FUNCTION_FAILED));
+        let h = open(&m, true).unwrap();
+        let so = session::login(&m, h, 0, None, b"cu1:right:pin");
+        assert_eq!(rv(so), Some(Rv::USER_TYPE_INVALID));
+    }
+
+    #[test]
+    fn handles_stay_and_searches_are_snapshots() {
+        let (_fake, m) = module(PinForm::Plain, Personality::Standard);
+        let (a, b) = (open(&m, true).unwrap(), open(&m, false).unwrap());
+        let found = |h| {
+            object::find_init(&m, h, Vec::new()).unwrap();
+            let again = object::find_init(&m, h, Vec::new());
+            assert_eq!(rv(again), Some(Rv::OPERATION_ACTIVE));
+            let session = m.session(h).unwrap();
+            let mut state = session.enter().unwrap();
+            let find = state.find.as_mut().unwrap();
+            let mut all = find.next(2).to_vec();
+            all.extend_from_slice(find.next(usize::MAX));
+            assert!(find.next(1).is_empty());
+            drop(state);
+            object::find_final(&m, h).unwrap();
+            assert_eq!(
+                rv(object::find_final(&m, h)),
+                Some(Rv::OPERATION_NOT_INITIALIZED)
+            );
+            all
+        };
+        let first = found(a);
+        assert_eq!(first.len(), 3);
+        assert_eq!(found(b), first);
+        assert_eq!(
+            rv(object::destroy(&m, b, first[0])),
+            Some(Rv::SESSION_READ_ONLY)
+        );
+        object::destroy(&m, a, first[0]).unwrap();
+        assert_eq!(
+            rv(object::destroy(&m, a, first[0])),
+            Some(Rv::OBJECT_HANDLE_INVALID)
+        );
+        assert_eq!(found(a)[1..], first[1..]);
+    }
+
+    #[test]
+    fn who_waits_for_events_is_woken_by_the_end() {
+        let (_fake, m) = module(PinForm::Plain, Personality::Standard);
+        assert_eq!(
+            rv(crate::call::general::wait_for_event(&m, true)),
+            Some(Rv::NO_EVENT)
+        );
+        std::thread::scope(|threads| {
+            let waits = threads.spawn(|| crate::call::general::wait_for_event(&m, false));
+            m.shut();
+            assert_eq!(
+                rv(waits.join().unwrap()),
+                Some(Rv::CRYPTOKI_NOT_INITIALIZED)
+            );
+        });
+    }
+}
