@@ -47,7 +47,7 @@ impl EcKey {
     /// # Errors
     /// `Internal` without randomness.
     pub fn generate(curve: Curve) -> Result<Self> {
-        let key = if imp::supports(curve) {
+        let key = if imp::prefers(curve) {
             Key::Backend(imp::Key::generate(curve)?)
         } else {
             Key::Rust(rust::Key::generate(curve)?)
@@ -71,7 +71,7 @@ impl EcKey {
         if padded.iter().all(|&b| b == 0) {
             return Err(Error::BadKey);
         }
-        let key = if imp::supports(curve) {
+        let key = if imp::prefers(curve) {
             Key::Backend(imp::Key::private(curve, &padded)?)
         } else {
             Key::Rust(rust::Key::private(curve, &padded)?)
@@ -87,7 +87,7 @@ impl EcKey {
         if !matches!(point, [2..=4, _, ..]) {
             return Err(Error::BadKey);
         }
-        let key = if imp::supports(curve) {
+        let key = if imp::prefers(curve) {
             Key::Backend(imp::Key::public(curve, point)?)
         } else {
             Key::Rust(rust::Key::public(curve, point)?)

@@ -14,6 +14,7 @@
 //! | `ed` | Ed25519, X25519 |
 //! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
 //! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC, key derivation |
+//! | `pq` | ML-DSA, ML-KEM |
 //! | `pkcs8` | keys in DER |
 //! | `oracle` | tests: one backend against the other |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
@@ -33,6 +34,8 @@ pub mod kdf;
 pub mod keywrap;
 pub mod mac;
 pub mod pkcs8;
+#[cfg(feature = "aws-lc")]
+pub mod pq;
 pub mod rng;
 pub mod rsa;
 #[cfg_attr(feature = "aws-lc", allow(dead_code))]

@@ -1,8 +1,8 @@
-//! As much DER as key attributes and key encodings need.
+//! As much DER as key attributes need; whole keys are `hsm_crypto::pkcs8`'s.
 
-/// One value with its header.
-pub(crate) fn tlv(tag: u8, body: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
+/// An octet string.
+pub(crate) fn octet_string(body: &[u8]) -> Vec<u8> {
+    let mut out = vec![4];
     if body.len() < 0x80 {
         out.push(body.len() as u8);
     } else {
@@ -13,26 +13,6 @@ pub(crate) fn tlv(tag: u8, body: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(body);
     out
-}
-
-pub(crate) fn octet_string(body: &[u8]) -> Vec<u8> {
-    tlv(4, body)
-}
-
-pub(crate) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    tlv(0x30, &parts.concat())
-}
-
-/// An unsigned number.
-pub(crate) fn integer(number: &[u8]) -> Vec<u8> {
-    let skip = number.iter().take_while(|&&b| b == 0).count();
-    let number = &number[skip..];
-    let mut body = Vec::with_capacity(number.len() + 1);
-    if number.first().is_none_or(|b| b & 0x80 != 0) {
-        body.push(0);
-    }
-    body.extend_from_slice(number);
-    tlv(2, &body)
 }
 
 /// Reads one value with this tag off the front.
@@ -61,11 +41,9 @@ pub(crate) fn unwrap_octet_string(mut input: &[u8]) -> Option<&[u8]> {
     input.is_empty().then_some(body)
 }
 
-/// An unsigned number without leading zeros.
-pub(crate) fn take_integer<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let body = take(2, input)?;
-    let skip = body.iter().take_while(|&&b| b == 0).count();
-    Some(&body[skip..])
+/// A point as clients send it: in an octet string, or bare.
+pub(crate) fn point(input: &[u8]) -> &[u8] {
+    unwrap_octet_string(input).unwrap_or(input)
 }
 
 #[cfg(test)]
@@ -88,14 +66,10 @@ mod tests {
             None,
             "something follows"
         );
-    }
-
-    #[test]
-    fn integers_stay_positive() {
-        assert_eq!(integer(&[0x80]), [2, 2, 0, 0x80]);
-        assert_eq!(integer(&[0, 0, 1]), [2, 1, 1]);
-        assert_eq!(integer(&[]), [2, 1, 0]);
-        let mut input = &[2, 2, 0, 0x80][..];
-        assert_eq!(take_integer(&mut input), Some(&[0x80][..]));
+        assert_eq!(
+            unwrap_octet_string(&[4, 0x84, 255, 255, 255, 255, 1]),
+            None,
+            "a lie"
+        );
     }
 }

@@ -1,69 +1,36 @@
-//! Keys as bytes to be wrapped: a secret key's value, a private key's PKCS#8 (RFC 5208, 5915, 8017).
+//! Keys as bytes to be wrapped: a secret key's value, a private key's PKCS#8.
 
 use hsm_api::{Error, Result, Rv, Value};
-use hsm_crypto::Curve;
+use hsm_crypto::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::attr;
 use crate::code::{class, key_type as kt};
-use crate::der;
+use crate::material::Material;
 use crate::object::Attrs;
 
-/// AlgorithmIdentifier of rsaEncryption.
-pub(crate) const RSA_ALGORITHM: &[u8] =
-    b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-const RSA_OID: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-/// id-ecPublicKey, with its header.
-pub(crate) const EC_OID: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
+fn no_encoding() -> Error {
+    Error::new(Rv::KEY_NOT_WRAPPABLE, "the key has no encoding to wrap")
+}
 
 /// What C_WrapKey encrypts.
 ///
 /// # Errors
 /// KEY_NOT_WRAPPABLE.
 pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
-    let bytes = |ty| attrs.bytes(ty).unwrap_or_default();
-    let whole = match (attrs.class(), attrs.key_type()) {
-        (class::SECRET, _) => bytes(attr::VALUE).to_vec(),
-        (class::PRIVATE, kt::RSA) => {
-            let numbers = RSA_NUMBERS.map(|ty| Zeroizing::new(der::integer(bytes(ty))));
-            let mut body = Zeroizing::new(der::integer(&[0]));
-            numbers.iter().for_each(|n| body.extend_from_slice(n));
-            let key = Zeroizing::new(der::tlv(0x30, &body));
-            pkcs8(RSA_ALGORITHM, &key)
-        }
-        (class::PRIVATE, kt::EC) => {
-            let params = bytes(attr::EC_PARAMS);
-            let oid = Curve::from_ec_params(params).map_or(params, |c| c.oid_der());
-            let key = Zeroizing::new(der::sequence(&[
-                &der::integer(&[1]),
-                &Zeroizing::new(der::octet_string(bytes(attr::VALUE))),
-            ]));
-            pkcs8(&der::sequence(&[EC_OID, oid]), &key)
-        }
-        _ => {
-            return Err(Error::new(
-                Rv::KEY_NOT_WRAPPABLE,
-                "only secret and private keys have an encoding to wrap",
-            ));
-        }
+    if attrs.class() == class::SECRET {
+        return Ok(Zeroizing::new(
+            attrs.bytes(attr::VALUE).unwrap_or_default().to_vec(),
+        ));
+    }
+    let key = match Material::parse(attrs.class(), attrs.key_type(), attrs)? {
+        Material::Rsa(key) => PrivateKey::Rsa(key),
+        Material::Ec(key) => PrivateKey::Ec(key),
+        Material::Ed(key) => PrivateKey::Ed(key),
+        Material::X(key) => PrivateKey::X(key),
+        Material::Secret(_) | Material::Nothing => return Err(no_encoding()),
     };
-    Ok(Zeroizing::new(whole))
-}
-
-const RSA_NUMBERS: [hsm_api::AttrType; 8] = [
-    attr::MODULUS,
-    attr::PUBLIC_EXPONENT,
-    attr::PRIVATE_EXPONENT,
-    attr::PRIME_1,
-    attr::PRIME_2,
-    attr::EXPONENT_1,
-    attr::EXPONENT_2,
-    attr::COEFFICIENT,
-];
-
-fn pkcs8(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
-    let key = Zeroizing::new(der::octet_string(key));
-    der::sequence(&[&der::integer(&[0]), algorithm, &key])
+    key.to_pkcs8().map_err(|_| no_encoding())
 }
 
 /// The reverse of [`encode`], into the attributes of a key that is being unwrapped.
@@ -71,6 +38,12 @@ fn pkcs8(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 /// # Errors
 /// WRAPPED_KEY_INVALID, TEMPLATE_INCONSISTENT where the key is of another type than the template says.
 pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
+    let invalid = || {
+        Error::new(
+            Rv::WRAPPED_KEY_INVALID,
+            "what was unwrapped is not a key of this kind",
+        )
+    };
     if attrs.class() == class::SECRET {
         let len = attrs
             .ulong(attr::VALUE_LEN)
@@ -82,41 +55,59 @@ pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
         attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
         return Ok(());
     }
-    let input = &mut &plain[..];
-    let body = &mut der::take(0x30, input).ok_or_else(invalid)?;
-    der::take_integer(body).ok_or_else(invalid)?;
-    let algorithm = &mut der::take(0x30, body).ok_or_else(invalid)?;
-    let key = der::take(4, body).ok_or_else(invalid)?;
-    let oid = der::take(6, algorithm).ok_or_else(invalid)?;
-    let fits = match attrs.key_type() {
-        kt::RSA => oid == RSA_OID,
-        kt::EC => oid == &EC_OID[2..],
-        _ => false,
-    };
-    if !fits {
-        return Err(Error::new(
-            Rv::TEMPLATE_INCONSISTENT,
-            "the wrapped key is not of the type that the template names",
-        ));
-    }
-    let key = &mut der::take(0x30, &mut &key[..]).ok_or_else(invalid)?;
-    der::take_integer(key).ok_or_else(invalid)?;
-    if attrs.key_type() == kt::RSA {
-        for ty in RSA_NUMBERS {
-            let number = der::take_integer(key).ok_or_else(invalid)?;
-            attrs.set(ty, Value::Bytes(number.to_vec()));
+    let key = PrivateKey::from_pkcs8(unpadded(plain)).map_err(|_| invalid())?;
+    let fault = |_| invalid();
+    match (attrs.key_type(), key) {
+        (kt::RSA, PrivateKey::Rsa(key)) => crate::mech::rsa::fill_private(&key, attrs)?,
+        (kt::EC, PrivateKey::Ec(key)) => {
+            let scalar = key.scalar().map_err(fault)?;
+            set_curve_key(attrs, key.curve().oid_der(), &scalar);
         }
-    } else {
-        let scalar = der::take(4, key).ok_or_else(invalid)?;
-        attrs.set(attr::VALUE, Value::Bytes(scalar.to_vec()));
-        attrs.set(attr::EC_PARAMS, Value::Bytes(algorithm.to_vec()));
+        (kt::EC_EDWARDS, PrivateKey::Ed(key)) => {
+            let seed = key.seed().map_err(fault)?;
+            set_curve_key(attrs, hsm_crypto::EdKey::OID_DER, &seed[..]);
+        }
+        (kt::EC_MONTGOMERY, PrivateKey::X(key)) => {
+            set_curve_key(attrs, hsm_crypto::XKey::OID_DER, &key.private()[..]);
+        }
+        _ => {
+            return Err(Error::new(
+                Rv::TEMPLATE_INCONSISTENT,
+                "the wrapped key is not of the type that the template names",
+            ));
+        }
     }
     Ok(())
 }
 
-fn invalid() -> Error {
-    Error::new(
-        Rv::WRAPPED_KEY_INVALID,
-        "what was unwrapped is not a key of this kind",
-    )
+fn set_curve_key(attrs: &mut Attrs, params: &[u8], value: &[u8]) {
+    attrs.set(attr::EC_PARAMS, Value::Bytes(params.to_vec()));
+    attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
+}
+
+/// Block modes without padding leave zeros behind the structure, whose own header says where it ends.
+fn unpadded(plain: &[u8]) -> &[u8] {
+    let mut rest = plain;
+    match crate::der::take(0x30, &mut rest) {
+        Some(_) => &plain[..plain.len() - rest.len()],
+        None => plain,
+    }
+}
+
+/// The SubjectPublicKeyInfo of a public key's attributes; empty where it has none.
+pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
+    let key = match material {
+        Material::Rsa(key) => PublicKey::Rsa(key),
+        Material::Ec(key) => PublicKey::Ec(key),
+        Material::Ed(key) => PublicKey::Ed(key),
+        _ if attrs.key_type() == kt::EC_MONTGOMERY => {
+            let point = crate::der::point(attrs.bytes(attr::EC_POINT).unwrap_or_default());
+            let Ok(point) = point.try_into() else {
+                return Vec::new();
+            };
+            PublicKey::X(point)
+        }
+        _ => return Vec::new(),
+    };
+    key.to_spki().unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use hsm_api::{Class, Error, KeyType, Result, Rv};
 use hsm_crypto::rsa::{Crt, Parts};
-use hsm_crypto::{AesKey, Curve, EcKey, GcmKey, Hash, HmacKey, RsaKey};
+use hsm_crypto::{AesKey, Curve, EcKey, EdKey, GcmKey, Hash, HmacKey, RsaKey, XKey};
 use zeroize::Zeroizing;
 
 use crate::code::{class, key_type as kt};
@@ -21,6 +21,10 @@ pub enum Material {
     Rsa(RsaKey),
     #[allow(missing_docs)]
     Ec(EcKey),
+    #[allow(missing_docs)]
+    Ed(EdKey),
+    /// The private half; an X25519 public key is nothing but bytes.
+    X(XKey),
 }
 
 /// A secret key. Which expansions it needs depends on the mechanisms that it meets, so each is made
@@ -123,7 +127,7 @@ impl Material {
             (class::PUBLIC, kt::EC) => {
                 let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
                 let wrapped = bytes(attr::EC_POINT);
-                let point = der::unwrap_octet_string(wrapped).unwrap_or(wrapped);
+                let point = der::point(wrapped);
                 let key = EcKey::from_point(curve, point)
                     .or_else(|_| EcKey::from_point(curve, wrapped))
                     .map_err(fault)?;
@@ -132,6 +136,26 @@ impl Material {
             (class::PRIVATE, kt::EC) => {
                 let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
                 Material::Ec(EcKey::from_scalar(curve, bytes(attr::VALUE)).map_err(fault)?)
+            }
+            (class::PUBLIC, kt::EC_EDWARDS) => {
+                named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                let point = der::point(bytes(attr::EC_POINT));
+                Material::Ed(EdKey::from_public(point).map_err(fault)?)
+            }
+            (class::PRIVATE, kt::EC_EDWARDS) => {
+                named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                Material::Ed(EdKey::from_seed(bytes(attr::VALUE)).map_err(fault)?)
+            }
+            (class::PUBLIC, kt::EC_MONTGOMERY) => {
+                named(XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                if der::point(bytes(attr::EC_POINT)).len() != 32 {
+                    return Err(fault(hsm_crypto::Error::BadKey));
+                }
+                Material::Nothing
+            }
+            (class::PRIVATE, kt::EC_MONTGOMERY) => {
+                named(XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                Material::X(XKey::from_private(bytes(attr::VALUE)).map_err(fault)?)
             }
             _ => Material::Nothing,
         })
@@ -159,6 +183,17 @@ impl Material {
         }
     }
 
+    /// The Ed25519 key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn ed(&self) -> Result<&EdKey> {
+        match self {
+            Material::Ed(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
     /// The EC key that this is.
     ///
     /// # Errors
@@ -169,6 +204,16 @@ impl Material {
             _ => Err(mismatch()),
         }
     }
+}
+
+fn named(known: bool) -> Result<()> {
+    if known {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::CURVE_NOT_SUPPORTED,
+        "CKA_EC_PARAMS names no curve of this key type here",
+    ))
 }
 
 fn rsa_parts(attrs: &Attrs) -> Parts {

@@ -160,17 +160,9 @@ impl SimLink {
         if sealed(store, "cluster key")?.is_none() {
             let key = hsm_crypto::RsaKey::generate(2048, &[1, 0, 1])
                 .map_err(|e| Error::new(Rv::DEVICE_ERROR, format!("cluster key: {e}")))?;
-            let mut attrs = crate::object::Attrs::default();
-            attrs.set(
-                crate::attr::CLASS,
-                hsm_api::Value::Ulong(crate::code::class::PRIVATE.0),
-            );
-            attrs.set(
-                crate::attr::KEY_TYPE,
-                hsm_api::Value::Ulong(crate::code::key_type::RSA.0),
-            );
-            crate::mech::rsa::fill_private(&key, &mut attrs)?;
-            let der = crate::encode::encode(&attrs)?;
+            let der = hsm_crypto::PrivateKey::Rsa(key)
+                .to_pkcs8()
+                .map_err(|e| Error::new(Rv::DEVICE_ERROR, format!("cluster key: {e}")))?;
             store.write(|tx| {
                 if value(tx.sql(), "cluster key")?.is_some() {
                     return Ok(());

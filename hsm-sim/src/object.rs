@@ -205,6 +205,7 @@ fn bits(attrs: &Attrs) -> u32 {
             .bytes(attr::EC_PARAMS)
             .and_then(|p| Curve::from_ec_params(p).ok())
             .map_or(0, Curve::bits),
+        (_, kt::EC_EDWARDS | kt::EC_MONTGOMERY) => 255,
         _ => 0,
     };
     u32::try_from(bits).unwrap_or(u32::MAX)

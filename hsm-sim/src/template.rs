@@ -2,11 +2,10 @@
 //! given, what must be, defaults, and the attributes that the HSM computes (PKCS#11 3.2, "Objects").
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
-use hsm_crypto::{AesKey, Curve, Hash};
+use hsm_crypto::{AesKey, Hash};
 
 use crate::attr::{self, AttrRow, Unsaid, When};
 use crate::code::{UNAVAILABLE, class, key_type as kt};
-use crate::der;
 use crate::material::Material;
 use crate::object::Attrs;
 
@@ -270,35 +269,12 @@ fn complete_pair(attrs: &mut Attrs) -> Result<()> {
         }
     }
     if public {
-        let info = public_key_info(attrs);
+        let info = crate::encode::public_key_info(material, attrs);
         attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(info));
     } else if attrs.get(attr::PUBLIC_KEY_INFO).is_none() {
         attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(Vec::new()));
     }
     Ok(())
-}
-
-/// The SubjectPublicKeyInfo of a public key's attributes.
-fn public_key_info(attrs: &Attrs) -> Vec<u8> {
-    let bytes = |ty| attrs.bytes(ty).unwrap_or_default();
-    let (algorithm, key) = match attrs.key_type() {
-        kt::RSA => (
-            crate::encode::RSA_ALGORITHM.to_vec(),
-            der::sequence(&[
-                &der::integer(bytes(attr::MODULUS)),
-                &der::integer(bytes(attr::PUBLIC_EXPONENT)),
-            ]),
-        ),
-        kt::EC => {
-            let params = bytes(attr::EC_PARAMS);
-            let oid = Curve::from_ec_params(params).map_or(params, |c| c.oid_der());
-            let wrapped = bytes(attr::EC_POINT);
-            let point = der::unwrap_octet_string(wrapped).unwrap_or(wrapped);
-            (der::sequence(&[crate::encode::EC_OID, oid]), point.to_vec())
-        }
-        _ => return Vec::new(),
-    };
-    der::sequence(&[&algorithm, &der::tlv(3, &[&[0], &key[..]].concat())])
 }
 
 fn complete_certificate(attrs: &mut Attrs) -> Result<()> {

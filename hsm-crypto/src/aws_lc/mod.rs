@@ -15,6 +15,7 @@ pub mod hash;
 ))]
 mod hooks;
 pub mod mac;
+pub mod pq;
 pub mod rng;
 pub mod rsa;
 

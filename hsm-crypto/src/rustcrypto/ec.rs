@@ -2,11 +2,13 @@
 
 use super::hash::with_hash;
 use crate::{Curve, Error, Hash, Result, rng};
+use ecdsa::elliptic_curve::bigint::BitOps;
 use ecdsa::{EcdsaCurve, Signature, hazmat};
 use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
 use p256::elliptic_curve::{
     AffinePoint, CurveArithmetic, FieldBytesSize, Generate, PublicKey, SecretKey, ecdh,
 };
+use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 /// Runs the given expression with the curve's type under a name.
@@ -45,7 +47,7 @@ macro_rules! with_curve {
     };
 }
 
-pub fn supports(_: Curve) -> bool {
+pub fn prefers(_: Curve) -> bool {
     true
 }
 
@@ -149,7 +151,7 @@ where
             .as_ref()
             .ok_or(Error::Unsupported)?
             .to_nonzero_scalar();
-        let digest = at_least_a_scalar(digest, out.len() / 2);
+        let digest = leftmost(digest, C::ORDER.as_ref().bit_width() as usize);
         let (signature, _) = with_hash!(nonce_hash, H => {
             hazmat::sign_prehashed_rfc6979::<C, H>(&secret, &digest, extra)
         });
@@ -158,7 +160,7 @@ where
     }
 
     fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<()> {
-        let digest = at_least_a_scalar(digest, signature.len() / 2);
+        let digest = leftmost(digest, C::ORDER.as_ref().bit_width() as usize);
         let signature = Signature::<C>::from_slice(signature).map_err(|_| Error::Mismatch)?;
         // `k256` refuses the greater of the two valid s, as Bitcoin does; nobody else does.
         let signature = if C::NORMALIZE_S {
@@ -183,11 +185,23 @@ where
     }
 }
 
-/// A digest shorter than the order is a small number (SEC 1, 4.1.3): zeros on the left change nothing.
-fn at_least_a_scalar(digest: &[u8], len: usize) -> Vec<u8> {
-    let mut padded = vec![0; len.saturating_sub(digest.len())];
-    padded.extend(digest);
-    padded
+/// The leftmost bits of a digest that is longer than the order (SEC 1, 4.1.3). `ecdsa` 0.17 cuts to whole bytes only, which is
+/// wrong on P-521 for more than 65 bytes: no hash gives so many, but a caller of the bare mechanism may.
+fn leftmost(digest: &[u8], bits: usize) -> Cow<'_, [u8]> {
+    let (len, surplus) = (bits.div_ceil(8), bits.next_multiple_of(8) - bits);
+    if digest.len() < len || surplus == 0 {
+        return Cow::Borrowed(&digest[..digest.len().min(len)]);
+    }
+    let mut shifted = digest[..len].to_vec();
+    for i in (0..len).rev() {
+        let carry = if i == 0 {
+            0
+        } else {
+            digest[i - 1] << (8 - surplus)
+        };
+        shifted[i] = carry | digest[i] >> surplus;
+    }
+    Cow::Owned(shifted)
 }
 
 fn bad<E>(_: E) -> Error {

@@ -420,3 +420,59 @@ fn der_that_is_not_a_key() {
     }
     assert!(PrivateKey::from_pkcs8(b"").is_err());
 }
+
+#[test]
+fn one_key_serves_many_threads_at_once() {
+    let rsa = rsa_key();
+    let ec = EcKey::generate(Curve::P256).unwrap();
+    let gcm = hsm_crypto::GcmKey::new(&[1; 16]).unwrap();
+    let digest = Hash::Sha256.digest(answer("message"));
+    std::thread::scope(|scope| {
+        for i in 0..8u8 {
+            let (rsa, ec, gcm, digest) = (&rsa, &ec, &gcm, &digest);
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    let mut out = [0; 256];
+                    rsa.sign_pkcs1(Hash::Sha256, digest, &mut out).unwrap();
+                    assert_eq!(out, answer("rsa2048.sha256.pkcs1"));
+                    ec.sign(digest, &mut out).unwrap();
+                    assert_eq!(ec.verify(digest, &out[..64]), Ok(()));
+                    let (mut sealed, mut back) = ([0; 116], [0; 100]);
+                    gcm.seal(&[i; 12], b"", &[i; 100], &mut sealed, 16).unwrap();
+                    assert_eq!(gcm.open(&[i; 12], b"", &sealed, &mut back, 16), Ok(100));
+                    assert_eq!(back, [i; 100]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn deterministic_ecdsa_of_rfc_6979_a_2() {
+    for (curve, hash, scalar, signature) in [
+        (
+            Curve::P256,
+            Hash::Sha256,
+            "C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721",
+            "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716\
+             F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
+        ),
+        (
+            Curve::P521,
+            Hash::Sha512,
+            "00FAD06DAA62BA3B25D2FB40133DA757205DE67F5BB0018FEE8C86E1B68C7E75CA\
+             A896EB32F1F47C70855836A6D16FCC1466F6D8FBEC67DB89EC0C08B0E996B83538",
+            "00C328FAFCBD79DD77850370C46325D987CB525569FB63C5D3BC53950E6D4C5F17\
+             4E25A1EE9017B5D450606ADD152B534931D7D4E8455CC91F9B15BF05EC36E377FA\
+             00617CCE7CF5064806C467F678D3B4080D6F1CC50AF26CA209417308281B68AF28\
+             2623EAA63E5B5C0723D8B8C37FF0777B1A20F8CCB1DCCC43997F1EE0E44DA4A67A",
+        ),
+    ] {
+        let key = EcKey::from_scalar(curve, &hex::decode(scalar).unwrap()).unwrap();
+        let mut out = vec![0; curve.signature_len()];
+        key.sign_deterministic(hash, &hash.digest(b"sample"), &mut out)
+            .unwrap();
+        assert_eq!(hex::encode_upper(&out), signature, "{curve:?}");
+        assert_eq!(key.verify(&hash.digest(b"sample"), &out), Ok(()));
+    }
+}

@@ -1,6 +1,8 @@
 //! Known answers: what OpenSSL made must come out of (or go into) the public functions of whichever backend is built.
 
 mod asymmetric;
+#[cfg(feature = "aws-lc")]
+mod pq;
 mod symmetric;
 
 use std::collections::HashMap;

@@ -1,11 +1,11 @@
 //! AES (PKCS#11 3.2, "AES" to "AES Key Wrap").
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv};
-use hsm_crypto::{AesStream, Mode};
+use hsm_crypto::{AesStream, Cmac, Mode, keywrap};
 use zeroize::Zeroizing;
 
 use super::stream::{Blocks, Gather, GcmSeal};
-use super::{Call, Mech, Output, Shape, Stream, Unit, fault};
+use super::{Call, Mech, Output, Shape, Stream, Transform, Unit, fault};
 use crate::code::key_type as kt;
 
 fn iv(call: &Call<'_>) -> Result<[u8; 16]> {
@@ -170,4 +170,119 @@ static GCM: Mech = Mech {
     ..cipher(0x1087, "CKM_AES_GCM", Shape::Gcm, Output::Gcm)
 };
 
-pub(super) static ALL: &[&Mech] = &[&ECB, &CBC, &CBC_PAD, &CTR, &GCM];
+fn cmac(call: &Call<'_>) -> Result<Cmac> {
+    Ok(Cmac::new(call.key.secret()?.aes()?.clone()))
+}
+
+fn cmac_sign(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
+    let mut mac = cmac(call)?;
+    mac.update(data);
+    Stream::finish(Box::new(mac), call, out)
+}
+
+fn cmac_verify(call: &Call<'_>, data: &[u8], signature: &[u8]) -> Result<()> {
+    let mut mac = cmac(call)?;
+    mac.update(data);
+    Stream::verify(Box::new(mac), call, signature)
+}
+
+const fn mac(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
+    Mech {
+        id: MechId(code),
+        name,
+        keys: &[kt::AES],
+        sizes: (16, 32),
+        unit: Unit::Bytes,
+        params,
+        output,
+        sign: Some(cmac_sign),
+        verify: Some(cmac_verify),
+        stream: Some(|call, _op| Ok(Box::new(cmac(call)?))),
+        ..Mech::REFUSES
+    }
+}
+
+static CMAC: Mech = mac(0x108A, "CKM_AES_CMAC", Shape::Nothing, Output::Fixed(16));
+static CMAC_GENERAL: Mech = mac(
+    0x108B,
+    "CKM_AES_CMAC_GENERAL",
+    Shape::MacLen,
+    Output::MacLen,
+);
+
+/// The IV given, or the standard's.
+fn wrap_iv<const N: usize>(call: &Call<'_>, standard: [u8; N]) -> [u8; N] {
+    match call.params {
+        Params::Iv(iv) => iv.as_ref().try_into().unwrap_or(standard),
+        _ => standard,
+    }
+}
+
+fn kw(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KW_IV);
+    keywrap::wrap(call.key.secret()?.aes()?, &iv, key, out).map_err(fault::data)
+}
+
+fn kw_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KW_IV);
+    keywrap::unwrap(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
+}
+
+fn kwp(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KWP_IV);
+    keywrap::wrap_pad(call.key.secret()?.aes()?, &iv, key, out).map_err(fault::data)
+}
+
+fn kwp_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KWP_IV);
+    keywrap::unwrap_pad(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
+}
+
+const fn key_wrap(
+    code: u64,
+    name: &'static str,
+    (iv, output): (usize, Output),
+    (there, back): (Transform, Transform),
+) -> Mech {
+    Mech {
+        encrypt: Some(there),
+        decrypt: Some(back),
+        wrap: Some(there),
+        unwrap: Some(back),
+        stream: None,
+        ..cipher(code, name, Shape::MaybeIv(iv), output)
+    }
+}
+
+static KEY_WRAP: Mech = key_wrap(
+    0x2109,
+    "CKM_AES_KEY_WRAP",
+    (8, Output::KeyWrap),
+    (kw, kw_back),
+);
+/// RFC 5649 like KWP: the specification is ambiguous here, and SoftHSM reads it so.
+static KEY_WRAP_PAD: Mech = key_wrap(
+    0x210A,
+    "CKM_AES_KEY_WRAP_PAD",
+    (4, Output::KeyWrapPadded),
+    (kwp, kwp_back),
+);
+static KEY_WRAP_KWP: Mech = key_wrap(
+    0x210B,
+    "CKM_AES_KEY_WRAP_KWP",
+    (4, Output::KeyWrapPadded),
+    (kwp, kwp_back),
+);
+
+pub(super) static ALL: &[&Mech] = &[
+    &ECB,
+    &CBC,
+    &CBC_PAD,
+    &CTR,
+    &GCM,
+    &CMAC,
+    &CMAC_GENERAL,
+    &KEY_WRAP,
+    &KEY_WRAP_PAD,
+    &KEY_WRAP_KWP,
+];

@@ -1,13 +1,14 @@
 //! Elliptic curves (PKCS#11 3.2, "Elliptic Curve").
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv, Secret, Value};
-use hsm_crypto::{Curve, EcKey, Hash};
+use hsm_crypto::{Curve, EcKey, EdKey, EdMode, Hash, XKey};
 
 use super::stream::HashThen;
 use super::{Call, Mech, Output, Shape, Unit, fault};
 use crate::attr;
 use crate::code::key_type as kt;
 use crate::der;
+use crate::material::Material;
 use crate::object::Attrs;
 
 fn sign(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> {
@@ -52,19 +53,7 @@ fn ecdh(call: &Call<'_>, want: Option<usize>) -> Result<Secret> {
     else {
         return Err(Rv::MECHANISM_PARAM_INVALID.into());
     };
-    let key = call.key.ec()?;
-    let mut out = vec![0; key.curve().field_len()];
-    // Clients send the point bare or wrapped in an octet string; the specification asks for both to be taken.
-    let point = der::unwrap_octet_string(public).unwrap_or(public);
-    key.ecdh(point, &mut out)
-        .or_else(|_| key.ecdh(public, &mut out))
-        .map_err(|_| {
-            Error::new(
-                Rv::MECHANISM_PARAM_INVALID,
-                "the other side's point is not on this key's curve",
-            )
-        })?;
-    let z = Secret::new(out);
+    let z = agree(call.key, public)?;
     let hash = match kdf {
         1 if shared.is_empty() => return Ok(z),
         1 => {
@@ -92,6 +81,27 @@ fn ecdh(call: &Call<'_>, want: Option<usize>) -> Result<Secret> {
         )
     })?;
     x963(hash, z.expose(), shared, want)
+}
+
+/// Clients send the point bare or in an octet string; the specification asks for both to be taken.
+fn agree(key: &Material, public: &[u8]) -> Result<Secret> {
+    let point = der::point(public);
+    let shared = match key {
+        Material::X(key) => key.agree(point).map(|z| z.to_vec()),
+        key => {
+            let key = key.ec()?;
+            let mut z = vec![0; key.curve().field_len()];
+            key.ecdh(point, &mut z)
+                .or_else(|_| key.ecdh(public, &mut z))
+                .map(|_| z)
+        }
+    };
+    shared.map(Secret::new).map_err(|_| {
+        Error::new(
+            Rv::MECHANISM_PARAM_INVALID,
+            "the other side's point is not on this key's curve",
+        )
+    })
 }
 
 fn x963(hash: Hash, z: &[u8], shared: &[u8], want: usize) -> Result<Secret> {
@@ -143,6 +153,7 @@ static ECDSA: Mech = Mech {
 static ECDH1_DERIVE: Mech = Mech {
     id: MechId(0x1050),
     name: "CKM_ECDH1_DERIVE",
+    keys: &[kt::EC, kt::EC_MONTGOMERY],
     params: Shape::Ecdh,
     output: Output::Nothing,
     derive: Some(ecdh),
@@ -153,10 +164,99 @@ static ECDH1_DERIVE: Mech = Mech {
 static ECDH1_COFACTOR_DERIVE: Mech = Mech {
     id: MechId(0x1051),
     name: "CKM_ECDH1_COFACTOR_DERIVE",
+    keys: &[kt::EC, kt::EC_MONTGOMERY],
     params: Shape::Ecdh,
     output: Output::Nothing,
     derive: Some(ecdh),
     ..EC
+};
+
+fn ed_mode<'a>(call: &'a Call<'_>) -> EdMode<'a> {
+    match call.params {
+        Params::EdDsa {
+            prehash: true,
+            context,
+        } => EdMode::Prehash(context),
+        Params::EdDsa { context, .. } if !context.is_empty() => EdMode::Context(context),
+        _ => EdMode::Pure,
+    }
+}
+
+fn ed_sign(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
+    let signature = call
+        .key
+        .ed()?
+        .sign(ed_mode(call), data)
+        .map_err(fault::data)?;
+    out[..signature.len()].copy_from_slice(&signature);
+    Ok(signature.len())
+}
+
+fn ed_verify(call: &Call<'_>, data: &[u8], signature: &[u8]) -> Result<()> {
+    call.key
+        .ed()?
+        .verify(ed_mode(call), data, signature)
+        .map_err(fault::signature)
+}
+
+fn set_pair(
+    public: &mut Attrs,
+    private: &mut Attrs,
+    is_params: fn(&[u8]) -> bool,
+    (point, value): (&[u8], &[u8]),
+) -> Result<()> {
+    let params = public.bytes(attr::EC_PARAMS).unwrap_or_default().to_vec();
+    if !is_params(&params) {
+        return Err(fault::template(hsm_crypto::Error::Unsupported));
+    }
+    public.set(attr::EC_POINT, Value::Bytes(der::octet_string(point)));
+    private.set(attr::EC_PARAMS, Value::Bytes(params));
+    private.set(attr::VALUE, Value::Bytes(value.to_vec()));
+    Ok(())
+}
+
+static EDWARDS_KEY_PAIR_GEN: Mech = Mech {
+    id: MechId(0x1055),
+    name: "CKM_EC_EDWARDS_KEY_PAIR_GEN",
+    generate_pair: Some(|_, _, public, private| {
+        let key = EdKey::generate().map_err(fault::template)?;
+        let seed = key.seed().map_err(fault::template)?;
+        set_pair(public, private, EdKey::is_params, (key.public(), &seed[..]))
+    }),
+    ..ED
+};
+
+static MONTGOMERY_KEY_PAIR_GEN: Mech = Mech {
+    id: MechId(0x1056),
+    name: "CKM_EC_MONTGOMERY_KEY_PAIR_GEN",
+    keys: &[kt::EC_MONTGOMERY],
+    generate_pair: Some(|_, _, public, private| {
+        let key = XKey::generate().map_err(fault::template)?;
+        set_pair(
+            public,
+            private,
+            XKey::is_params,
+            (key.public(), &key.private()[..]),
+        )
+    }),
+    ..ED
+};
+
+const ED: Mech = Mech {
+    keys: &[kt::EC_EDWARDS],
+    sizes: (255, 255),
+    unit: Unit::Bits,
+    ..Mech::REFUSES
+};
+
+static EDDSA: Mech = Mech {
+    id: MechId(0x1057),
+    name: "CKM_EDDSA",
+    params: Shape::MaybeEdDsa,
+    output: Output::Signature,
+    sign: Some(ed_sign),
+    verify: Some(ed_verify),
+    ..ED
 };
 
 const fn hashed(code: u64, name: &'static str, of: Hash) -> Mech {
@@ -175,7 +275,7 @@ macro_rules! rows {
     ($($id:ident $code:literal $hash:ident;)*) => {
         $(static $id: Mech = hashed($code, concat!("CKM_", stringify!($id)), Hash::$hash);)*
         pub(super) static ALL: &[&Mech] =
-            &[&KEY_PAIR_GEN, &ECDSA, &ECDH1_DERIVE, &ECDH1_COFACTOR_DERIVE, $(&$id),*];
+            &[&KEY_PAIR_GEN, &EDWARDS_KEY_PAIR_GEN, &MONTGOMERY_KEY_PAIR_GEN, &EDDSA, &ECDSA, &ECDH1_DERIVE, &ECDH1_COFACTOR_DERIVE, $(&$id),*];
     };
 }
 

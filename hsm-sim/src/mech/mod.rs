@@ -127,8 +127,8 @@ pub enum Output {
     Gcm,
     /// Whole semiblocks of 8 and one more.
     KeyWrap,
-    /// The input padded up to semiblocks, and one more. The parameter: bytes of padding that are always there.
-    KeyWrapPadded(usize),
+    /// The input padded up to semiblocks, and one more.
+    KeyWrapPadded,
 }
 
 /// What a mechanism can be asked to do.
@@ -415,7 +415,8 @@ fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
         (Shape::Ecdh, Params::Ecdh { public, .. }) => !public.is_empty(),
         (Shape::MaybeEdDsa, Params::EdDsa { context, .. }) => context.len() <= 255,
         (Shape::MacLen, Params::MacLen(n)) => {
-            mech.hash.is_none_or(|h| *n >= 1 && *n <= h.len() as u64)
+            let most = mech.hash.map_or(16, |h| h.len() as u64);
+            (1..=most).contains(n)
         }
         _ => false,
     };
@@ -523,8 +524,8 @@ fn ended(output: Output, params: &Params<'_>, decrypt: bool, bits: usize, fed: u
         (Output::Gcm, true) => fed.saturating_sub(made_iv(params) + tag_len(params)),
         (Output::Modulus, _) => bits.div_ceil(8) as u64,
         (Output::KeyWrap, false) => fed + 8,
-        (Output::KeyWrapPadded(always), false) => (fed + always as u64).div_ceil(8) * 8 + 8,
-        (Output::KeyWrap | Output::KeyWrapPadded(_), true) => fed.saturating_sub(8),
+        (Output::KeyWrapPadded, false) => fed.div_ceil(8) * 8 + 8,
+        (Output::KeyWrap | Output::KeyWrapPadded, true) => fed.saturating_sub(8),
         _ => 0,
     }
 }

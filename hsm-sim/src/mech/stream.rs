@@ -1,7 +1,7 @@
 //! Multi-part operations that several families share.
 
 use hsm_api::{Params, Result};
-use hsm_crypto::{AesStream, Digest, GcmEncryptor, Hash, Hmac};
+use hsm_crypto::{AesStream, Cmac, Digest, GcmEncryptor, Hash, Hmac};
 use zeroize::Zeroizing;
 
 use super::{Call, Check, Stream, Transform, fault};
@@ -52,6 +52,23 @@ impl Stream for Hmac {
         let own = call.mech.hash.map_or(0, Hash::len);
         super::mac::check_len(signature, super::mac::wanted(call, own))?;
         Hmac::verify(*self, signature).map_err(fault::signature)
+    }
+}
+
+impl Stream for Cmac {
+    fn update(&mut self, data: &[u8], _out: &mut [u8]) -> Result<usize> {
+        Cmac::update(self, data);
+        Ok(0)
+    }
+    fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
+        let mac = Cmac::finish(*self);
+        let len = super::mac::wanted(call, mac.len());
+        out[..len].copy_from_slice(&mac[..len]);
+        Ok(len)
+    }
+    fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
+        super::mac::check_len(signature, super::mac::wanted(call, 16))?;
+        Cmac::verify(*self, signature).map_err(fault::signature)
     }
 }
 
