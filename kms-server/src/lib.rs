@@ -19,5 +19,5 @@ pub mod sigv4;
 
 pub use credentials::{CredentialsError, Keyring};
 pub use front::{Handler, Route};
-pub use http::{Config, Server};
+pub use http::{Config, Server, Signals};
 pub use log::{Level, Log};
