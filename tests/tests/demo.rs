@@ -22,7 +22,7 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
             &["create-cluster", "CreateCluster"],
         ),
         ("the first HSM", &["create-hsm", "CreateHsm"]),
-        ("the CSR", &["csr"]),
+        ("the CSR", &["CSR", "signing request"]),
         (
             "sign and initialize",
             &["initialize-cluster", "InitializeCluster"],
