@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hsm_api::{Hello, Hsm, Peer, Reply, Request, Result, SessionId};
+use hsm_api::{Error, Hello, Hsm, Peer, Reply, Request, Result, SessionId};
 use hsm_net::{Cluster, ClusterConfig};
 use hsm_sim::{Engine, Settings};
 
@@ -37,6 +37,8 @@ pub struct Config {
     file: File,
     /// Embedded HSMs once opened: a second look at their directory costs no second store.
     engines: HashMap<PathBuf, Engine>,
+    /// What each token directory held when it could last be read.
+    seen: HashMap<PathBuf, Vec<PathBuf>>,
 }
 
 /// One slot that the configuration lists.
@@ -126,19 +128,31 @@ impl Config {
     }
 
     /// The slots, in the order of the file; tokens of one directory in the order of their creation.
-    ///
-    /// # Errors
-    /// DEVICE_ERROR where a directory cannot be read, GENERAL_ERROR where there is none to read.
-    pub fn list(&mut self) -> Result<Vec<Listed>> {
+    /// A directory that cannot be read now is told to `complain`, and counts as it was before: no
+    /// session is to end because a process ran out of file descriptors.
+    pub fn list(&mut self, complain: impl Fn(&Error)) -> Vec<Listed> {
         let mut listed = Vec::new();
         let empty_slot = self.file.empty_slot();
         self.engines.retain(|token, _| token.is_dir());
-        for (directory, personality) in self.file.directories(find::default_tokens)? {
-            let tokens = self.tokens(&directory, empty_slot)?;
-            listed.extend(tokens.into_iter().map(|token| Listed {
+        let directories = self
+            .file
+            .directories(find::default_tokens)
+            .unwrap_or_else(|e| {
+                complain(&e);
+                Vec::new()
+            });
+        for (directory, personality) in directories {
+            match self.tokens(&directory, empty_slot) {
+                Ok(tokens) => drop(self.seen.insert(directory.clone(), tokens)),
+                Err(e) => complain(&e),
+            }
+            let tokens = self.seen.get(&directory).into_iter().flatten();
+            listed.extend(tokens.map(|token| Listed {
                 key: token.display().to_string(),
                 personality,
-                kind: Kind::Embedded { token },
+                kind: Kind::Embedded {
+                    token: token.clone(),
+                },
             }));
         }
         listed.extend(self.file.clusters().map(|(settings, personality)| Listed {
@@ -146,7 +160,7 @@ impl Config {
             personality,
             kind: Kind::Cluster(settings),
         }));
-        Ok(listed)
+        listed
     }
 
     /// The initialised tokens of a directory, and an uninitialised one where there is no other or

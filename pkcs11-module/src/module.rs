@@ -77,10 +77,9 @@ impl Module {
 
     fn relist(&self) {
         let mut listing = self.listing.lock();
-        let listed = listing.config.list().unwrap_or_else(|e| {
+        let listed = listing.config.list(|e| {
             self.log
-                .line(&format!("a token directory cannot be read: {e}"));
-            listing.known.iter().map(|k| k.listed.clone()).collect()
+                .line(&format!("a token directory is left as it was: {e}"));
         });
         let mut old = std::mem::take(&mut listing.known);
         for listed in listed {
