@@ -84,7 +84,7 @@ pub struct KmsUser {
     pub logged_in: bool,
     /// Whether a second factor is asked, which KMS cannot give.
     pub second_factor: bool,
-    /// How many logins failed since the last good one.
+    /// How many logins failed since the last good one, for the log.
     pub failed_logins: u32,
 }
 

@@ -1,10 +1,13 @@
 //! Connecting a key store: attach, log in as kmsuser, rotate the password, stay logged in (aws-facts A5).
 //!
 //! Rotation survives a crash at any instruction. The new password is stored, sealed, as *pending* before C_SetPIN and becomes *current*
-//! after it; whoever finds a pending one cannot know whether the HSM took it, and tries it first, then the current one.
-//! That is at most two failed logins a connect, and the first good one sets the HSM's counter back, so a crash never locks kmsuser.
-//! In a cluster C_SetPIN writes to every HSM, and a crash may fall between two of them. That one of the two passwords still works on all
-//! HSMs is the module's promise (ours prepares all before it changes any), for nobody above it could mend the other case.
+//! after it; whoever finds a pending one cannot know whether the HSM took it, and tries both: two attempts at most, and the first good one
+//! sets the HSM's counter of failures back, so a crash never locks kmsuser.
+//!
+//! *The current one is tried first, and the order matters.* In a cluster C_SetPIN prepares every HSM (it then takes both passwords) before it
+//! commits on any, and a login with the new password commits too (ADR 3). After a crash among the prepared, the old password works on all
+//! HSMs and the new one only on some: trying the new one first would commit it there, be refused elsewhere, and leave no password that
+//! works on all. An HSM refuses the old one only after a commit, hence when all are prepared, and then the new one works on all.
 
 use std::sync::Arc;
 
@@ -51,10 +54,6 @@ impl Point {
 
 /// Asked at each point; `true` ends the connect there as if the process had died.
 pub type Interrupt = Arc<dyn Fn(Point) -> bool + Send + Sync>;
-
-/// A CloudHSM user is locked by this many failed logins. A second password is not tried where it could be the one that locks; since the
-/// first was refused, the next connect begins with the second.
-const LOCKED_AT: u32 = 5;
 
 /// Why a connect did not end in a login.
 #[derive(Debug)]
@@ -118,16 +117,8 @@ impl KeyStores {
         let pending = worth_a_try
             .map(|p| self.sealer.open(&store.id, p))
             .transpose()?;
-        let failures = users
-            .iter()
-            .map(|user| user.failed_logins)
-            .max()
-            .unwrap_or(0);
         let mut refusal = None;
-        for (tried, password) in (0..).zip(pending.into_iter().chain([current])) {
-            if tried > 0 && failures + tried + 1 >= LOCKED_AT {
-                break;
-            }
+        for password in [current].into_iter().chain(pending) {
             match Token::login(module, &attachment.module, &attachment.pin, &password) {
                 Ok(token) => return Ok((token, password)),
                 Err(wrong) if wrong.kind == FaultKind::WrongPassword => refusal = Some(wrong),
@@ -137,7 +128,18 @@ impl KeyStores {
         self.update_wanted(store, |record| {
             record.pending_refused = record.pending.is_some();
         })?;
-        Err(refusal.map_or(Stop::Unwanted, Stop::from))
+        let before = users
+            .iter()
+            .map(|user| user.failed_logins)
+            .max()
+            .unwrap_or(0);
+        Err(refusal.map_or(Stop::Unwanted, |wrong| {
+            let why = format!(
+                "{}, after {before} failed logins of kmsuser before",
+                wrong.why
+            );
+            Fault { why, ..wrong }.into()
+        }))
     }
 
     fn rotate(&self, store: &KeyStore, token: &Token, used: &str) -> Result<(), Stop> {
