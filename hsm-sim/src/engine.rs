@@ -147,8 +147,8 @@ impl Inner {
             self.epoch.store(news.epoch, Ordering::Release);
         }
         let token = self.token.read().clone();
-        for record in news.records {
-            table.take(record, self.store.device(), token.as_deref())?;
+        for record in &news.records {
+            table.take(record, self.store.device(), token.as_deref());
         }
         table.seq = news.seq;
         self.applied.store(news.seq, Ordering::Release);
@@ -182,9 +182,9 @@ impl Inner {
             return Ok(());
         }
         let mut table = self.table.write();
-        for record in self.store.read(record::private)? {
+        for record in &self.store.read(record::private)? {
             if table.is_locked(record.id) {
-                table.take(record, self.store.device(), Some(token))?;
+                table.take(record, self.store.device(), Some(token));
             }
         }
         *self.token.write() = Some(Arc::clone(token));
