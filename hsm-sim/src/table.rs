@@ -61,7 +61,7 @@ pub fn matches(attrs: &Attrs, template: &Template) -> bool {
 }
 
 impl Table {
-    /// Takes a newer row in. A damaged one costs its own object and no other: it is as if locked for good.
+    /// Takes a newer row in. A damaged one costs its own object and no other: it stays locked.
     pub fn take(&mut self, record: &Record, device: &SealKey, token: Option<&SealKey>) {
         let id = record.id;
         self.forget(id);
@@ -77,7 +77,10 @@ impl Table {
             match record.open(device, token) {
                 Ok(Some(object)) => self.indexed(Arc::new(object)),
                 Ok(None) => Entry::Gone(record.version, record.origin),
-                Err(_) => locked,
+                Err(_) => {
+                    self.locked.insert(id);
+                    locked
+                }
             }
         };
         self.entries.insert(id, entry);
