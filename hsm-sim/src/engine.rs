@@ -147,8 +147,8 @@ impl Inner {
             self.epoch.store(news.epoch, Ordering::Release);
         }
         let token = self.token.read().clone();
-        for record in news.records {
-            table.take(record, self.store.device(), token.as_deref())?;
+        for record in &news.records {
+            table.take(record, self.store.device(), token.as_deref());
         }
         table.seq = news.seq;
         self.applied.store(news.seq, Ordering::Release);
@@ -169,33 +169,39 @@ impl Inner {
         self.token.read().clone()
     }
 
-    /// Another token key, with everything that is sealed under it: a backup was restored.
+    /// Another token key, with everything that is sealed under it: a backup was restored. What another
+    /// thread has read with the old key since the commit is read again.
     pub(crate) fn adopt(&self, token: SealKey) -> Result<()> {
+        let mut table = self.table.write();
+        table.clear();
         *self.token.write() = Some(Arc::new(token));
+        self.applied.store(u64::MAX, Ordering::Release);
+        drop(table);
         self.refresh()
     }
 
     /// The token key has come: what is private becomes visible.
     pub(crate) fn unlock(&self, token: &Arc<SealKey>) -> Result<()> {
         self.refresh()?;
+        let mut table = self.table.write();
         if self.token.read().is_some() {
             return Ok(());
         }
-        let mut table = self.table.write();
-        for record in self.store.read(record::private)? {
+        for record in &self.store.read(record::private)? {
             if table.is_locked(record.id) {
-                table.take(record, self.store.device(), Some(token))?;
+                table.take(record, self.store.device(), Some(token));
             }
         }
         *self.token.write() = Some(Arc::clone(token));
         Ok(())
     }
 
-    /// A link has logged out. With the last one the token key goes.
+    /// A link has logged out. With the last one the token key goes. (Lock order: table, logins, token.
+    /// Under the table's lock a login that comes now is either counted here or unlocks after us.)
     pub(crate) fn logged_out(&self, link: u64) {
+        let mut table = self.table.write();
         let mut logins = self.logins.lock();
         if logins.remove(&link).is_some() && logins.is_empty() && self.node.is_none() {
-            let mut table = self.table.write();
             *self.token.write() = None;
             table.lock();
         }

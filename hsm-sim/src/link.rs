@@ -25,6 +25,8 @@ pub(crate) struct SimLink {
     login: RwLock<Option<Login>>,
     /// The login in one word, so that the hot path takes no lock: 0, or role + 1 and user.
     quick: AtomicU64,
+    /// The epoch of that login.
+    since: AtomicU64,
     /// Never held while keys are at work.
     pub(crate) own: Mutex<Own>,
 }
@@ -74,6 +76,7 @@ impl SimLink {
             peer,
             login: RwLock::new(None),
             quick: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             own: Mutex::default(),
         }
     }
@@ -117,6 +120,8 @@ impl SimLink {
         } else {
             self.inner.logged_out(self.id);
         }
+        self.since
+            .store(login.as_ref().map_or(0, |l| l.epoch), Ordering::Release);
         *place = login;
         self.quick.store(quick, Ordering::Release);
     }
@@ -205,7 +210,9 @@ impl Link for SimLink {
     fn call(&self, session: SessionId, request: &Request<'_>, out: &mut [u8]) -> Result<Reply> {
         use Request as R;
         self.inner.refresh()?;
-        if self.quick.load(Ordering::Acquire) != 0 && self.login().is_none() {
+        if self.quick.load(Ordering::Acquire) != 0
+            && self.since.load(Ordering::Acquire) != self.inner.epoch()
+        {
             // Somebody initialized the token anew.
             self.logout();
         }

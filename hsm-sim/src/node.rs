@@ -227,8 +227,11 @@ impl SimLink {
 /// As the real HSMs name themselves.
 fn subject(settings: &NodeSettings) -> CertificateParams {
     let mut name = DistinguishedName::new();
+    if let Ok(country) = "US".try_into() {
+        // X.520 wants a PrintableString here.
+        name.push(DnType::CountryName, DnValue::PrintableString(country));
+    }
     for (ty, text) in [
-        (DnType::CountryName, "US"),
         (DnType::StateOrProvinceName, "CA"),
         (DnType::OrganizationName, "Cavium"),
         (DnType::OrganizationalUnitName, "N3FIPS"),

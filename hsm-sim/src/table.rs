@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use hsm_api::{AttrType, ObjectId, Result, Rv, Template, Value};
+use hsm_api::{AttrType, ObjectId, Rv, Template, Value};
 
 use crate::attr;
 use crate::object::{Attrs, Object};
@@ -61,33 +61,29 @@ pub fn matches(attrs: &Attrs, template: &Template) -> bool {
 }
 
 impl Table {
-    /// Takes a newer row in.
-    ///
-    /// # Errors
-    /// DEVICE_ERROR where the record is damaged.
-    pub fn take(
-        &mut self,
-        record: Record,
-        device: &SealKey,
-        token: Option<&SealKey>,
-    ) -> Result<()> {
-        self.forget(record.id);
-        if !self.born.contains_key(&record.id) {
-            self.born.insert(record.id, self.next);
+    /// Takes a newer row in. A damaged one costs its own object and no other: it stays locked.
+    pub fn take(&mut self, record: &Record, device: &SealKey, token: Option<&SealKey>) {
+        let id = record.id;
+        self.forget(id);
+        if !self.born.contains_key(&id) {
+            self.born.insert(id, self.next);
             self.next += 1;
         }
-        let id = record.id;
+        let locked = Entry::Locked(record.version, record.origin);
         let entry = if record.private && token.is_none() {
             self.locked.insert(id);
-            Entry::Locked(record.version, record.origin)
+            locked
         } else {
-            match record.open(device, token)? {
-                Some(object) => self.indexed(Arc::new(object)),
-                None => Entry::Gone(record.version, record.origin),
+            match record.open(device, token) {
+                Ok(Some(object)) => self.indexed(Arc::new(object)),
+                Ok(None) => Entry::Gone(record.version, record.origin),
+                Err(_) => {
+                    self.locked.insert(id);
+                    locked
+                }
             }
         };
         self.entries.insert(id, entry);
-        Ok(())
     }
 
     /// Forgets what is private, since nobody is logged in any more.

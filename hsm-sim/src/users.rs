@@ -335,7 +335,11 @@ pub fn set_pin(
         return Ok(());
     }
     rules.check(new)?;
-    let (_, token) = open(store, rules, &user, old)?;
+    let (opened, token) = open(store, rules, &user, old)?;
+    if opened == Opened::Pending {
+        // Using the prepared password commits it; the next is prepared beside that one.
+        check(store, rules, role, name, old)?;
+    }
     let credential = Credential::make(new, &token, rules.cost)?;
     store.write(|tx| {
         let unchanged = find(tx.sql(), role, name)?.is_some_and(|now| now.id == user.id);

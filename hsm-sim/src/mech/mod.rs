@@ -9,6 +9,7 @@ mod aes;
 mod digest;
 mod ec;
 pub(crate) mod fault;
+mod length;
 mod mac;
 pub(crate) mod rsa;
 mod secret;
@@ -18,6 +19,8 @@ use std::sync::LazyLock;
 
 use hsm_api::{Error, KeyFacts, KeyType, MechId, Mechanism, Op, Params, Result, Rv, Uses};
 use hsm_crypto::Hash;
+
+pub use length::{Step, max_output};
 
 use crate::code::key_type;
 use crate::material::Material;
@@ -141,15 +144,6 @@ pub enum Func {
     Wrap,
     Unwrap,
     Derive,
-}
-
-/// Where in an operation a length is asked for. `fed` counts the input bytes of the updates before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Step {
-    Whole,
-    Update { fed: u64 },
-    Finish { fed: u64 },
 }
 
 /// The row, the key and the parameters of one operation.
@@ -450,101 +444,6 @@ pub fn mgf_hash(mgf: u64) -> Option<Hash> {
     })
 }
 
-/// How long the output of a step is at most: the answer to a length query, and what the engine asks
-/// `out` to hold. Exact for signatures, MACs, digests and every encryption; decryptions that take
-/// padding off give less. `key` is `None` for digests; for Wrap, `len` is the length of the key's
-/// encoding. A verification has no output.
-pub fn max_output(
-    op: Op,
-    mechanism: &Mechanism<'_>,
-    key: Option<&KeyFacts>,
-    len: usize,
-    step: Step,
-) -> usize {
-    let Some(mech) = find(mechanism.id) else {
-        return 0;
-    };
-    let bits = key.map_or(0, |k| k.bits as usize);
-    let decrypt = match op {
-        Op::Verify => return 0,
-        Op::Sign | Op::Digest | Op::SignRecover | Op::VerifyRecover => {
-            // What is signed or hashed comes out at the end only.
-            return match (step, mech.output) {
-                (Step::Update { .. }, _) => 0,
-                (_, Output::Fixed(n)) => n,
-                (_, Output::Modulus) => bits.div_ceil(8),
-                (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
-                    2 * (bits + 1).div_ceil(8)
-                }
-                (_, Output::Signature) => 2 * bits.div_ceil(8),
-                (_, Output::MacLen) => match mechanism.params {
-                    Params::MacLen(n) => usize::try_from(n).unwrap_or(0),
-                    _ => 0,
-                },
-                _ => 0,
-            };
-        }
-        Op::Encrypt => false,
-        Op::Decrypt => true,
-    };
-    let total = |at: u64| written(mech.output, &mechanism.params, decrypt, bits, at);
-    let len = len as u64;
-    let bytes = match step {
-        Step::Whole => ended(mech.output, &mechanism.params, decrypt, bits, len),
-        Step::Update { fed } => total(fed + len) - total(fed),
-        Step::Finish { fed } => {
-            ended(mech.output, &mechanism.params, decrypt, bits, fed).saturating_sub(total(fed))
-        }
-    };
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// Bytes that a stream has put out when `fed` bytes went in and it is not ended.
-fn written(output: Output, params: &Params<'_>, decrypt: bool, _bits: usize, fed: u64) -> u64 {
-    match output {
-        Output::Same => fed,
-        Output::Block => fed / 16 * 16,
-        // The last block may be padding: it waits.
-        Output::Padded if decrypt => fed.saturating_sub(1) / 16 * 16,
-        Output::Padded => fed / 16 * 16,
-        // Nothing leaves a GCM decryption before its tag is known to be right.
-        Output::Gcm if decrypt => 0,
-        Output::Gcm if fed > 0 => fed + made_iv(params),
-        _ => 0,
-    }
-}
-
-/// Bytes that an operation has put out when `fed` bytes went in and it is ended.
-fn ended(output: Output, params: &Params<'_>, decrypt: bool, bits: usize, fed: u64) -> u64 {
-    match (output, decrypt) {
-        (Output::Same | Output::Block, _) => fed,
-        (Output::Padded, false) => (fed / 16 + 1) * 16,
-        (Output::Padded, true) => fed,
-        (Output::Gcm, false) => fed + made_iv(params) + tag_len(params),
-        (Output::Gcm, true) => fed.saturating_sub(made_iv(params) + tag_len(params)),
-        (Output::Modulus, _) => bits.div_ceil(8) as u64,
-        (Output::KeyWrap, false) => fed + 8,
-        (Output::KeyWrapPadded, false) => fed.div_ceil(8) * 8 + 8,
-        (Output::KeyWrap | Output::KeyWrapPadded, true) => fed.saturating_sub(8),
-        _ => 0,
-    }
-}
-
-/// Bytes of an IV that the HSM makes and writes before the ciphertext.
-pub(crate) fn made_iv(params: &Params<'_>) -> u64 {
-    match params {
-        Params::Gcm { iv, .. } if iv.is_empty() => 12,
-        _ => 0,
-    }
-}
-
-pub(crate) fn tag_len(params: &Params<'_>) -> u64 {
-    match params {
-        Params::Gcm { tag_bits, .. } => u64::from(*tag_bits / 8),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -569,25 +468,6 @@ mod tests {
             assert!(m.flags() & 0xF_FF00 != 0, "{} has no function", m.name);
             assert_eq!(find(m.id).map(|f| f.name), Some(m.name));
             assert!(m.sizes.0 <= m.sizes.1, "{}", m.name);
-        }
-    }
-
-    #[test]
-    fn steps_add_up_to_the_whole() {
-        let cbc_pad = Mechanism {
-            id: MechId(0x1085),
-            params: Params::Iv(vec![0; 16].into()),
-        };
-        for mech in [gcm(&[1; 12]), gcm(&[]), cbc_pad] {
-            for op in [Op::Encrypt, Op::Decrypt] {
-                for (a, b) in [(0, 64), (1, 63), (16, 48), (31, 33)] {
-                    let first = max_output(op, &mech, None, a, Step::Update { fed: 0 });
-                    let next = max_output(op, &mech, None, b, Step::Update { fed: a as u64 });
-                    let last = max_output(op, &mech, None, 0, Step::Finish { fed: 64 });
-                    let whole = max_output(op, &mech, None, 64, Step::Whole);
-                    assert_eq!(first + next + last, whole, "{:x} {op:?} {a}+{b}", mech.id.0);
-                }
-            }
         }
     }
 

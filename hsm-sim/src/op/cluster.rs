@@ -47,7 +47,7 @@ impl SimLink {
         let mut keys = table
             .objects()
             .filter(|o| o.origin.owner == user || o.origin.shared.contains(&user))
-            .map(|o| info(o))
+            .map(info)
             .collect::<Result<Vec<_>>>()?;
         keys.sort_by_key(|k| k.handle);
         Ok(Reply::Keys(keys))

@@ -17,7 +17,7 @@ pub mod seal;
 use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hsm_api::{Error, Result, Rv};
 use parking_lot::Mutex;
@@ -39,7 +39,8 @@ const SCHEMA: &str = "
         credential BLOB NOT NULL, pending BLOB, failures INTEGER NOT NULL DEFAULT 0,
         UNIQUE (role, name)
     );
-    INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('epoch', 0), ('schema', 1);
+    INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('epoch', 0);
+    PRAGMA user_version = 1;
 ";
 
 /// The store of one HSM.
@@ -106,7 +107,7 @@ impl Store {
         let device = device_key(dir)?;
         let path = dir.join("token.db");
         let writer = connect(&path)?;
-        writer.execute_batch(SCHEMA).map_err(fault)?;
+        lay_out(&writer)?;
         restrict(&path)?;
         let reader = connect(&path)?;
         let at = dir.join("generation");
@@ -285,9 +286,36 @@ fn connect(path: &Path) -> Result<Connection> {
         .map_err(|e| Error::new(Rv::DEVICE_ERROR, format!("store {}: {e}", path.display())))?;
     sql.busy_timeout(BUSY).map_err(fault)?;
     // In WAL mode FULL syncs the log at each commit: an acknowledged write survives a power cut.
-    sql.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-        .map_err(fault)?;
-    Ok(sql)
+    // Processes that open a fresh file together trip over each other's change of mode, which SQLite
+    // does not wait for.
+    let started = Instant::now();
+    loop {
+        match sql.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;") {
+            Ok(()) => return Ok(sql),
+            Err(e)
+                if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && started.elapsed() < BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(e) => return Err(fault(e)),
+        }
+    }
+}
+
+/// Makes the tables, once: an open of a store that has them writes nothing.
+fn lay_out(sql: &Connection) -> Result<()> {
+    let version = || sql.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
+    match version().map_err(fault)? {
+        0 => sql
+            .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
+            .map_err(fault),
+        1 => Ok(()),
+        newer => Err(Error::new(
+            Rv::TOKEN_NOT_RECOGNIZED,
+            format!("the store has format {newer}: a newer Keystead wrote it"),
+        )),
+    }
 }
 
 fn restrict(path: &Path) -> Result<()> {

@@ -136,6 +136,48 @@ fn a_token_initialized_anew_voids_logins_and_objects_elsewhere() {
 }
 
 #[test]
+fn a_damaged_record_costs_its_own_object_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, a) = token(dir.path());
+    let (bad, good) = (
+        a.aes(vec![b(attr::TOKEN, true)]),
+        a.aes(vec![b(attr::TOKEN, true)]),
+    );
+    drop((engine, a));
+    let sql = rusqlite::Connection::open(dir.path().join("token.db")).unwrap();
+    let swap =
+        "UPDATE objects SET sealed = (SELECT sealed FROM objects WHERE id = ?2) WHERE id = ?1";
+    let blob = |id: hsm_api::ObjectId| id.0.to_be_bytes().to_vec();
+    // Another object's seal is as good as garbage: it is bound to its place.
+    assert_eq!(sql.execute(swap, [blob(bad), blob(good)]).unwrap(), 1);
+    drop(sql);
+    let engine = embedded(dir.path());
+    let link = link(&engine, Peer::Client);
+    link.login(Role::Cu, None, "1234").unwrap();
+    assert_eq!(link.found(vec![]), [good]);
+    assert_eq!(
+        link.refused(&Request::Resolve { id: bad }),
+        Rv::OBJECT_HANDLE_INVALID
+    );
+}
+
+#[test]
+fn a_fresh_directory_may_be_opened_by_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let engine = embedded(dir.path());
+                assert!(matches!(
+                    link(&engine, Peer::Client).ask(&Request::TokenInfo),
+                    Ok(Reply::Token(_))
+                ));
+            });
+        }
+    });
+}
+
+#[test]
 fn many_threads_and_processes_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (one, _keep) = token(dir.path());
