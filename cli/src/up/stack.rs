@@ -37,7 +37,7 @@ impl Stack {
     /// KMS over clusters of ours.
     pub fn on_cluster(data_dir: &Path) -> Result<Stack, String> {
         let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
-        let spawner = Box::new(ProcessSpawner::new(program, &["node", "--spec"]));
+        let spawner = Box::new(ProcessSpawner::new(program, &["node"]));
         let config = cloudhsm_core::Config::new(data_dir.join("cloudhsm"));
         let service = CloudHsm::open(config, spawner).map_err(|error| format!("CloudHSM: {error}"))?;
         let service = Arc::new(service);
