@@ -1,3 +1,97 @@
-//! Keystead: cli.
+//! `keystead`: one binary for the service, its HSMs and its tools.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `up/` | `keystead up`: KMS and CloudHSM v2 on one port, the cluster that it makes without `--bare` |
+//! | `node` | `keystead node`: one HSM |
+//! | `demo/` | `keystead demo`: the main story, told step by step |
+//! | `mgmt/` | `keystead mgmt`: cloudhsm_mgmt_util's commands |
+//! | `vpc`, `fault` | the simulated VPC; failures to rehearse |
+//! | `aws`, `running` | a signed client of the endpoint; how a command finds a running `up` |
+//! | `guide` | the steps of AWS's guide, shared by `demo` and `up` |
+//! | `module` | where the PKCS#11 module is |
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod aws;
+mod demo;
+mod fault;
+mod guide;
+mod mgmt;
+mod module;
+mod node;
+mod running;
+mod table;
+mod up;
+mod vpc;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use running::Running;
+
+/// A software CloudHSM cluster that speaks PKCS#11, with the KMS custom key store on top
+#[derive(Parser)]
+#[command(name = "keystead", version, propagate_version = true)]
+struct Cli {
+    /// Where everything is kept, and by which commands find a running `up`
+    /// [default: $XDG_DATA_HOME/keystead/up, else ~/.local/share/keystead/up]
+    #[arg(long, global = true, env = "KEYSTEAD_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell the main story in a temporary directory; ends by itself
+    Demo,
+    /// Serve KMS and CloudHSM v2 on one port; prints `ready URL` when it does
+    Up(up::UpArgs),
+    /// One HSM of a cluster; started by `up`
+    Node(node::NodeArgs),
+    /// cloudhsm_mgmt_util's commands: users of the HSMs
+    Mgmt(mgmt::Mgmt),
+    /// The simulated VPC
+    Vpc(vpc::Vpc),
+    /// Failures to rehearse
+    Fault(fault::Fault),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(called_as(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("keystead: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Called under the name of the tool that it stands in for, the binary is that tool.
+fn called_as(mut args: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let name = args.first().map(PathBuf::from).and_then(|path| Some(path.file_name()?.to_owned()));
+    if name.is_some_and(|name| name == "cloudhsm_mgmt_util") {
+        args.splice(..1, ["keystead".into(), "mgmt".into()]);
+    }
+    args
+}
+
+/// Runs the command; false if it ran and did not succeed.
+fn run(cli: Cli) -> Result<bool, String> {
+    let found = |named| Running::find(&running::data_dir(named)?);
+    match cli.command {
+        Command::Demo => demo::run().map(|()| true),
+        Command::Up(args) => up::run(&args, running::data_dir(cli.data_dir)?).map(|()| true),
+        Command::Node(args) => node::run(&args).map(|()| true),
+        Command::Mgmt(args) => mgmt::run(&args, &found(cli.data_dir)?),
+        Command::Vpc(args) => vpc::run(&args, &found(cli.data_dir)?).map(|()| true),
+        Command::Fault(args) => fault::run(&args, &found(cli.data_dir)?).map(|()| true),
+    }
+}

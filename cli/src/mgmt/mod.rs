@@ -1,0 +1,44 @@
+//! `keystead mgmt`: cloudhsm_mgmt_util's commands on the HSMs of a running `keystead up`.
+
+pub mod commands;
+pub mod connect;
+pub mod shell;
+pub mod show;
+
+use std::io::IsTerminal;
+
+use clap::Args;
+
+use crate::running::Running;
+use commands::Session;
+use shell::{Input, Script, Stdin};
+
+/// The shell's arguments.
+#[derive(Args)]
+pub struct Mgmt {
+    /// Run these commands (separated by `;` or line ends) instead of reading standard input
+    #[arg(short = 'c', long = "command", value_name = "CMD")]
+    command: Option<String>,
+    /// The cluster, where there is more than one
+    #[arg(long, value_name = "CLUSTER")]
+    cluster_id: Option<String>,
+    /// Answer every question with y
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Connects to every HSM of the cluster and runs the commands; true if all succeeded.
+pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
+    let servers = connect::servers(running, args.cluster_id.as_deref())?;
+    if args.command.is_none() && std::io::stdin().is_terminal() {
+        println!("Connecting to the server(s), it may take time\ndepending on the server(s) load, please wait...\n");
+    }
+    for (n, server) in servers.iter().enumerate() {
+        println!("Connected to server {n}: hostname '{}', port {}.", server.host, server.port);
+    }
+    let mut input: Box<dyn Input> = match &args.command {
+        Some(text) => Box::new(Script::new(text, args.yes)),
+        None => Box::new(Stdin::new(args.yes)),
+    };
+    shell::run(&mut Session::new(servers), input.as_mut()).map_err(|error| format!("reading commands: {error}"))
+}

@@ -1,0 +1,142 @@
+//! The services of one `up`, put together: control plane, KMS, and the module by which KMS reaches its HSMs.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use aws_json::Service;
+use cloudhsm_core::CloudHsm;
+use cloudhsm_core::supervisor::ProcessSpawner;
+use kms_core::clusters::Clusters;
+use kms_core::kms::{Kms, ServiceHsm, Settings};
+use kms_core::p11::ModuleSpec;
+use kms_core::quirks::PinForm;
+use kms_server::OwnPaths;
+use kms_server::foreign::{Foreign, ForeignCloudHsm};
+use kms_server::glue::{InProcess, ModuleConfig, SERVICE_TOKEN};
+use rand::RngExt;
+use zeroize::Zeroizing;
+
+/// How often keys whose deletion is due are looked for.
+const TICK: Duration = Duration::from_secs(5);
+
+/// The services, running.
+pub struct Stack {
+    kms: Arc<Kms>,
+    /// None where a named module takes the clusters' place.
+    cloudhsm: Option<Arc<CloudHsm>>,
+    ticking: (mpsc::Sender<()>, JoinHandle<()>),
+}
+
+impl Stack {
+    /// KMS over clusters of ours.
+    pub fn on_cluster(data_dir: &Path) -> Result<Stack, String> {
+        let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
+        let spawner = Box::new(ProcessSpawner::new(program, &["node", "--spec"]));
+        let config = cloudhsm_core::Config::new(data_dir.join("cloudhsm"));
+        let service = CloudHsm::open(config, spawner).map_err(|error| format!("CloudHSM: {error}"))?;
+        let service = Arc::new(service);
+        let module = crate::module::beside_us()?;
+        let config = module_config(data_dir)?;
+        let clusters = InProcess::new(service.clone(), module.clone(), config.clone());
+        Stack::start(data_dir, &module, &config, Arc::new(clusters), Some(service))
+    }
+
+    /// KMS over a named module; its own HSM is still ours.
+    pub fn on_module(data_dir: &Path, named: &Path, label: &str) -> Result<Stack, String> {
+        let named = fs::canonicalize(named).map_err(|error| format!("--module {}: {error}", named.display()))?;
+        let module = crate::module::beside_us()?;
+        let config = module_config(data_dir)?;
+        Stack::start(data_dir, &module, &config, Arc::new(Foreign::new(named, label)), None)
+    }
+
+    fn start(
+        data_dir: &Path,
+        module: &Path,
+        config: &ModuleConfig,
+        clusters: Arc<dyn Clusters>,
+        cloudhsm: Option<Arc<CloudHsm>>,
+    ) -> Result<Stack, String> {
+        let dir = data_dir.join("kms");
+        let [so_pin, pin] = service_pins(&dir.join("service-hsm.pins"))?;
+        let own = ServiceHsm {
+            module: ModuleSpec {
+                path: PathBuf::from(module),
+                config: Some(config.reserved()),
+                token_label: SERVICE_TOKEN.to_owned(),
+            },
+            pin_form: PinForm::Plain,
+            pin,
+            so_pin: Some(so_pin),
+        };
+        let log = Arc::new(|line: &str| eprintln!("kms: {line}"));
+        let kms = Kms::open(Settings { log, ..Settings::new(dir, clusters, own) }).map_err(|error| format!("KMS: {error}"))?;
+        let ticking = tick(kms.clone());
+        Ok(Stack { kms, cloudhsm, ticking })
+    }
+
+    /// What the server dispatches to.
+    pub fn services(&self) -> Vec<Arc<dyn Service>> {
+        let cloudhsm = match &self.cloudhsm {
+            Some(service) => cloudhsm_core::API.bind(service.clone()),
+            None => Arc::new(ForeignCloudHsm),
+        };
+        vec![kms_core::API.bind(self.kms.clone()), cloudhsm]
+    }
+
+    /// The simulation's own paths: VPC, faults, where the HSMs are.
+    pub fn own_paths(&self) -> Option<OwnPaths> {
+        let service = self.cloudhsm.clone()?;
+        Some(Arc::new(move |path, body| cloudhsm_core::admin::handle(&service, path, body)))
+    }
+
+    /// Logs out, ends the HSMs' processes, and returns when they are gone.
+    pub fn stop(self) {
+        let (stop, ticking) = self.ticking;
+        drop(stop);
+        let _ = ticking.join();
+        self.kms.stop();
+        if let Some(service) = &self.cloudhsm {
+            service.halt();
+        }
+    }
+}
+
+fn tick(kms: Arc<Kms>) -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            if let Err(error) = kms.tick() {
+                eprintln!("kms: looking for keys to delete: {error}");
+            }
+        }
+    });
+    (stop, thread)
+}
+
+fn module_config(data_dir: &Path) -> Result<Arc<ModuleConfig>, String> {
+    let dir = data_dir.join("kms/module");
+    super::private_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    ModuleConfig::create(&dir).map(Arc::new).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+/// The PINs of the service's own HSM, SO's and user's: made once, and kept where only this user reads.
+fn service_pins(file: &Path) -> Result<[Zeroizing<String>; 2], String> {
+    let at = |error: std::io::Error| format!("{}: {error}", file.display());
+    if !file.exists() {
+        let mut pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
+        let text = Zeroizing::new(format!("{}\n{}\n", *pin(), *pin()));
+        let part = file.with_extension("new");
+        let mut new = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(at)?;
+        new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(at)?;
+        fs::rename(part, file).map_err(at)?;
+    }
+    let text = Zeroizing::new(fs::read_to_string(file).map_err(at)?);
+    let pins: Vec<_> = text.lines().map(|line| Zeroizing::new(line.to_owned())).collect();
+    pins.try_into().map_err(|_| format!("{}: should hold two lines, the PINs of the service's own HSM", file.display()))
+}

@@ -1,0 +1,31 @@
+//! RestoreBackup: takes DeleteBackup back.
+
+use aws_json::{Caller, Operation, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{backup, in_state, scope};
+use crate::control::CloudHsm;
+use crate::error::Refused;
+use crate::model::BackupState;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RestoreBackup {
+    backup_id: String,
+}
+
+impl Operation<CloudHsm> for RestoreBackup {
+    type Output = Value;
+
+    fn run(self, hsm: &CloudHsm, caller: &Caller) -> Result<Value> {
+        let shown = hsm.store.change(|state| {
+            let backup = backup(state.realm_mut(&scope(caller)), &self.backup_id)?;
+            in_state(backup, BackupState::PendingDeletion)?;
+            backup.state = BackupState::Ready;
+            backup.delete_at = None;
+            Ok::<_, Refused>(backup.view(&caller.account, &caller.region))
+        })?;
+        Ok(json!({ "Backup": shown }))
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine driven through `Link::call`, as the module and the node drive it.
+
+mod sim {
+    pub mod cluster;
+    pub mod keys;
+    pub mod policy;
+    pub mod rig;
+    pub mod shared;
+    pub mod users;
+}

@@ -1,0 +1,195 @@
+//! Connecting a key store: attach, log in as kmsuser, rotate the password, stay logged in (aws-facts A5).
+//!
+//! Rotation survives a crash at any instruction. The new password is stored, sealed, as *pending* before C_SetPIN and becomes *current*
+//! after it; whoever finds a pending one cannot know whether the HSM took it, and tries it first, then the current one.
+//! That is at most two failed logins a connect, and the first good one sets the HSM's counter back, so a crash never locks kmsuser.
+//! In a cluster C_SetPIN writes to every HSM, and a crash may fall between two of them. That one of the two passwords still works on all
+//! HSMs is the module's promise (ours prepares all before it changes any), for nobody above it could mend the other case.
+
+use std::sync::Arc;
+
+use aws_json::ServiceError;
+use zeroize::Zeroizing;
+
+use crate::clusters::{
+    Attachment, ConnectFailure, ConnectionErrorCode as Code, refused_before_login,
+};
+use crate::error::told;
+use crate::p11::{Fault, FaultKind, Module, Token};
+use crate::records::KeyStore;
+use crate::seal::new_password;
+use crate::stores::KeyStores;
+
+/// The points at which a connect can be interrupted, for tests that kill the service there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Nothing was done yet.
+    Begun,
+    /// The cluster is attached.
+    Attached,
+    /// kmsuser is logged in with the old password.
+    LoggedIn,
+    /// The new password is stored as pending; the HSM has the old one.
+    PendingStored,
+    /// The HSM has the new password; it is stored as pending.
+    PinChanged,
+    /// The new password is stored as current.
+    CurrentStored,
+}
+
+impl Point {
+    /// All of them, in the order in which a connect meets them.
+    pub const ALL: [Point; 6] = [
+        Point::Begun,
+        Point::Attached,
+        Point::LoggedIn,
+        Point::PendingStored,
+        Point::PinChanged,
+        Point::CurrentStored,
+    ];
+}
+
+/// Asked at each point; `true` ends the connect there as if the process had died.
+pub type Interrupt = Arc<dyn Fn(Point) -> bool + Send + Sync>;
+
+/// A CloudHSM user is locked by this many failed logins. A second password is not tried where it could be the one that locks; since the
+/// first was refused, the next connect begins with the second.
+const LOCKED_AT: u32 = 5;
+
+/// Why a connect did not end in a login.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The key store is FAILED.
+    Failed(ConnectFailure),
+    /// A disconnect came first, or the service stops: nothing is to be written.
+    Unwanted,
+}
+
+impl From<ServiceError> for Stop {
+    fn from(error: ServiceError) -> Stop {
+        Stop::Failed(ConnectFailure::new(Code::InternalError, told(&error)))
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        let code = match fault.kind {
+            FaultKind::WrongPassword => Code::InvalidCredentials,
+            FaultKind::LockedOut => Code::UserLockedOut,
+            FaultKind::NoUser => Code::UserNotFound,
+            FaultKind::LoggedIn => Code::UserLoggedIn,
+            FaultKind::Unreachable | FaultKind::StaleSession => Code::NetworkErrors,
+            _ => Code::InternalError,
+        };
+        Stop::Failed(ConnectFailure::new(code, fault.why))
+    }
+}
+
+impl KeyStores {
+    /// Connects the store as its record says now.
+    pub(crate) fn connect_now(&self, store: &KeyStore) -> Result<Token, Stop> {
+        self.pass(Point::Begun)?;
+        let attachment = self
+            .clusters
+            .attach(&store.scope, &store.id, &store.cluster, &store.trust_anchor)
+            .map_err(Stop::Failed)?;
+        self.pass(Point::Attached)?;
+        let module = self
+            .modules
+            .load(&attachment.module.path, attachment.module.config.as_deref())?;
+        let (token, used) = self.log_in(store, &module, &attachment)?;
+        self.pass(Point::LoggedIn)?;
+        self.rotate(store, &token, &used)?;
+        Ok(token)
+    }
+
+    fn log_in(
+        &self,
+        store: &KeyStore,
+        module: &Arc<Module>,
+        attachment: &Attachment,
+    ) -> Result<(Token, Zeroizing<String>), Stop> {
+        let users = self.clusters.kmsuser(&store.scope, &store.cluster);
+        if let Some(refused) = refused_before_login(&users) {
+            return Err(Stop::Failed(refused));
+        }
+        let current = self.sealer.open(&store.id, &store.password)?;
+        let worth_a_try = store.pending.as_ref().filter(|_| !store.pending_refused);
+        let pending = worth_a_try
+            .map(|p| self.sealer.open(&store.id, p))
+            .transpose()?;
+        let failures = users
+            .iter()
+            .map(|user| user.failed_logins)
+            .max()
+            .unwrap_or(0);
+        let mut refusal = None;
+        for (tried, password) in (0..).zip(pending.into_iter().chain([current])) {
+            if tried > 0 && failures + tried + 1 >= LOCKED_AT {
+                break;
+            }
+            match Token::login(module, &attachment.module, &attachment.pin, &password) {
+                Ok(token) => return Ok((token, password)),
+                Err(wrong) if wrong.kind == FaultKind::WrongPassword => refusal = Some(wrong),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        self.update_wanted(store, |record| {
+            record.pending_refused = record.pending.is_some();
+        })?;
+        Err(refusal.map_or(Stop::Unwanted, Stop::from))
+    }
+
+    fn rotate(&self, store: &KeyStore, token: &Token, used: &str) -> Result<(), Stop> {
+        let new = new_password();
+        let (used_sealed, new_sealed) = (
+            self.sealer.seal(&store.id, used)?,
+            self.sealer.seal(&store.id, &new)?,
+        );
+        // If the login was with what was pending, that one is current from here on: the pending place is needed again.
+        self.update_wanted(store, |record| {
+            record.password = used_sealed.clone();
+            record.pending = Some(new_sealed.clone());
+            record.pending_refused = false;
+        })?;
+        self.pass(Point::PendingStored)?;
+        token.set_password(used, &new)?;
+        self.pass(Point::PinChanged)?;
+        self.store.change(|rows| {
+            // Even if a disconnect came meanwhile: the HSM has the new password, and that must be known.
+            let Some(mut record) = rows.fetch::<KeyStore>(&store.scope, &store.id)? else {
+                return Ok(());
+            };
+            if record.pending.as_ref() == Some(&new_sealed) {
+                record.password = new_sealed.clone();
+                record.pending = None;
+                rows.save(&record)?;
+            }
+            Ok(())
+        })?;
+        self.pass(Point::CurrentStored)
+    }
+
+    fn pass(&self, point: Point) -> Result<(), Stop> {
+        match &self.interrupt {
+            Some(interrupt) if interrupt(point) => Err(Stop::Unwanted),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes the record if this attempt is still the wanted one.
+    fn update_wanted(&self, store: &KeyStore, change: impl Fn(&mut KeyStore)) -> Result<(), Stop> {
+        let wanted =
+            self.store.change(
+                |rows| match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
+                    Some(mut record) if record.attempt == store.attempt => {
+                        change(&mut record);
+                        rows.save(&record)?;
+                        Ok(true)
+                    }
+                    _ => Ok(false),
+                },
+            )?;
+        if wanted { Ok(()) } else { Err(Stop::Unwanted) }
+    }
+}

@@ -1,0 +1,62 @@
+//! A PKCS#11 module that the operator named (SoftHSM2, say) in the place of a cluster. It is one token: zones, subnets,
+//! certificates and a second HSM mean nothing there, so those checks are skipped, and DescribeClusters says so.
+
+use std::path::PathBuf;
+
+use kms_core::clusters::{Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, KmsUser, Network};
+use kms_core::ids::Scope;
+use kms_core::p11::ModuleSpec;
+use kms_core::quirks::PinForm;
+
+/// What DescribeClusters says of the one cluster of such a service.
+pub const STATE_MESSAGE: &str = "This cluster is a PKCS#11 module, one token. Availability Zones, subnets, security groups, \
+    certificates, HSM management and backups have no meaning there and are skipped.";
+
+/// The one cluster of such a service, the same in every account and region.
+pub const CLUSTER_ID: &str = "cluster-softmodule2";
+
+/// A named module as KMS sees it.
+pub struct Foreign {
+    module: PathBuf,
+    label: String,
+}
+
+impl Foreign {
+    /// The token with this label, of the module in this file.
+    pub fn new(module: PathBuf, label: &str) -> Foreign {
+        Foreign { module, label: label.to_owned() }
+    }
+}
+
+impl Clusters for Foreign {
+    fn facts(&self, _: &Scope, cluster_id: &str) -> Option<ClusterFacts> {
+        (cluster_id == CLUSTER_ID).then(|| ClusterFacts {
+            active: true,
+            active_hsm_zones: Vec::new(),
+            cluster_certificate: format!("{}#{}", self.module.display(), self.label),
+            network: Network::NotSimulated,
+        })
+    }
+
+    fn anchored(&self, _: &Scope, _: &str, trust_anchor: &str) -> bool {
+        // There is no certificate to check; but what is no certificate at all is a user's mistake here too.
+        trust_anchor.contains("-----BEGIN CERTIFICATE-----")
+    }
+
+    fn attach(&self, _: &Scope, _: &str, cluster_id: &str, _: &str) -> Result<Attachment, ConnectFailure> {
+        if cluster_id != CLUSTER_ID {
+            let why = format!("{cluster_id} does not exist");
+            return Err(ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, why));
+        }
+        Ok(Attachment {
+            module: ModuleSpec { path: self.module.clone(), config: None, token_label: self.label.clone() },
+            pin: PinForm::Plain,
+        })
+    }
+
+    fn kmsuser(&self, _: &Scope, _: &str) -> Vec<KmsUser> {
+        Vec::new()
+    }
+
+    fn detach(&self, _: &Scope, _: &str, _: &str) {}
+}

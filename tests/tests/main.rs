@@ -1,0 +1,13 @@
+//! What users can see of Keystead, seen through the programs that they use. One binary: the parts share their harness,
+//! and every test has its own directory, its own service on a free port and its own tokens, so they run in parallel.
+
+mod aws_cli;
+mod bad_input;
+mod cluster_module;
+mod connect;
+mod demo;
+mod key_store;
+mod refusals;
+mod restart;
+mod symbols;
+mod token;
