@@ -231,3 +231,37 @@ fn cloudhsm_refuses_what_the_real_library_refuses() {
     let rv = refused(session.encrypt(&gcm(&mut zero), key, &long));
     assert_eq!(rv, RvError::DataLenRange);
 }
+
+#[test]
+fn a_cluster_is_added_to_a_running_process_and_taken_away() {
+    let rig = Rig::new("standard");
+    let path = rig.copy.dir().join("pkcs11.toml");
+    let cluster = std::fs::read_to_string(&path).unwrap();
+    let token = "[[token]]\ndirectory = \"tokens\"\n";
+    std::fs::write(&path, token).unwrap();
+    let p11 = rig.copy.start();
+    let first = p11.get_all_slots().unwrap();
+    assert_eq!(first.len(), 1);
+    std::fs::write(&path, format!("{cluster}{token}")).unwrap();
+    let both = p11.get_all_slots().unwrap();
+    assert_eq!(
+        (both.len(), both[0]),
+        (2, first[0]),
+        "the old slot keeps its id"
+    );
+    let session = p11.open_rw_session(both[1]).unwrap();
+    session
+        .login(
+            UserType::User,
+            Some(&AuthPin::new("cu1:cu1password".into())),
+        )
+        .unwrap();
+    key(&session);
+    std::fs::write(&path, token).unwrap();
+    assert_eq!(p11.get_all_slots().unwrap(), first);
+    assert_eq!(refused(session.logout()), RvError::SessionHandleInvalid);
+    assert_eq!(
+        refused(p11.open_rw_session(both[1])),
+        RvError::SlotIdInvalid
+    );
+}
