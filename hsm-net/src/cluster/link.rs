@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hsm_api::reply::TokenInfo;
 use hsm_api::{Error, Hello, Link, ObjectId, Reply, Request, Result, Rv, SessionId, StreamId};
 
 use super::ClusterConfig;
@@ -292,6 +293,15 @@ impl Link for ClusterLink {
                 }
                 Ok(Reply::Written(out.len()))
             }
+            // To its applications the cluster is one token, whichever HSM answered: it keeps one name.
+            R::TokenInfo => match self.ask(session, request, out)? {
+                Reply::Token(info) => Ok(Reply::Token(TokenInfo {
+                    label: self.label.clone(),
+                    serial: self.label.chars().take(16).collect(),
+                    ..info
+                })),
+                other => Ok(other),
+            },
             _ => self.ask(session, request, out),
         }
     }
