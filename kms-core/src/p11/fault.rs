@@ -89,8 +89,9 @@ fn kind(code: RvError, function: Function, quirks: &Quirks) -> FaultKind {
         (_, RvError::PinIncorrect) => K::WrongPassword,
         (_, RvError::PinLocked) => K::LockedOut,
         (Function::Login, RvError::UserPinNotInitialized | RvError::UserTypeInvalid) => K::NoUser,
+        // An HSM of ours lets a user log in twice, and refuses the change of a password that another login uses.
         (
-            Function::Login,
+            Function::Login | Function::SetPIN,
             RvError::UserAlreadyLoggedIn
             | RvError::UserAnotherAlreadyLoggedIn
             | RvError::UserTooManyTypes,
