@@ -1,6 +1,7 @@
 //! KMS meets CloudHSM: `kms-core` asks [`Clusters`], `cloudhsm-core` knows the answers, and the PKCS#11 module is
 //! told of each attached cluster in its configuration file (ADR 4).
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -212,6 +213,10 @@ impl Clusters for InProcess {
             },
             pin: PinForm::User("kmsuser".to_owned()),
         })
+    }
+
+    fn hold(&self, scope: &Scope, cluster_id: &str) -> Box<dyn Any> {
+        Box::new(self.service.hold(&at(scope), cluster_id))
     }
 
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser> {
