@@ -13,6 +13,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::engine::Inner;
 use crate::object::Object;
+use crate::op::random::Pool;
+use crate::op::state::Saved;
 use crate::op::stream::Running;
 use crate::policy::{self, Who};
 use crate::store::seal::SealKey;
@@ -29,6 +31,8 @@ pub(crate) struct SimLink {
     since: AtomicU64,
     /// Never held while keys are at work.
     pub(crate) own: Mutex<Own>,
+    /// What C_SeedRandom has given.
+    pub(crate) seeds: Mutex<Pool>,
 }
 
 /// Who is logged in, and the key that his PIN opened.
@@ -48,6 +52,8 @@ pub(crate) struct Own {
     pub(crate) streams: HashMap<StreamId, (SessionId, Arc<Mutex<Running>>)>,
     /// Sessions in which an always-authenticate key may be used once.
     pub(crate) freed: HashSet<SessionId>,
+    /// States of digests, for whichever session restores them.
+    pub(crate) saved: Saved,
 }
 
 /// An object for the time of a call: borrowed from the caller's pin, or found.
@@ -78,6 +84,7 @@ impl SimLink {
             quick: AtomicU64::new(0),
             since: AtomicU64::new(0),
             own: Mutex::default(),
+            seeds: Mutex::default(),
         }
     }
 
@@ -172,6 +179,7 @@ impl SimLink {
     pub(crate) fn logout(&self) {
         let mut own = self.own.lock();
         own.streams.clear();
+        own.saved.clear();
         own.freed.clear();
         own.objects.retain(|_, (_, object)| {
             if object.facts.private {
@@ -238,19 +246,10 @@ impl Link for SimLink {
                 self.own.lock().streams.remove(stream);
                 Ok(Reply::Done)
             }
-            R::SaveState { .. } | R::RestoreState { .. } => Err(Error::new(
-                Rv::STATE_UNSAVEABLE,
-                "this operation's state cannot leave the HSM",
-            )),
-            R::Random => {
-                hsm_crypto::rng::fill(out)
-                    .map_err(|e| Error::new(Rv::RANDOM_NO_RNG, e.to_string()))?;
-                Ok(Reply::Written(out.len()))
-            }
-            R::Seed { .. } => Err(Error::new(
-                Rv::RANDOM_SEED_NOT_SUPPORTED,
-                "the random source is the HSM's own and takes no seed",
-            )),
+            R::SaveState { stream } => self.save_state(*stream),
+            R::RestoreState { stream, state } => self.restore_state(session, *stream, state),
+            R::Random => self.random(out),
+            R::Seed { data } => self.seed(data),
 
             R::TokenInfo => self.token_info(),
             R::Mechanisms => Ok(Reply::Mechanisms(

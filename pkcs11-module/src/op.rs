@@ -395,6 +395,28 @@ pub fn digest_key(session: &Session, state: &mut State, handle: u64) -> Result<(
     )
 }
 
+/// C_SetOperationState: what is active ends once the HSM has found the saved state.
+pub fn restore(
+    session: &Session,
+    state: &mut State,
+    mech: Mechanism<'static>,
+    name: &[u8],
+) -> Result<()> {
+    mech::check_init(Op::Digest, &mech, None)
+        .map_err(|e| Error::new(Rv::SAVED_STATE_INVALID, e.why))?;
+    let stream = state.new_stream(session);
+    session.done(&Request::RestoreState {
+        stream,
+        state: Hidden(name),
+    })?;
+    cancel(session, state, Op::Digest);
+    *state.ops.slot(Op::Digest) = Some(Active {
+        stream: Some(stream),
+        ..Active::new(mech, None)
+    });
+    Ok(())
+}
+
 /// C_EncryptFinal, C_DecryptFinal, C_DigestFinal, C_SignFinal.
 pub fn finish(session: &Session, state: &mut State, op: Op, out: &mut Out<'_>) -> Result<Told> {
     let result = try_finish(session, state, op, out).map(ends_unless_asked);

@@ -3,6 +3,7 @@
 //! its own configuration and token directory.
 
 mod abi;
+mod classic;
 mod cluster;
 mod copy;
 mod messages;

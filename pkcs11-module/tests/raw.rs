@@ -118,8 +118,8 @@ impl Raw {
     /// A secret key of so many bytes that may do all.
     pub fn generate(&self, mech: CK_MECHANISM_TYPE, len: CK_ULONG) -> CK_OBJECT_HANDLE {
         let mut mech = plain(mech);
-        let yes = CK_TRUE;
-        let mut template = vec![attr(CKA_VALUE_LEN, &len)];
+        let (yes, no) = (CK_TRUE, CK_FALSE);
+        let mut template = vec![attr(CKA_VALUE_LEN, &len), attr(CKA_SENSITIVE, &no)];
         for usage in [
             CKA_ENCRYPT,
             CKA_DECRYPT,
