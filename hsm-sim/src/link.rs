@@ -11,6 +11,7 @@ use hsm_api::{
 };
 use parking_lot::{Mutex, RwLock};
 
+use crate::builtin;
 use crate::engine::Inner;
 use crate::object::Object;
 use crate::op::random::Pool;
@@ -136,7 +137,9 @@ impl SimLink {
     /// An object that this caller may see.
     pub(crate) fn object(&self, id: ObjectId) -> Result<Arc<Object>> {
         let own = self.own.lock().objects.get(&id).map(|(_, o)| Arc::clone(o));
-        let object = own.or_else(|| self.inner.find(id)).ok_or_else(absent)?;
+        let object = own.or_else(|| self.inner.find(id));
+        let object = object.or_else(|| builtin::get(id).cloned());
+        let object = object.ok_or_else(absent)?;
         if policy::may_see(self.who(), &object) {
             return Ok(object);
         }

@@ -7,5 +7,6 @@ mod classic;
 mod cluster;
 mod copy;
 mod messages;
+mod objects;
 mod raw;
 mod tokens;
