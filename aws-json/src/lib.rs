@@ -8,7 +8,8 @@
 //! - `caller`: who sent the request
 //! - `types`: blobs, secrets, timestamps
 //! - `page`: lists in pages
-//! - `shape`, `shapes`: the models of the services; `validate`: requests held against them
+//! - `shape`, `shapes`: the models of the services
+//! - `rule`, `validate`: requests held against them
 //! - `service`: a table, a model and a state as one `Service`
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod caller;
 pub mod error;
 mod operation;
 pub mod page;
+mod rule;
 mod service;
 pub mod shape;
 pub mod shapes;

@@ -3,9 +3,11 @@
 //! Everything that is wrong is collected, as the service does, in the model's order of members.
 //! A value of the wrong JSON type is another matter: the service cannot even read the request.
 
-use crate::error::{Result, SERIALIZATION, ServiceError, VALIDATION};
-use crate::shape::{Member, Range, Shape};
+use crate::error::{Result, VALIDATION};
+use crate::rule::{Measured, decoded_len, measure, rules};
+use crate::shape::{Member, Shape};
 use serde_json::Value;
+use std::fmt;
 
 /// Checks a request, whose `null` members were taken out, against the input's shape.
 ///
@@ -31,6 +33,8 @@ struct Walk {
 
 impl Walk {
     fn value(&mut self, shape: &'static Shape, value: &Value, path: &str) -> Result<()> {
+        let measured = measure(shape, value, path)?;
+        self.check(shape, value, path, &measured);
         match (shape, value) {
             (Shape::Structure(members), Value::Object(given)) => {
                 for Member {
@@ -39,45 +43,39 @@ impl Walk {
                     shape,
                 } in *members
                 {
-                    let path = join(path, &camel(name));
+                    let path = || join(path, &camel(name));
                     match given.get(*name) {
-                        Some(value) => self.value(shape, value, &path)?,
+                        Some(value) => self.value(shape, value, &path())?,
                         None if *required => self.broken.push(format!(
-                            "Value null at '{path}' failed to satisfy constraint: \
-                             Member must not be null"
+                            "Value null at '{}' failed to satisfy constraint: \
+                             Member must not be null",
+                            path()
                         )),
                         None => (),
                     }
                 }
             }
-            (Shape::List { member, count }, Value::Array(items)) => {
-                self.constraints(shape, value, path, length(items.len(), *count));
+            (Shape::List { member, .. }, Value::Array(items)) => {
                 self.items(member, items, path, value)?;
             }
             (
                 Shape::Map {
-                    key,
-                    value: inner,
-                    count,
+                    key, value: inner, ..
                 },
                 Value::Object(given),
             ) => {
-                self.constraints(shape, value, path, length(given.len(), *count));
                 for (name, value) in given {
                     self.value(key, &Value::String(name.clone()), path)?;
                     self.value(inner, value, &join(path, &format!("{name}.member")))?;
                 }
             }
-            _ => {
-                let broken = scalar(shape, value, path)?;
-                self.constraints(shape, value, path, broken);
-            }
+            _ => (),
         }
         Ok(())
     }
 
-    /// Items that are structures have a path of their own; for plain ones the service speaks of
-    /// the whole list.
+    /// Items that are structures have a path of their own. Of plain ones the service shows the
+    /// whole list with all rules, whichever item breaks whichever.
     fn items(
         &mut self,
         member: &'static Shape,
@@ -85,137 +83,37 @@ impl Walk {
         path: &str,
         list: &Value,
     ) -> Result<()> {
-        let mut broken: Vec<String> = Vec::new();
+        let mut all_hold = true;
         for (at, item) in items.iter().enumerate() {
             match member {
                 Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. } => {
                     self.value(member, item, &format!("{path}.{}.member", at + 1))?;
                 }
                 _ => {
-                    for constraint in scalar(member, item, path)? {
-                        if !broken.contains(&constraint) {
-                            broken.push(constraint);
-                        }
-                    }
+                    let measured = measure(member, item, path)?;
+                    all_hold &= rules(member).all(|rule| rule.holds(&measured));
                 }
             }
         }
-        if !broken.is_empty() {
-            let all = format!("Member must satisfy constraint: [{}]", broken.join(", "));
-            self.constraints(member, list, path, vec![all]);
+        if !all_hold {
+            let all: Vec<_> = rules(member).map(|rule| rule.to_string()).collect();
+            let rule = format!("Member must satisfy constraint: [{}]", all.join(", "));
+            self.report(member, list, path, &rule);
         }
         Ok(())
     }
 
-    fn constraints(&mut self, shape: &Shape, value: &Value, path: &str, broken: Vec<String>) {
-        if broken.is_empty() {
-            return;
+    fn check(&mut self, shape: &'static Shape, value: &Value, path: &str, measured: &Measured<'_>) {
+        for rule in rules(shape).filter(|rule| !rule.holds(measured)) {
+            self.report(shape, value, path, &rule);
         }
+    }
+
+    fn report(&mut self, shape: &Shape, value: &Value, path: &str, rule: &dyn fmt::Display) {
         let shown = show(shape, value);
-        for constraint in broken {
-            self.broken.push(format!(
-                "Value{shown} at '{path}' failed to satisfy constraint: {constraint}"
-            ));
-        }
-    }
-}
-
-/// The constraints that a plain value breaks.
-fn scalar(shape: &'static Shape, value: &Value, path: &str) -> Result<Vec<String>> {
-    let mut broken = Vec::new();
-    match (shape, value) {
-        (
-            Shape::Text {
-                length: range,
-                pattern,
-                values,
-                ..
-            },
-            Value::String(text),
-        ) => {
-            if !values.is_empty() && !values.contains(&text.as_str()) {
-                let set = values.join(", ");
-                broken.push(format!("Member must satisfy enum value set: [{set}]"));
-            }
-            if let Some(pattern) = pattern.filter(|p| !p.matches(text)) {
-                let text = pattern.text;
-                broken.push(format!(
-                    "Member must satisfy regular expression pattern: {text}"
-                ));
-            }
-            broken.extend(length(text.encode_utf16().count(), *range));
-        }
-        (Shape::Blob { length: range, .. }, Value::String(text)) => {
-            let bytes = decoded_len(text).ok_or_else(|| unreadable(path, "is not base64"))?;
-            broken.extend(length(bytes, *range));
-        }
-        (Shape::Integer(range), Value::Number(number)) => {
-            let number = number.as_i64();
-            let number = number.ok_or_else(|| unreadable(path, "is not a whole number"))?;
-            if let Some(min) = range.min.filter(|min| number < *min) {
-                broken.push(format!(
-                    "Member must have value greater than or equal to {min}"
-                ));
-            }
-            if let Some(max) = range.max.filter(|max| number > *max) {
-                broken.push(format!(
-                    "Member must have value less than or equal to {max}"
-                ));
-            }
-        }
-        (Shape::Boolean, Value::Bool(_)) | (Shape::Timestamp, Value::Number(_)) => (),
-        (shape, value) => {
-            let problem = format!("is {}, not {}", given(value), wanted(shape));
-            return Err(unreadable(path, &problem));
-        }
-    }
-    Ok(broken)
-}
-
-fn length(length: usize, range: Range) -> Vec<String> {
-    let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let short = range.min.filter(|min| length < *min);
-    let long = range.max.filter(|max| length > *max);
-    let short = short.map(|min| format!("Member must have length greater than or equal to {min}"));
-    let long = long.map(|max| format!("Member must have length less than or equal to {max}"));
-    short.into_iter().chain(long).collect()
-}
-
-/// How many bytes a standard, padded base64 text stands for; `None` if it is none.
-fn decoded_len(text: &str) -> Option<usize> {
-    let data = text.trim_end_matches('=');
-    let padding = text.len() - data.len();
-    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
-    let whole = text.len().is_multiple_of(4) && padding <= 2 && data.bytes().all(alphabet);
-    whole.then(|| text.len() / 4 * 3 - padding)
-}
-
-fn unreadable(path: &str, problem: &str) -> ServiceError {
-    match path {
-        "" => SERIALIZATION.says(format!("The request {problem}.")),
-        path => SERIALIZATION.says(format!("Member '{path}' {problem}.")),
-    }
-}
-
-fn given(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn wanted(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Structure(_) | Shape::Map { .. } => "an object",
-        Shape::List { .. } => "a list",
-        Shape::Text { .. } => "a string",
-        Shape::Blob { .. } => "a base64 string",
-        Shape::Integer(_) | Shape::Timestamp => "a number",
-        Shape::Boolean => "a boolean",
+        self.broken.push(format!(
+            "Value{shown} at '{path}' failed to satisfy constraint: {rule}"
+        ));
     }
 }
 
@@ -283,7 +181,9 @@ fn camel(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::SERIALIZATION;
     use crate::shapes::{cloudhsmv2, kms};
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn refusal(operation: &str, input: Value) -> String {
@@ -399,9 +299,9 @@ mod tests {
             refusal("CreateAlias", json!({ "AliasName": "" })),
             "ValidationException: 3 validation errors detected: \
              Value '' at 'aliasName' failed to satisfy constraint: \
-             Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$; \
-             Value '' at 'aliasName' failed to satisfy constraint: \
              Member must have length greater than or equal to 1; \
+             Value '' at 'aliasName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$; \
              Value null at 'targetKeyId' failed to satisfy constraint: Member must not be null"
         );
     }
@@ -441,6 +341,22 @@ mod tests {
                  Member must satisfy constraint: [Member must satisfy enum value set: [Decrypt, "
             ),
             "{refused}"
+        );
+    }
+
+    #[test]
+    fn plain_items_are_shown_with_all_their_rules() {
+        let keys = json!({ "KeyId": "k", "TagKeys": ["good", ""] });
+        assert_eq!(
+            one("UntagResource", keys),
+            "Value '[good, ]' at 'tagKeys' failed to satisfy constraint: \
+             Member must satisfy constraint: [Member must have length less than or equal to 128, \
+             Member must have length greater than or equal to 1]"
+        );
+        let cluster = json!({ "HsmType": "hsm2m.medium", "SubnetIds": ["subnet-x", 5] });
+        assert_eq!(
+            refusal("CreateCluster", cluster),
+            "SerializationException: Member 'subnetIds' is a number, not a string."
         );
     }
 
@@ -527,5 +443,41 @@ mod tests {
             refusal("ListKeys", json!({ "Colour": [1, { "a": null }] })),
             "accepted"
         );
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[A-Za-z0-9+/]{0,8}={0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[A-Z][a-z]{0,6}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever stands in a member, each operation's answer is one of the two exceptions.
+        #[test]
+        fn any_value_is_accepted_or_refused(value in any_json()) {
+            for model in [&kms::MODEL, &cloudhsmv2::MODEL] {
+                for (_, shape) in model.operations {
+                    let Shape::Structure(members) = shape else { panic!("no structure") };
+                    for member in *members {
+                        let input = json!({ member.name: value.clone() });
+                        if let Err(error) = validate(shape, &input) {
+                            prop_assert!([VALIDATION, SERIALIZATION].contains(&error.exception));
+                        }
+                    }
+                }
+            }
+        }
     }
 }

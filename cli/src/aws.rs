@@ -1,6 +1,8 @@
 //! A small client of KMS and CloudHSM v2: signed JSON requests, as any SDK sends them.
 
-use serde_json::{Value, json};
+use kms_server::client::{CallError, Client};
+use kms_server::sigv4::Key;
+use serde_json::Value;
 
 /// The two services of one endpoint.
 #[derive(Clone, Copy)]
@@ -14,7 +16,7 @@ pub enum Service {
 /// An endpoint with credentials.
 pub struct Aws {
     url: String,
-    agent: ureq::Agent,
+    client: Client,
 }
 
 /// An answer that is an error: the service's exception, or that none came.
@@ -41,57 +43,31 @@ const SECRET_KEY: &str = "keystead";
 impl Aws {
     /// A client of the endpoint at `url`.
     pub fn new(url: &str) -> Self {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        Aws { url: url.trim_end_matches('/').to_owned(), agent }
+        Aws { url: url.to_owned(), client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), REGION) }
     }
 
     /// One operation.
     pub fn call(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Refusal> {
-        let (prefix, name) = match service {
-            Service::Kms => ("TrentService", "kms"),
-            Service::CloudHsm => ("BaldrApiService", "cloudhsm"),
+        let model = match service {
+            Service::Kms => kms_core::API.model,
+            Service::CloudHsm => cloudhsm_core::API.model,
         };
-        let target = format!("{prefix}.{operation}");
-        let body = body.to_string();
-        let host = self.url.trim_start_matches("http://");
-        let mut request = self.agent.post(&self.url).header("x-amz-target", &target);
-        for (header, value) in signature(host, &target, name, body.as_bytes()) {
-            request = request.header(header, value);
-        }
-        self.finish(request.content_type("application/x-amz-json-1.1").send(&body))
+        self.client.call(model, operation, body).map_err(|error| self.refusal(error))
     }
 
     /// One request to the simulation's own paths (VPC, faults), which AWS has no call for.
     pub fn simulation(&self, verb: &str, body: &Value) -> Result<Value, Refusal> {
-        let url = format!("{}/_keystead/{verb}", self.url);
-        self.finish(self.agent.post(&url).content_type("application/json").send(body.to_string()))
+        self.client.post(&format!("/_keystead/{verb}"), body).map_err(|error| self.refusal(error))
     }
 
-    fn finish(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Refusal> {
-        let unreachable = |error: ureq::Error| Refusal {
-            code: "Unreachable".into(),
-            message: format!("{} does not answer: {error}", self.url),
-        };
-        let mut answer = answer.map_err(unreachable)?;
-        let ok = answer.status().is_success();
-        let text = answer.body_mut().read_to_string().map_err(unreachable)?;
-        let value: Value = if text.is_empty() { json!({}) } else {
-            serde_json::from_str(&text).map_err(|error| Refusal {
-                code: "Unreachable".into(),
-                message: format!("{} answered with something that is no JSON ({error})", self.url),
-            })?
-        };
-        if ok {
-            return Ok(value);
+    fn refusal(&self, error: CallError) -> Refusal {
+        match error {
+            CallError::Refused { exception, message, .. } => {
+                Refusal { code: exception, message: message.unwrap_or_default() }
+            }
+            CallError::Broken(error) => {
+                Refusal { code: "Unreachable".into(), message: format!("{} does not answer: {error}", self.url) }
+            }
         }
-        let text = |names: [&str; 2]| {
-            names.iter().find_map(|name| value[*name].as_str()).unwrap_or_default().to_owned()
-        };
-        Err(Refusal { code: text(["__type", "code"]), message: text(["message", "Message"]) })
     }
-}
-
-/// The headers that sign a request.
-fn signature(host: &str, target: &str, service: &str, body: &[u8]) -> Vec<(&'static str, String)> {
-    kms_server::sigv4::sign_post(host, target, service, REGION, ACCESS_KEY, SECRET_KEY, body)
 }

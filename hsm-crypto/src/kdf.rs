@@ -75,7 +75,7 @@ pub fn pbkdf2(
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Prf {
-    Hmac(HmacKey),
+    Hmac(Arc<HmacKey>),
     Cmac(Arc<AesKey>),
 }
 

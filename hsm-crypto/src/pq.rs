@@ -209,11 +209,18 @@ impl MlKemKey {
         })
     }
 
-    /// From an expanded decapsulation key, whose halves are checked against each other.
+    /// From a seed of 64 bytes or an expanded decapsulation key, whose halves are checked against each other.
     ///
     /// # Errors
     /// `BadKey`.
     pub fn from_private(set: KemSet, key: &[u8]) -> Result<Self> {
+        if let Ok(seed) = key.try_into() {
+            return Ok(MlKemKey {
+                set,
+                private: true,
+                key: imp::Key::kem_seed(set, seed)?,
+            });
+        }
         let (public_len, len, _) = set.lens();
         if key.len() != len {
             return Err(Error::BadKey);

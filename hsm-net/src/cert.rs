@@ -33,6 +33,16 @@ impl Credentials {
         Ok(Credentials { chain, key })
     }
 
+    /// A chain in PEM, leaf first, with its key in DER: as an HSM keeps its cluster certificate.
+    ///
+    /// # Errors
+    /// As `from_pem`.
+    pub fn from_pem_and_der(chain: &str, key: Vec<u8>) -> Result<Self> {
+        let chain = certificates(chain, "certificate chain")?;
+        let key = PrivateKeyDer::try_from(key).map_err(|e| bad(format!("private key: {e}")))?;
+        Ok(Credentials { chain, key })
+    }
+
     /// Takes DER: certificates, leaf first, and a private key.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! What nodes do among themselves: each asks the others what they hold, fetches what is newer, and
-//! applies it. A node that was away catches up so, and a client that died between creating and cloning
+//! What nodes do among themselves: each asks the others what they hold, fetches what it holds in
+//! another state or not at all, and applies it; the HSM decides which of two states is the newer. A node that was away catches up so, and a client that died between creating and cloning
 //! leaves nothing half done. Users never travel this way: the management tools write them to each HSM.
 
 use std::collections::HashMap;
@@ -187,18 +187,20 @@ impl Shared {
 
 type Digest = Vec<(ObjectId, u64, u64)>;
 
-/// What they hold newer than we do: a higher version or, of the same one, a higher origin.
+/// What they hold in another state than we do. Not only what has a higher version: a tombstone beats
+/// any living state, and a digest does not tell which is one. Whoever holds the lesser state takes the
+/// other's, and then there is no difference any more.
 fn missing(ours: &Digest, theirs: Digest) -> Vec<ObjectId> {
     let ours: HashMap<_, _> = ours
         .iter()
         .map(|&(id, version, origin)| (id, (version, origin)))
         .collect();
-    let newer = |&(id, version, origin): &(ObjectId, u64, u64)| {
-        ours.get(&id).is_none_or(|&own| (version, origin) > own)
+    let differs = |&(id, version, origin): &(ObjectId, u64, u64)| {
+        ours.get(&id).is_none_or(|&own| own != (version, origin))
     };
     theirs
         .into_iter()
-        .filter(newer)
+        .filter(differs)
         .map(|(id, ..)| id)
         .collect()
 }
@@ -233,18 +235,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_newer_is_missing() {
+    fn what_differs_is_missing() {
         let ours = vec![
             (ObjectId(1), 2, 7),
             (ObjectId(2), 1, 7),
             (ObjectId(3), 1, 9),
         ];
         let theirs = vec![
-            (ObjectId(1), 1, 9), // older, whatever its origin
-            (ObjectId(2), 1, 8), // the same version of a higher origin
+            (ObjectId(1), 1, 9), // may be a tombstone
+            (ObjectId(2), 1, 8), // the same version of another origin
             (ObjectId(3), 1, 9), // the same
             (ObjectId(4), 1, 1), // unknown here
         ];
-        assert_eq!(missing(&ours, theirs), [ObjectId(2), ObjectId(4)]);
+        assert_eq!(
+            missing(&ours, theirs),
+            [ObjectId(1), ObjectId(2), ObjectId(4)]
+        );
     }
 }

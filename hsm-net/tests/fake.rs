@@ -320,11 +320,16 @@ impl Link for FakeLink {
                 }
                 let mut state = self.hsm.state.lock();
                 for change in changes {
-                    let own = state
-                        .objects
-                        .get(&change.id)
-                        .map_or((0, 0), |o| (o.version, o.origin));
-                    if (change.version, change.origin) > own {
+                    let own = state.objects.get(&change.id);
+                    let newer =
+                        own.is_none_or(|o| (change.version, change.origin) > (o.version, o.origin));
+                    let wins = match (&change.sealed, own.map(|o| o.key)) {
+                        // A tombstone beats any living state.
+                        (None, Some(Some(_))) => true,
+                        (Some(_), Some(None)) => false,
+                        _ => newer,
+                    };
+                    if wins {
                         let key = change.sealed.as_ref().map(|sealed| sealed[0]);
                         let object = Object {
                             version: change.version,

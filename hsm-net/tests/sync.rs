@@ -7,7 +7,7 @@ use hsm_api::{ObjectId, Request};
 use hsm_net::{Anchors, Peers, Sync, SyncConfig};
 use parking_lot::Mutex;
 
-use crate::fake::Served;
+use crate::fake::{Object, Served};
 use crate::rig::{Box1, Pki, Rig, until};
 
 struct Syncing {
@@ -68,6 +68,37 @@ fn a_node_that_was_away_catches_up_with_creations_and_destructions() {
 }
 
 #[test]
+fn a_destruction_reaches_a_node_that_changed_the_object_meanwhile() {
+    let pki = Pki::new();
+    let (one, two) = (Box1::new(&pki, 1), Box1::new(&pki, 2));
+    let (changed, destroyed) = (
+        Object {
+            version: 5,
+            origin: 1,
+            key: Some(7),
+        },
+        Object {
+            version: 2,
+            origin: 2,
+            key: None,
+        },
+    );
+    one.fake.state.lock().objects.insert(ObjectId(1), changed);
+    two.fake.state.lock().objects.insert(ObjectId(1), destroyed);
+    let anchors = pki.customer.anchors();
+    let at_two = catch_up(&pki, &two, &[&one], SELDOM, anchors.clone());
+    at_two.sync.now();
+    assert!(
+        two.fake.object(ObjectId(1)).unwrap().key.is_none(),
+        "it stays destroyed"
+    );
+    let at_one = catch_up(&pki, &one, &[&two], SELDOM, anchors);
+    at_one.sync.now();
+    assert!(one.fake.object(ObjectId(1)).unwrap().key.is_none());
+    assert_eq!((at_one.sync.now(), at_two.sync.now()), (0, 0), "they agree");
+}
+
+#[test]
 fn users_never_travel() {
     let pki = Pki::new();
     let (one, two) = (Box1::new(&pki, 1), Box1::new(&pki, 2));
@@ -96,7 +127,7 @@ fn it_runs_by_itself_and_says_once_when_a_peer_fails() {
         syncing.log.lock().last().unwrap().contains("works again")
     });
     let id = ObjectId(7);
-    let object = crate::fake::Object {
+    let object = Object {
         version: 1,
         origin: 2,
         key: Some(7),

@@ -69,7 +69,9 @@ impl Header {
 /// InvalidCiphertextException, without a text as the service sends it, for anything that we did not make.
 pub fn split(blob: &[u8]) -> Result<(Header, Sealed)> {
     parse(blob).ok_or_else(|| {
-        INVALID_CIPHERTEXT.bare().caused_by("the blob is not of our format")
+        INVALID_CIPHERTEXT
+            .bare()
+            .caused_by("the blob is not of our format")
     })
 }
 
@@ -86,8 +88,14 @@ fn parse(blob: &[u8]) -> Option<(Header, Sealed)> {
     }
     let key_arn = std::str::from_utf8(arn).ok()?.to_owned();
     Some((
-        Header { key_arn, backing_key: *backing_key },
-        Sealed { iv: *iv, body: body.to_vec() },
+        Header {
+            key_arn,
+            backing_key: *backing_key,
+        },
+        Sealed {
+            iv: *iv,
+            body: body.to_vec(),
+        },
     ))
 }
 
@@ -97,14 +105,18 @@ mod tests {
 
     fn header() -> Header {
         Header {
-            key_arn: "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".into(),
+            key_arn: "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+                .into(),
             backing_key: [7; 32],
         }
     }
 
     #[test]
     fn a_blob_comes_apart_as_it_was_joined() {
-        let sealed = Sealed { iv: [3; 12], body: vec![9; 4096 + 16] };
+        let sealed = Sealed {
+            iv: [3; 12],
+            body: vec![9; 4096 + 16],
+        };
         let blob = header().join(&sealed);
         assert!(blob.len() <= MAX);
         assert_eq!(split(&blob).unwrap(), (header(), sealed));
@@ -112,9 +124,16 @@ mod tests {
 
     #[test]
     fn a_truncated_or_foreign_blob_is_refused_without_a_text() {
-        let blob = header().join(&Sealed { iv: [3; 12], body: vec![9; 17] });
+        let blob = header().join(&Sealed {
+            iv: [3; 12],
+            body: vec![9; 17],
+        });
         for end in 0..blob.len() {
-            assert_eq!(split(&blob[..end]).unwrap_err().message, None, "{end} bytes");
+            assert_eq!(
+                split(&blob[..end]).unwrap_err().message,
+                None,
+                "{end} bytes"
+            );
         }
         let mut other = blob.clone();
         other[0] = 2;
@@ -124,7 +143,12 @@ mod tests {
     #[test]
     fn different_contexts_have_different_bytes() {
         let of = |pairs: &[(&str, &str)]| {
-            header().aad(&pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
+            header().aad(
+                &pairs
+                    .iter()
+                    .map(|(k, v)| ((*k).into(), (*v).into()))
+                    .collect(),
+            )
         };
         assert_eq!(of(&[("a", "1"), ("b", "2")]), of(&[("b", "2"), ("a", "1")]));
         assert_ne!(of(&[("a", "1b")]), of(&[("a1", "b")]));

@@ -40,7 +40,10 @@ pub struct ConnectFailure {
 impl ConnectFailure {
     /// A failure with its cause.
     pub fn new(code: ConnectionErrorCode, why: impl Into<String>) -> ConnectFailure {
-        ConnectFailure { code, why: why.into() }
+        ConnectFailure {
+            code,
+            why: why.into(),
+        }
     }
 }
 
@@ -116,7 +119,7 @@ pub trait Clusters: Send + Sync {
         trust_anchor: &str,
     ) -> Result<Attachment, ConnectFailure>;
 
-    /// `kmsuser` on each active HSM, found without a login. Empty where it cannot be known: then C_Login's answer alone decides.
+    /// `kmsuser` on each active HSM that answers, found without a login. Empty where it cannot be known: then C_Login's answer alone decides.
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser>;
 
     /// Takes away what `attach` made. Never fails: what is gone is gone.
@@ -147,7 +150,10 @@ pub(crate) fn unfit(facts: &ClusterFacts, hsms: usize) -> Option<String> {
 pub(crate) fn refused_before_login(users: &[KmsUser]) -> Option<ConnectFailure> {
     let on = |test: fn(&KmsUser) -> bool| users.iter().find(|user| test(user));
     let fail = |code, user: &KmsUser, what: &str| {
-        Some(ConnectFailure::new(code, format!("kmsuser {what} on {}", user.hsm)))
+        Some(ConnectFailure::new(
+            code,
+            format!("kmsuser {what} on {}", user.hsm),
+        ))
     };
     if let Some(user) = on(|u| !u.present) {
         return fail(ConnectionErrorCode::UserNotFound, user, "does not exist");
@@ -160,7 +166,11 @@ pub(crate) fn refused_before_login(users: &[KmsUser]) -> Option<ConnectFailure> 
     }
     // Which code the service has for a second factor is not published; to the login it is a credential that does not do.
     if let Some(user) = on(|u| u.second_factor) {
-        return fail(ConnectionErrorCode::InvalidCredentials, user, "asks a second factor");
+        return fail(
+            ConnectionErrorCode::InvalidCredentials,
+            user,
+            "asks a second factor",
+        );
     }
     None
 }
@@ -181,7 +191,11 @@ mod tests {
     #[test]
     fn two_hsms_in_one_zone_are_one() {
         assert_eq!(unfit(&facts(&["a", "b"], Network::Sound), 2), None);
-        assert!(unfit(&facts(&["a", "a"], Network::Sound), 2).unwrap().contains("two active HSMs"));
+        assert!(
+            unfit(&facts(&["a", "a"], Network::Sound), 2)
+                .unwrap()
+                .contains("two active HSMs")
+        );
         assert_eq!(unfit(&facts(&["a"], Network::Sound), 1), None);
         assert!(unfit(&facts(&[], Network::Sound), 1).is_some());
         assert_eq!(unfit(&facts(&[], Network::NotSimulated), 2), None);
@@ -200,15 +214,30 @@ mod tests {
         let code = |users: &[KmsUser]| refused_before_login(users).map(|f| f.code);
         assert_eq!(code(&[user("a"), user("b")]), None);
         assert_eq!(
-            code(&[user("a"), KmsUser { present: false, ..user("b") }]),
+            code(&[
+                user("a"),
+                KmsUser {
+                    present: false,
+                    ..user("b")
+                }
+            ]),
             Some(ConnectionErrorCode::UserNotFound)
         );
         assert_eq!(
-            code(&[KmsUser { locked: true, ..user("a") }, user("b")]),
+            code(&[
+                KmsUser {
+                    locked: true,
+                    ..user("a")
+                },
+                user("b")
+            ]),
             Some(ConnectionErrorCode::UserLockedOut)
         );
         assert_eq!(
-            code(&[KmsUser { logged_in: true, ..user("a") }]),
+            code(&[KmsUser {
+                logged_in: true,
+                ..user("a")
+            }]),
             Some(ConnectionErrorCode::UserLoggedIn)
         );
         assert_eq!(code(&[]), None);

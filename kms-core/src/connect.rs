@@ -3,10 +3,8 @@
 //! Rotation survives a crash at any instruction. The new password is stored, sealed, as *pending* before C_SetPIN and becomes *current*
 //! after it; whoever finds a pending one cannot know whether the HSM took it, and tries it first, then the current one.
 //! That is at most two failed logins a connect, and the first good one sets the HSM's counter back, so a crash never locks kmsuser.
-//!
-//! In a cluster C_SetPIN writes to every HSM, so a crash may also fall between two of them. Then each password is right on
-//! some HSMs and no login succeeds on all. The failure counters, which need no login to read, tell this from two wrong passwords
-//! (an HSM that took one of the two counts one failure, not two), and repeating the interrupted C_SetPIN mends it.
+//! In a cluster C_SetPIN writes to every HSM, and a crash may fall between two of them. That one of the two passwords still works on all
+//! HSMs is the module's promise (ours prepares all before it changes any), for nobody above it could mend the other case.
 
 use std::sync::Arc;
 
@@ -14,8 +12,7 @@ use aws_json::ServiceError;
 use zeroize::Zeroizing;
 
 use crate::clusters::{
-    Attachment, Clusters, ConnectFailure, ConnectionErrorCode as Code, KmsUser,
-    refused_before_login,
+    Attachment, ConnectFailure, ConnectionErrorCode as Code, refused_before_login,
 };
 use crate::error::told;
 use crate::p11::{Fault, FaultKind, Module, Token};
@@ -54,6 +51,10 @@ impl Point {
 
 /// Asked at each point; `true` ends the connect there as if the process had died.
 pub type Interrupt = Arc<dyn Fn(Point) -> bool + Send + Sync>;
+
+/// A CloudHSM user is locked by this many failed logins. A second password is not tried where it could be the one that locks; since the
+/// first was refused, the next connect begins with the second.
+const LOCKED_AT: u32 = 5;
 
 /// Why a connect did not end in a login.
 #[derive(Debug)]
@@ -108,52 +109,48 @@ impl KeyStores {
         module: &Arc<Module>,
         attachment: &Attachment,
     ) -> Result<(Token, Zeroizing<String>), Stop> {
-        let before = users(&*self.clusters, store);
-        if let Some(refused) = refused_before_login(&before) {
+        let users = self.clusters.kmsuser(&store.scope, &store.cluster);
+        if let Some(refused) = refused_before_login(&users) {
             return Err(Stop::Failed(refused));
         }
         let current = self.sealer.open(&store.id, &store.password)?;
-        let pending =
-            store.pending.as_ref().map(|p| self.sealer.open(&store.id, p)).transpose()?;
-        let try_with = |password: &Zeroizing<String>| {
-            Token::login(module, &attachment.module, &attachment.pin, password)
-        };
-        let mut tries = 0;
+        let worth_a_try = store.pending.as_ref().filter(|_| !store.pending_refused);
+        let pending = worth_a_try
+            .map(|p| self.sealer.open(&store.id, p))
+            .transpose()?;
+        let failures = users
+            .iter()
+            .map(|user| user.failed_logins)
+            .max()
+            .unwrap_or(0);
         let mut refusal = None;
-        for password in pending.iter().chain([&current]) {
-            match try_with(password) {
-                Ok(token) => return Ok((token, password.clone())),
-                Err(wrong) if wrong.kind == FaultKind::WrongPassword => {
-                    tries += 1;
-                    refusal = Some(wrong);
-                }
+        for (tried, password) in (0..).zip(pending.into_iter().chain([current])) {
+            if tried > 0 && failures + tried + 1 >= LOCKED_AT {
+                break;
+            }
+            match Token::login(module, &attachment.module, &attachment.pin, &password) {
+                Ok(token) => return Ok((token, password)),
+                Err(wrong) if wrong.kind == FaultKind::WrongPassword => refusal = Some(wrong),
                 Err(other) => return Err(other.into()),
             }
         }
-        if let Some(pending) = pending
-            && half_changed(&before, &users(&*self.clusters, store), tries)
-        {
-            // Its own answer says nothing: HSMs that were changed already refuse the old password. The login that follows decides.
-            let _ = Token::set_password_unlogged(
-                module,
-                &attachment.module,
-                &attachment.pin,
-                &current,
-                &pending,
-            );
-            return Ok((try_with(&pending)?, pending));
-        }
+        self.update_wanted(store, |record| {
+            record.pending_refused = record.pending.is_some();
+        })?;
         Err(refusal.map_or(Stop::Unwanted, Stop::from))
     }
 
     fn rotate(&self, store: &KeyStore, token: &Token, used: &str) -> Result<(), Stop> {
         let new = new_password();
-        let (used_sealed, new_sealed) =
-            (self.sealer.seal(&store.id, used)?, self.sealer.seal(&store.id, &new)?);
+        let (used_sealed, new_sealed) = (
+            self.sealer.seal(&store.id, used)?,
+            self.sealer.seal(&store.id, &new)?,
+        );
         // If the login was with what was pending, that one is current from here on: the pending place is needed again.
         self.update_wanted(store, |record| {
             record.password = used_sealed.clone();
             record.pending = Some(new_sealed.clone());
+            record.pending_refused = false;
         })?;
         self.pass(Point::PendingStored)?;
         token.set_password(used, &new)?;
@@ -181,60 +178,18 @@ impl KeyStores {
     }
 
     /// Changes the record if this attempt is still the wanted one.
-    fn update_wanted(
-        &self,
-        store: &KeyStore,
-        change: impl Fn(&mut KeyStore),
-    ) -> Result<(), Stop> {
-        let wanted = self.store.change(|rows| {
-            match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
-                Some(mut record) if record.attempt == store.attempt => {
-                    change(&mut record);
-                    rows.save(&record)?;
-                    Ok(true)
-                }
-                _ => Ok(false),
-            }
-        })?;
+    fn update_wanted(&self, store: &KeyStore, change: impl Fn(&mut KeyStore)) -> Result<(), Stop> {
+        let wanted =
+            self.store.change(
+                |rows| match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
+                    Some(mut record) if record.attempt == store.attempt => {
+                        change(&mut record);
+                        rows.save(&record)?;
+                        Ok(true)
+                    }
+                    _ => Ok(false),
+                },
+            )?;
         if wanted { Ok(()) } else { Err(Stop::Unwanted) }
-    }
-}
-
-fn users(clusters: &dyn Clusters, store: &KeyStore) -> Vec<KmsUser> {
-    clusters.kmsuser(&store.scope, &store.cluster)
-}
-
-/// Whether some HSM took one of the passwords that were tried: then it counts fewer new failures than there were tries.
-fn half_changed(before: &[KmsUser], after: &[KmsUser], tries: u32) -> bool {
-    after.iter().any(|user| {
-        before
-            .iter()
-            .find(|earlier| earlier.hsm == user.hsm)
-            .is_some_and(|earlier| user.failed_logins < earlier.failed_logins + tries)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(hsm: &str, failed_logins: u32) -> KmsUser {
-        KmsUser {
-            hsm: hsm.into(),
-            present: true,
-            locked: false,
-            logged_in: false,
-            second_factor: false,
-            failed_logins,
-        }
-    }
-
-    #[test]
-    fn counters_tell_a_half_made_change_from_two_wrong_passwords() {
-        let before = [user("a", 0), user("b", 1)];
-        assert!(!half_changed(&before, &[user("a", 2), user("b", 3)], 2));
-        // a took the pending one and refused the current one; b the other way round.
-        assert!(half_changed(&before, &[user("a", 1), user("b", 0)], 2));
-        assert!(!half_changed(&before, &[], 2));
     }
 }

@@ -69,9 +69,8 @@ impl From<Fault> for ServiceError {
     fn from(fault: Fault) -> ServiceError {
         let error = match fault.kind {
             FaultKind::BadTag => INVALID_CIPHERTEXT.bare(),
-            FaultKind::KeyGone | FaultKind::KeyAmbiguous | FaultKind::StaleHandle => {
-                INVALID_STATE.says("The key material of the KMS key cannot be found in its key store.")
-            }
+            FaultKind::KeyGone | FaultKind::KeyAmbiguous | FaultKind::StaleHandle => INVALID_STATE
+                .says("The key material of the KMS key cannot be found in its key store."),
             FaultKind::Unreachable | FaultKind::LoggedOut | FaultKind::StaleSession => {
                 INVALID_STATE.says("KMS cannot communicate with your CloudHSM cluster")
             }

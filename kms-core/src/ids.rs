@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::error::{INVALID_ARN, NOT_FOUND, Result};
 
 /// An account in a region: nothing is seen across it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Scope {
     /// The 12-digit account.
     pub account: String,
@@ -19,7 +21,10 @@ pub struct Scope {
 impl Scope {
     /// The scope of an account in a region.
     pub fn new(account: &str, region: &str) -> Scope {
-        Scope { account: account.to_owned(), region: region.to_owned() }
+        Scope {
+            account: account.to_owned(),
+            region: region.to_owned(),
+        }
     }
 
     /// The scope's place in the store.
@@ -39,7 +44,10 @@ impl Scope {
 
     fn arn(&self, service: &str, resource: &str) -> String {
         let Scope { account, region } = self;
-        format!("arn:{}:{service}:{region}:{account}:{resource}", partition(region))
+        format!(
+            "arn:{}:{service}:{region}:{account}:{resource}",
+            partition(region)
+        )
     }
 
     /// `arn:aws:iam::ACCOUNT:root`.
@@ -150,7 +158,10 @@ mod tests {
         let s = scope();
         let message = |text: &str| KeyRef::parse(text, &s).unwrap_err().message.unwrap();
         assert_eq!(message("fake-key-id"), "Invalid keyId 'fake-key-id'");
-        assert_eq!(message(&ID.replace('-', "")), format!("Invalid keyId '{}'", ID.replace('-', "")));
+        assert_eq!(
+            message(&ID.replace('-', "")),
+            format!("Invalid keyId '{}'", ID.replace('-', ""))
+        );
         assert_eq!(message("mrk-12"), "Invalid keyId 'mrk-12'");
         let elsewhere = Scope::new("111122223333", "eu-west-1").key_arn(ID);
         assert_eq!(message(&elsewhere), "Invalid arn eu-west-1");
@@ -160,6 +171,10 @@ mod tests {
     fn store_ids_have_the_real_shape() {
         let id = new_store_id();
         assert_eq!(id.len(), 21);
-        assert!(id[4..].bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+        assert!(
+            id[4..]
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+        );
     }
 }

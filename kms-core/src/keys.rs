@@ -5,10 +5,10 @@ use std::sync::Arc;
 use aws_json::ServiceError;
 
 use crate::blob::{self, Context, Header};
-use crate::error::{DISABLED, INVALID_STATE, NOT_FOUND, Result, VALIDATION};
+use crate::error::{DISABLED, INVALID_STATE, NOT_FOUND, Result, VALIDATION, internal};
 use crate::ids::{KeyRef, Scope};
 use crate::kms::Kms;
-use crate::p11::Token;
+use crate::p11::{Fault, FaultKind, Token};
 use crate::records::{Alias, Key, Origin};
 use crate::store::Rows;
 
@@ -39,7 +39,9 @@ pub(crate) fn find(rows: &dyn Rows, scope: &Scope, key_id: &str) -> Result<Key> 
     match KeyRef::parse(key_id, scope)? {
         KeyRef::Key(id) => by_id(rows, scope, &id),
         KeyRef::Alias(name) => {
-            let alias: Alias = rows.fetch(scope, &name)?.ok_or_else(|| no_alias(scope, &name))?;
+            let alias: Alias = rows
+                .fetch(scope, &name)?
+                .ok_or_else(|| no_alias(scope, &name))?;
             by_id(rows, scope, &alias.key)
         }
     }
@@ -93,7 +95,11 @@ pub(crate) fn usable(kms: &Kms, key: &Key) -> Result<Arc<Token>> {
 }
 
 pub(crate) fn enabled(key: &Key) -> Result<()> {
-    if key.enabled { Ok(()) } else { Err(DISABLED.says(format!("{} is disabled.", key.arn()))) }
+    if key.enabled {
+        Ok(())
+    } else {
+        Err(DISABLED.says(format!("{} is disabled.", key.arn())))
+    }
 }
 
 pub(crate) fn not_pending(key: &Key) -> Result<()> {
@@ -122,10 +128,23 @@ pub(crate) fn no_recipient(recipient: Option<&serde_json::Value>) -> Result<()> 
     }
 }
 
+/// What a failed call for a key means to the caller. A key store is the user's to mend; the service's own HSM is not.
+pub(crate) fn failed(key: &Key, fault: Fault) -> ServiceError {
+    match key.origin {
+        Origin::AwsKms if fault.kind != FaultKind::BadTag => internal(fault),
+        _ => fault.into(),
+    }
+}
+
 /// Encrypts under a key, in its HSM.
 pub(crate) fn seal(token: &Token, key: &Key, context: &Context, plain: &[u8]) -> Result<Vec<u8>> {
-    let header = Header { key_arn: key.arn(), backing_key: key.backing_key };
-    let sealed = token.seal(&header.key_arn, &header.aad(context), plain)?;
+    let header = Header {
+        key_arn: key.arn(),
+        backing_key: key.backing_key,
+    };
+    let sealed = token
+        .seal(&header.key_arn, &header.aad(context), plain)
+        .map_err(|fault| failed(key, fault))?;
     let blob = header.join(&sealed);
     // The model's limit on what Decrypt takes; 4,096 bytes of plaintext stay well below.
     if blob.len() > blob::MAX {

@@ -61,7 +61,11 @@ pub const RECONNECT_FOR: Duration = Duration::from_secs(30);
 
 impl Settings {
     /// Settings with the defaults: the machine's clock, diagnostics to nowhere.
-    pub fn new(data_dir: PathBuf, clusters: Arc<dyn Clusters>, service_hsm: ServiceHsm) -> Settings {
+    pub fn new(
+        data_dir: PathBuf,
+        clusters: Arc<dyn Clusters>,
+        service_hsm: ServiceHsm,
+    ) -> Settings {
         Settings {
             data_dir,
             clock: Arc::new(crate::clock::SystemClock),
@@ -90,7 +94,13 @@ impl Kms {
     /// # Errors
     /// KMSInternalException with what could not be opened.
     pub fn open(settings: Settings) -> Result<Arc<Kms>> {
-        let Settings { data_dir, clock, clusters, service_hsm, .. } = settings;
+        let Settings {
+            data_dir,
+            clock,
+            clusters,
+            service_hsm,
+            ..
+        } = settings;
         std::fs::create_dir_all(&data_dir)
             .map_err(|e| internal(format!("{} cannot be made: {e}", data_dir.display())))?;
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&data_dir.join("kms.db"))?);
@@ -109,7 +119,13 @@ impl Kms {
             live: Live::default(),
         });
         key_stores.resume()?;
-        Ok(Arc::new(Kms { store, own, key_stores, clock, log: settings.log }))
+        Ok(Arc::new(Kms {
+            store,
+            own,
+            key_stores,
+            clock,
+            log: settings.log,
+        }))
     }
 
     /// The key stores.
@@ -181,7 +197,6 @@ fn open_own(modules: &Modules, hsm: &ServiceHsm) -> Result<Token> {
     if let Some(so_pin) = &hsm.so_pin {
         module.ensure_token(&hsm.module.token_label, so_pin, &hsm.pin)?;
     }
-    Token::login(&module, &hsm.module, &hsm.pin_form, &hsm.pin).map_err(|fault| {
-        internal(format!("the service's own HSM cannot be opened: {fault}"))
-    })
+    Token::login(&module, &hsm.module, &hsm.pin_form, &hsm.pin)
+        .map_err(|fault| internal(format!("the service's own HSM cannot be opened: {fault}")))
 }

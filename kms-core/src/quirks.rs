@@ -40,8 +40,11 @@ pub struct Quirks {
     pub bad_tag: &'static [TagCode],
 }
 
-const SPEC_TAG: &[TagCode] =
-    &[TagCode::EncryptedDataInvalid, TagCode::AeadDecryptFailed, TagCode::EncryptedDataLenRange];
+const SPEC_TAG: &[TagCode] = &[
+    TagCode::EncryptedDataInvalid,
+    TagCode::AeadDecryptFailed,
+    TagCode::EncryptedDataLenRange,
+];
 
 static ROWS: [Quirks; 3] = [
     // SoftHSM2 has one code for every failure inside its crypto library, a wrong tag among them.
@@ -62,12 +65,21 @@ static ROWS: [Quirks; 3] = [
         iv: IvMaker::Module,
         bad_tag: SPEC_TAG,
     },
-    Quirks { name: "Keystead", told_by: &["Keystead"], iv: IvMaker::Caller, bad_tag: SPEC_TAG },
+    Quirks {
+        name: "Keystead",
+        told_by: &["Keystead"],
+        iv: IvMaker::Caller,
+        bad_tag: SPEC_TAG,
+    },
 ];
 
 /// A module that we do not know is held to the specification.
-static UNKNOWN: Quirks =
-    Quirks { name: "PKCS#11 module", told_by: &[], iv: IvMaker::Caller, bad_tag: SPEC_TAG };
+static UNKNOWN: Quirks = Quirks {
+    name: "PKCS#11 module",
+    told_by: &[],
+    iv: IvMaker::Caller,
+    bad_tag: SPEC_TAG,
+};
 
 impl Quirks {
     /// The row for a module by what C_GetInfo says of it.
@@ -75,11 +87,20 @@ impl Quirks {
     /// A library description that says `cloudhsm` wins over the manufacturer: our own module in its cloudhsm personality says both.
     pub fn of(manufacturer: &str, description: &str) -> &'static Quirks {
         let has = |text: &str, word: &str| {
-            text.to_ascii_lowercase().contains(&word.to_ascii_lowercase())
+            text.to_ascii_lowercase()
+                .contains(&word.to_ascii_lowercase())
         };
-        let by = |text: &str| ROWS.iter().find(|row| row.told_by.iter().any(|w| has(text, w)));
-        let cloudhsm = ROWS.iter().find(|row| row.name == "CloudHSM" && has(description, row.name));
-        cloudhsm.or_else(|| by(manufacturer)).or_else(|| by(description)).unwrap_or(&UNKNOWN)
+        let by = |text: &str| {
+            ROWS.iter()
+                .find(|row| row.told_by.iter().any(|w| has(text, w)))
+        };
+        let cloudhsm = ROWS
+            .iter()
+            .find(|row| row.name == "CloudHSM" && has(description, row.name));
+        cloudhsm
+            .or_else(|| by(manufacturer))
+            .or_else(|| by(description))
+            .unwrap_or(&UNKNOWN)
     }
 }
 
@@ -108,15 +129,27 @@ mod tests {
 
     #[test]
     fn a_module_is_told_by_what_it_says_of_itself() {
-        assert_eq!(Quirks::of("SoftHSM", "Implementation of PKCS11").name, "SoftHSM2");
-        assert_eq!(Quirks::of("Keystead", "Keystead PKCS#11 module").iv, IvMaker::Caller);
-        assert_eq!(Quirks::of("Keystead", "Keystead, cloudhsm personality").iv, IvMaker::Module);
+        assert_eq!(
+            Quirks::of("SoftHSM", "Implementation of PKCS11").name,
+            "SoftHSM2"
+        );
+        assert_eq!(
+            Quirks::of("Keystead", "Keystead PKCS#11 module").iv,
+            IvMaker::Caller
+        );
+        assert_eq!(
+            Quirks::of("Keystead", "Keystead, cloudhsm personality").iv,
+            IvMaker::Module
+        );
         assert_eq!(Quirks::of("Somebody", "else").name, "PKCS#11 module");
     }
 
     #[test]
     fn a_pin_carries_the_user_where_the_module_wants_it() {
-        assert_eq!(*PinForm::User("kmsuser".into()).login_pin("pw"), "kmsuser:pw");
+        assert_eq!(
+            *PinForm::User("kmsuser".into()).login_pin("pw"),
+            "kmsuser:pw"
+        );
         assert_eq!(*PinForm::Plain.login_pin("pw"), "pw");
     }
 }

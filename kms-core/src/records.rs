@@ -191,6 +191,8 @@ pub struct KeyStore {
     pub password: SealedPassword,
     /// The password that was being set when we last looked, sealed.
     pub pending: Option<SealedPassword>,
+    /// Whether the cluster refused the pending password. Trying it again would only cost another failed login each time.
+    pub pending_refused: bool,
     /// Raised by each connect and disconnect, so that a worker knows whether it is still wanted.
     pub attempt: u64,
 }

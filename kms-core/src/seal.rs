@@ -41,8 +41,12 @@ impl Sealer {
     /// # Errors
     /// What the token answered.
     pub fn seal(&self, store: &str, password: &str) -> Result<SealedPassword> {
-        let sealed = self.token.seal(LABEL, aad(store).as_bytes(), password.as_bytes())?;
-        Ok(SealedPassword(hex::encode([&sealed.iv[..], &sealed.body].concat())))
+        let sealed = self
+            .token
+            .seal(LABEL, aad(store).as_bytes(), password.as_bytes())?;
+        Ok(SealedPassword(hex::encode(
+            [&sealed.iv[..], &sealed.body].concat(),
+        )))
     }
 
     /// Opens a key store's password.
@@ -53,14 +57,20 @@ impl Sealer {
         let damaged = || internal(format!("the sealed password of {store} is damaged"));
         let bytes = hex::decode(&sealed.0).map_err(|_| damaged())?;
         let (iv, body) = bytes.split_first_chunk::<12>().ok_or_else(damaged)?;
-        let sealed = Sealed { iv: *iv, body: body.to_vec() };
-        let plain = self.token.open(LABEL, aad(store).as_bytes(), &sealed).map_err(|fault| {
-            match fault.kind {
+        let sealed = Sealed {
+            iv: *iv,
+            body: body.to_vec(),
+        };
+        let plain = self
+            .token
+            .open(LABEL, aad(store).as_bytes(), &sealed)
+            .map_err(|fault| match fault.kind {
                 FaultKind::BadTag => damaged().caused_by(fault.why),
                 _ => fault.into(),
-            }
-        })?;
-        std::str::from_utf8(&plain).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| damaged())
+            })?;
+        std::str::from_utf8(&plain)
+            .map(|text| Zeroizing::new(text.to_owned()))
+            .map_err(|_| damaged())
     }
 }
 

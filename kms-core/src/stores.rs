@@ -1,21 +1,20 @@
 //! The custom key store's state machine: which operation is legal when, and what it does (aws-facts A2 to A9).
 //!
-//! State lives in the database; a connection (a logged-in token) lives here. `connect.rs` is what a connect does; here is when it may,
-//! on which thread, and what is written afterwards. A connect worker holds the store's turn from begin to end, so two never overlap, and
-//! writes its outcome only if no disconnect raised the store's attempt number meanwhile.
+//! State lives in the database; a connection (a logged-in token) lives here. `connect.rs` is what a connect does, `worker.rs` on which
+//! thread and what is written afterwards; here is when it may.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_json::{Exception, ServiceError};
 use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
-use crate::clusters::{ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, unfit};
-use crate::connect::{Interrupt, Stop};
+use crate::clusters::{ClusterFacts, Clusters, unfit};
+use crate::connect::Interrupt;
 use crate::error::*;
 use crate::ids::{Scope, new_store_id};
 use crate::p11::{Modules, Token};
@@ -25,8 +24,6 @@ use crate::store::{Rows, Store};
 
 /// Key stores an account may have in a region.
 const QUOTA: usize = 10;
-/// Pause between two tries of a reconnect after a restart.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where diagnostics go, one line a call.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -48,16 +45,15 @@ pub struct KeyStores {
 /// What exists only while the process runs.
 #[derive(Default)]
 pub(crate) struct Live {
-    tokens: RwLock<HashMap<String, Arc<Token>>>,
-    turns: Mutex<HashMap<String, Arc<Mutex<()>>>>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
-    stopping: AtomicBool,
+    pub(crate) tokens: RwLock<HashMap<String, Arc<Token>>>,
+    pub(crate) turns: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    pub(crate) workers: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) stopping: AtomicBool,
     /// Create and update look at all stores, then write: one at a time.
     naming: Mutex<()>,
 }
 
 /// What CreateCustomKeyStore is given.
-#[derive(Debug)]
 #[allow(missing_docs)]
 pub struct NewStore {
     pub name: String,
@@ -67,7 +63,7 @@ pub struct NewStore {
 }
 
 /// What UpdateCustomKeyStore is given.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[allow(missing_docs)]
 pub struct Changes {
     pub name: Option<String>,
@@ -87,14 +83,17 @@ fn wrong_state(store: &KeyStore, what: &str) -> ServiceError {
         State::Disconnecting => "DISCONNECTING",
         State::Failed => "FAILED",
     };
-    STORE_INVALID_STATE.says(format!("The custom key store {} is in state {state}, which is not valid for {what}.", store.id),
-    )
+    STORE_INVALID_STATE.says(format!(
+        "The custom key store {} is in state {state}, which is not valid for {what}.",
+        store.id
+    ))
 }
 
-fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
+pub(crate) fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
     rows.fetch(scope, id)?.ok_or_else(|| {
-        STORE_NOT_FOUND.says(format!("The custom key store {id} does not exist in this account and Region."),
-        )
+        STORE_NOT_FOUND.says(format!(
+            "The custom key store {id} does not exist in this account and Region."
+        ))
     })
 }
 
@@ -103,11 +102,16 @@ fn all_of(rows: &dyn Rows, scope: &Scope) -> Result<Vec<KeyStore>> {
 }
 
 fn name_is_free(stores: &[KeyStore], name: &str, own: &str) -> Result<()> {
-    match stores.iter().any(|store| store.name == name && store.id != own) {
+    match stores
+        .iter()
+        .any(|store| store.name == name && store.id != own)
+    {
         false => Ok(()),
         true => refuse(
             STORE_NAME_IN_USE,
-            format!("The custom key store name {name} is already in use in this account and Region."),
+            format!(
+                "The custom key store name {name} is already in use in this account and Region."
+            ),
         ),
     }
 }
@@ -125,7 +129,9 @@ impl KeyStores {
         }
         name_is_free(&stores, &new.name, "")?;
         if stores.len() >= QUOTA {
-            let text = format!("The account has {QUOTA} custom key stores in this Region, which is its limit.");
+            let text = format!(
+                "The account has {QUOTA} custom key stores in this Region, which is its limit."
+            );
             return refuse(LIMIT_EXCEEDED, text);
         }
         let facts = self.active_cluster(scope, &new.cluster)?;
@@ -144,7 +150,10 @@ impl KeyStores {
         if let Some(why) = unfit(&facts, 2) {
             return refuse(CLUSTER_INVALID_CONFIGURATION, why);
         }
-        if !self.clusters.anchored(scope, &new.cluster, &new.trust_anchor) {
+        if !self
+            .clusters
+            .anchored(scope, &new.cluster, &new.trust_anchor)
+        {
             return refuse(
                 INCORRECT_TRUST_ANCHOR,
                 "The trust anchor certificate is not the one that signed the certificate of the cluster.",
@@ -162,6 +171,7 @@ impl KeyStores {
             created: self.clock.now(),
             password: self.sealer.seal(&id, &new.password)?,
             pending: None,
+            pending_refused: false,
             attempt: 0,
             id: id.clone(),
         };
@@ -203,12 +213,19 @@ impl KeyStores {
     ///
     /// # Errors
     /// CustomKeyStoreNotFoundException.
-    pub fn describe(&self, scope: &Scope, id: Option<&str>, name: Option<&str>) -> Result<Vec<KeyStore>> {
+    pub fn describe(
+        &self,
+        scope: &Scope,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<KeyStore>> {
         self.store.view(|rows| match (id, name) {
             (Some(id), None) => Ok(vec![must(rows, scope, id)?]),
             (None, Some(name)) => {
-                let found: Vec<_> =
-                    all_of(rows, scope)?.into_iter().filter(|store| store.name == name).collect();
+                let found: Vec<_> = all_of(rows, scope)?
+                    .into_iter()
+                    .filter(|store| store.name == name)
+                    .collect();
                 if found.is_empty() {
                     return must(rows, scope, name).map(|store| vec![store]);
                 }
@@ -244,7 +261,10 @@ impl KeyStores {
             if let Some(why) = unfit(&facts, 1) {
                 return refuse(CLUSTER_INVALID_CONFIGURATION, why);
             }
-            if !self.clusters.anchored(scope, &store.cluster, &store.trust_anchor) {
+            if !self
+                .clusters
+                .anchored(scope, &store.cluster, &store.trust_anchor)
+            {
                 return refuse(
                     CLUSTER_INVALID_CONFIGURATION,
                     "The trust anchor of the key store did not sign the certificate of the cluster.",
@@ -297,14 +317,12 @@ impl KeyStores {
         Ok(())
     }
 
-    fn take_down(&self, store: &KeyStore) {
+    pub(crate) fn take_down(&self, store: &KeyStore) {
         let turn = self.turn(&store.id);
         let _turn = turn.lock();
-        let token = self.live.tokens.write().remove(&store.id);
-        if let Some(token) = token {
-            token.logout();
-        }
-        self.clusters.detach(&store.scope, &store.id, &store.cluster);
+        self.forget(&store.id);
+        self.clusters
+            .detach(&store.scope, &store.id, &store.cluster);
         let done = self.store.change(|rows| {
             if let Some(mut now) = rows.fetch::<KeyStore>(&store.scope, &store.id)?
                 && now.attempt == store.attempt
@@ -315,7 +333,11 @@ impl KeyStores {
             Ok(())
         });
         if let Err(lost) = done {
-            (self.log)(&format!("{}: DISCONNECTED could not be written: {}", store.id, told(&lost)));
+            (self.log)(&format!(
+                "{}: DISCONNECTED could not be written: {}",
+                store.id,
+                told(&lost)
+            ));
         }
     }
 
@@ -351,8 +373,11 @@ impl KeyStores {
                 Some(facts.cluster_certificate)
             }
         };
-        let sealed =
-            changes.password.as_ref().map(|password| self.sealer.seal(id, password)).transpose()?;
+        let sealed = changes
+            .password
+            .as_ref()
+            .map(|password| self.sealer.seal(id, password))
+            .transpose()?;
         self.store.change(|rows| {
             let mut store = must(rows, scope, id)?;
             legal(&store)?;
@@ -363,11 +388,14 @@ impl KeyStores {
             if let (Some(cluster), Some(certificate)) = (&changes.cluster, &certificate) {
                 store.cluster = cluster.clone();
                 store.cluster_certificate = certificate.clone();
+                // Another cluster, made of another backup: what the old one refused may be right there.
+                store.pending_refused = false;
             }
             if let Some(sealed) = &sealed {
                 store.password = sealed.clone();
                 // The user says what the password is now; what was pending is history.
                 store.pending = None;
+                store.pending_refused = false;
             }
             rows.save(&store)
         })
@@ -416,141 +444,13 @@ impl KeyStores {
     /// CloudHsmClusterInvalidConfigurationException.
     pub fn fit_for_keys(&self, store: &KeyStore) -> Result<()> {
         let gone = || Some(format!("The cluster {} does not exist.", store.cluster));
-        match self.clusters.facts(&store.scope, &store.cluster).map_or_else(gone, |f| unfit(&f, 2)) {
+        match self
+            .clusters
+            .facts(&store.scope, &store.cluster)
+            .map_or_else(gone, |f| unfit(&f, 2))
+        {
             None => Ok(()),
             Some(why) => refuse(CLUSTER_INVALID_CONFIGURATION, why),
-        }
-    }
-
-    /// After a restart: what was connected connects again, what was being disconnected is.
-    pub(crate) fn resume(self: &Arc<Self>) -> Result<()> {
-        let again = self.store.change(|rows| {
-            let mut again = Vec::new();
-            for mut store in rows.every::<KeyStore>()? {
-                match store.state {
-                    State::Connected | State::Connecting => {
-                        store.state = State::Connecting;
-                        store.attempt += 1;
-                        again.push(store.clone());
-                    }
-                    State::Disconnecting => store.state = State::Disconnected,
-                    State::Disconnected | State::Failed => continue,
-                }
-                rows.save(&store)?;
-            }
-            Ok(again)
-        })?;
-        for store in again {
-            self.spawn(store, self.reconnect_for);
-        }
-        Ok(())
-    }
-
-    fn spawn(self: &Arc<Self>, store: KeyStore, patience: Duration) {
-        let this = self.clone();
-        self.keep(std::thread::spawn(move || this.work(&store, patience)));
-    }
-
-    fn keep(&self, worker: JoinHandle<()>) {
-        let mut workers = self.live.workers.lock();
-        workers.retain(|worker| !worker.is_finished());
-        workers.push(worker);
-    }
-
-    fn turn(&self, id: &str) -> Arc<Mutex<()>> {
-        self.live.turns.lock().entry(id.to_owned()).or_default().clone()
-    }
-
-    /// One connect, from its begin to what is written of it.
-    fn work(&self, store: &KeyStore, patience: Duration) {
-        let turn = self.turn(&store.id);
-        let _turn = turn.lock();
-        let begun = Instant::now();
-        let outcome = loop {
-            // Read anew: an earlier attempt, or an update, may have changed the passwords.
-            let record = self.store.view(|rows| must(rows, &store.scope, &store.id));
-            let outcome = match record {
-                Ok(record) if record.attempt == store.attempt => self.connect_now(&record),
-                Ok(_) => Err(Stop::Unwanted),
-                Err(error) => Err(error.into()),
-            };
-            let transient = matches!(&outcome, Err(Stop::Failed(failure)) if matches!(
-                failure.code,
-                ConnectionErrorCode::NetworkErrors | ConnectionErrorCode::InsufficientCloudhsmHsms
-            ));
-            if !transient || begun.elapsed() >= patience || self.stopping() {
-                break outcome;
-            }
-            std::thread::sleep(RECONNECT_PAUSE);
-        };
-        // A connect that takes no time at all hides CONNECTING, and with it mistakes in scripts that do not wait.
-        while begun.elapsed() < self.connect_takes && !self.stopping() {
-            std::thread::sleep(Duration::from_millis(5).min(self.connect_takes));
-        }
-        let outcome = match outcome {
-            Ok(token) => Ok(token),
-            Err(Stop::Unwanted) => return,
-            Err(Stop::Failed(failure)) => Err(failure),
-        };
-        self.finish(store, outcome);
-    }
-
-    fn finish(&self, store: &KeyStore, outcome: Result<Token, ConnectFailure>) {
-        let (state, error) = match &outcome {
-            Ok(_) => (State::Connected, None),
-            Err(failure) => (State::Failed, Some(failure.code)),
-        };
-        match outcome {
-            Ok(token) => {
-                // Before the state is written, so that nobody sees CONNECTED without a token.
-                self.live.tokens.write().insert(store.id.clone(), Arc::new(token));
-            }
-            Err(failure) => {
-                (self.log)(&format!("{}: {:?}: {}", store.id, failure.code, failure.why));
-            }
-        }
-        let written = self.store.change(|rows| {
-            match rows.fetch::<KeyStore>(&store.scope, &store.id)? {
-                Some(mut now) if now.attempt == store.attempt => {
-                    now.state = state;
-                    now.error = error;
-                    rows.save(&now)?;
-                    Ok(true)
-                }
-                _ => Ok(false),
-            }
-        });
-        match written {
-            Ok(true) => {}
-            Ok(false) => self.forget(&store.id),
-            Err(lost) => {
-                self.forget(&store.id);
-                (self.log)(&format!("{}: {state:?} could not be written: {}", store.id, told(&lost)));
-            }
-        }
-    }
-
-    fn forget(&self, id: &str) {
-        // A token that an operation still holds logs out when that operation ends.
-        let token = self.live.tokens.write().remove(id);
-        drop(token);
-    }
-
-    fn stopping(&self) -> bool {
-        self.live.stopping.load(Ordering::Relaxed)
-    }
-
-    /// Ends the workers and logs out everywhere; states stay as they are, so that a restart connects again.
-    pub(crate) fn stop(&self) {
-        self.live.stopping.store(true, Ordering::Relaxed);
-        let workers = std::mem::take(&mut *self.live.workers.lock());
-        for worker in workers {
-            // A worker that panicked has said so on its own.
-            let _ = worker.join();
-        }
-        let tokens = std::mem::take(&mut *self.live.tokens.write());
-        for token in tokens.into_values() {
-            token.logout();
         }
     }
 }

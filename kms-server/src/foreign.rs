@@ -3,10 +3,13 @@
 
 use std::path::PathBuf;
 
+use aws_json::{Caller, Exception, Response, Service, ServiceError};
 use kms_core::clusters::{Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, KmsUser, Network};
 use kms_core::ids::Scope;
 use kms_core::p11::ModuleSpec;
 use kms_core::quirks::PinForm;
+use serde_json::json;
+use zeroize::Zeroizing;
 
 /// What DescribeClusters says of the one cluster of such a service.
 pub const STATE_MESSAGE: &str = "This cluster is a PKCS#11 module, one token. Availability Zones, subnets, security groups, \
@@ -25,6 +28,44 @@ impl Foreign {
     /// The token with this label, of the module in this file.
     pub fn new(module: PathBuf, label: &str) -> Foreign {
         Foreign { module, label: label.to_owned() }
+    }
+}
+
+/// CloudHSM v2 where a module stands in for the clusters: it describes the one cluster, and refuses the rest.
+pub struct ForeignCloudHsm;
+
+const REFUSED: Exception = Exception::new("CloudHsmInvalidRequestException", 400);
+
+impl Service for ForeignCloudHsm {
+    fn target_prefix(&self) -> &str {
+        cloudhsm_core::API.model.target_prefix
+    }
+
+    fn signing_name(&self) -> &str {
+        cloudhsm_core::API.model.signing_name
+    }
+
+    fn operation(&self, name: &str) -> Option<&'static str> {
+        cloudhsm_core::op::OPERATIONS.iter().map(|row| row.name).find(|known| *known == name)
+    }
+
+    fn call(&self, operation: &str, _: &[u8], _: &Caller) -> Response {
+        if operation != "DescribeClusters" {
+            return self.refuse(REFUSED.says(format!("{operation} has no meaning here. {STATE_MESSAGE}")));
+        }
+        let cluster = json!({
+            "ClusterId": CLUSTER_ID, "State": "ACTIVE", "StateMessage": STATE_MESSAGE,
+            "Hsms": [], "SubnetMapping": {}, "Certificates": {},
+        });
+        Response {
+            status: 200,
+            body: Zeroizing::new(json!({ "Clusters": [cluster] }).to_string().into_bytes()),
+            error: None,
+        }
+    }
+
+    fn refuse(&self, error: ServiceError) -> Response {
+        Response::refusal(error, "Message")
     }
 }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -135,29 +136,43 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Blocks until the process is asked to end by SIGINT or SIGTERM. The server runs on.
+    /// From now on SIGINT and SIGTERM no longer end the process but [`Signals::wait`]. To be
+    /// called before anybody is told that the server is ready.
     ///
     /// # Errors
-    /// The operating system does not let us wait for signals.
-    pub fn wait_for_signal(&self) -> io::Result<()> {
-        let Some(Running { runtime, .. }) = &self.running else {
-            return Ok(());
-        };
-        runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => (),
-                _ = interrupt.recv() => (),
-            }
-            Ok(())
+    /// The operating system does not let us watch signals.
+    pub fn signals(&self) -> io::Result<Signals<'_>> {
+        let running = self.running.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let _in_runtime = running.runtime.enter();
+        Ok(Signals {
+            runtime: &running.runtime,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
     /// Accepts no more, lets requests under way finish (for ten seconds at most), and returns.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+/// What asks a process to end.
+pub struct Signals<'a> {
+    runtime: &'a Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals<'_> {
+    /// Blocks until one comes. The server runs on: it is the caller who stops it, in due order.
+    pub fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => (),
+                _ = self.interrupt.recv() => (),
+            }
+        });
     }
 }
 

@@ -6,12 +6,15 @@
 //! - `front`: from a whole request to its answer; routes of our own besides AWS's
 //! - `sigv4`, `credentials`: who sent it, proven if asked for
 //! - `log`, `metrics`: what is told of it
+//! - `glue`, `foreign`: what stands behind `kms-core`'s `Clusters`: our clusters, or a named module
 //! - `client`: the other end, for the demo and tests
 #![forbid(unsafe_code)]
 
 pub mod client;
 mod credentials;
+pub mod foreign;
 mod front;
+pub mod glue;
 mod http;
 mod log;
 mod metrics;
@@ -19,5 +22,5 @@ pub mod sigv4;
 
 pub use credentials::{CredentialsError, Keyring};
 pub use front::{Handler, Route};
-pub use http::{Config, Server};
+pub use http::{Config, Server, Signals};
 pub use log::{Level, Log};

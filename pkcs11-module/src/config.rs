@@ -12,30 +12,31 @@
 mod file;
 mod find;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hsm_api::{Hsm, Result};
+use hsm_api::{Hello, Hsm, Peer, Reply, Request, Result, SessionId};
 use hsm_net::{Cluster, ClusterConfig};
+use hsm_sim::{Engine, Settings};
 
 use crate::log::Log;
 use crate::module::Module;
 use crate::personality::Personality;
-use crate::token::{PinForm, SlotSpec};
+use crate::token::{PinForm, SlotSpec, unexpected};
 use file::File;
 use find::{Place, Stamp};
 
 /// What the module was told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Config {
     places: Vec<Place>,
     /// The file that was read, and how it looked.
     read: Option<(PathBuf, Stamp)>,
     file: File,
-    /// Directories for the empty slot's token, kept so that the slot stays the same when the token
-    /// in it is initialised.
-    fresh: Vec<(PathBuf, PathBuf)>,
+    /// Embedded HSMs once opened: a second look at their directory costs no second store.
+    engines: HashMap<PathBuf, Engine>,
 }
 
 /// One slot that the configuration lists.
@@ -63,7 +64,9 @@ pub fn start(reserved: Option<&str>) -> Result<Module> {
     let wish = std::env::var(Log::ENV).ok();
     let config = Config::load(reserved);
     let configured = config.as_ref().ok().and_then(|c| c.file.log_target());
-    let log = wish.or(configured).map_or(Ok(Log::Off), |target| Log::open(&target));
+    let log = wish
+        .or(configured)
+        .map_or(Ok(Log::Off), |target| Log::open(&target));
     let log = log.unwrap_or_else(|e| {
         // A host must not fail because nobody can listen.
         Log::Stderr.line(&format!("libkeystead_pkcs11: {}", e.why));
@@ -129,12 +132,10 @@ impl Config {
     pub fn list(&mut self) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
         let empty_slot = self.file.empty_slot();
+        self.engines.retain(|token, _| token.is_dir());
         for (directory, personality) in self.file.directories(find::default_tokens)? {
-            let tokens = hsm_sim::tokens(&directory)?;
-            let empty = tokens.is_empty() || empty_slot;
-            let fresh = self.fresh(&directory, &tokens)?;
-            let kinds = tokens.into_iter().chain(empty.then_some(fresh));
-            listed.extend(kinds.map(|token| Listed {
+            let tokens = self.tokens(&directory, empty_slot)?;
+            listed.extend(tokens.into_iter().map(|token| Listed {
                 key: token.display().to_string(),
                 personality,
                 kind: Kind::Embedded { token },
@@ -148,28 +149,56 @@ impl Config {
         Ok(listed)
     }
 
-    /// Where the empty slot's token of a directory would come to lie.
-    fn fresh(&mut self, directory: &Path, taken: &[PathBuf]) -> Result<PathBuf> {
-        self.fresh.retain(|(_, token)| !taken.contains(token));
-        if let Some((_, token)) = self.fresh.iter().find(|(d, _)| d == directory) {
-            return Ok(token.clone());
+    /// The initialised tokens of a directory, and an uninitialised one where there is no other or
+    /// where the settings ask for it.
+    fn tokens(&mut self, directory: &Path, empty_slot: bool) -> Result<Vec<PathBuf>> {
+        let mut empty = None;
+        let mut tokens = Vec::new();
+        for token in hsm_sim::tokens_or_first(directory)? {
+            match self.is_initialized(&token.path) {
+                // What cannot be opened is said when its slot is made.
+                Ok(true) | Err(_) => tokens.push(token.path),
+                Ok(false) => empty = empty.or(Some(token.path)),
+            }
         }
-        let name = format!("{:032x}", crate::module::new_id()?.0);
-        let token = directory.join(name);
-        self.fresh.push((directory.to_owned(), token.clone()));
-        Ok(token)
+        if tokens.is_empty() || empty_slot {
+            let empty =
+                empty.map_or_else(|| hsm_sim::create_token(directory).map(|t| t.path), Ok)?;
+            let at = tokens.partition_point(|token| *token < empty);
+            tokens.insert(at, empty);
+        }
+        Ok(tokens)
     }
-}
 
-impl Listed {
+    fn is_initialized(&mut self, token: &Path) -> Result<bool> {
+        let hello = Hello {
+            application: 0,
+            peer: Peer::Client,
+        };
+        let link = self.engine(token)?.open(&hello)?;
+        match link.call(SessionId(0), &Request::TokenInfo, &mut [])? {
+            Reply::Token(info) => Ok(info.initialized),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn engine(&mut self, token: &Path) -> Result<Engine> {
+        if let Some(engine) = self.engines.get(token) {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::embedded(token, Settings::default())?;
+        self.engines.insert(token.to_owned(), engine.clone());
+        Ok(engine)
+    }
+
     /// Makes the slot; nothing is connected yet. After this line nobody asks for the mode.
     ///
     /// # Errors
     /// What the engine or the cluster client finds wrong with its settings.
-    pub fn open(&self) -> Result<SlotSpec> {
-        let (description, hsm, pins): (String, Arc<dyn Hsm>, PinForm) = match &self.kind {
+    pub fn open(&mut self, listed: &Listed) -> Result<SlotSpec> {
+        let (description, hsm, pins): (String, Arc<dyn Hsm>, PinForm) = match &listed.kind {
             Kind::Embedded { token } => {
-                let engine = hsm_sim::Engine::embedded(token, hsm_sim::Settings::default())?;
+                let engine = Arc::new(self.engine(token)?);
                 ("Keystead embedded HSM".into(), engine, PinForm::Plain)
             }
             Kind::Cluster(settings) => {
@@ -184,11 +213,11 @@ impl Listed {
             }
         };
         Ok(SlotSpec {
-            key: self.key.clone(),
+            key: listed.key.clone(),
             description,
             hsm,
             pins,
-            personality: self.personality,
+            personality: listed.personality,
         })
     }
 }

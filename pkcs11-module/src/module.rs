@@ -90,7 +90,7 @@ impl Module {
             let known = match known {
                 // Changed settings wait until nobody works with the old ones.
                 Some(k) if k.listed == listed || k.slot.sessions().0 != 0 => Ok(k),
-                _ => listed.open().map(|spec| {
+                _ => listing.config.open(&listed).map(|spec| {
                     let id = id.unwrap_or(listing.next);
                     let slot = Arc::new(Slot::new(id, spec, self.hello.clone()));
                     Known { listed, slot }

@@ -1,7 +1,7 @@
 //! A PKCS#11 slot with its token: the link to the HSM, who is logged in, how many sessions there
 //! are, and the handles by which this application knows the token's objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -264,7 +264,21 @@ impl Slot {
         tally.login = None;
         tally.name = None;
         self.forget_keys();
-        self.ask(&Request::Logout).map(drop)
+        self.ask(&Request::Logout)?;
+        self.forget_private()
+    }
+
+    /// Handles of private objects do not survive a logout, not even until the next login.
+    fn forget_private(&self) -> Result<()> {
+        let template = Vec::new();
+        let Reply::Objects(public) = self.ask(&Request::Find { template })? else {
+            return Ok(());
+        };
+        let public: HashSet<ObjectId> = public.into_iter().collect();
+        let mut objects = self.objects.write();
+        objects.by_handle.retain(|_, id| public.contains(id));
+        objects.by_id.retain(|id, _| public.contains(id));
+        Ok(())
     }
 
     /// What sessions remember about keys holds as long as this number stays.

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-URL, REGION, ACCOUNT = sys.argv[1:4]
+URL, REGION, ACCESS_KEY = sys.argv[1:4]
 clients = {}
 
 
@@ -32,7 +32,7 @@ def client(service, validate):
             service,
             endpoint_url=URL,
             region_name=REGION,
-            aws_access_key_id=ACCOUNT,
+            aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key="any",
             config=config,
         )

@@ -6,10 +6,12 @@ use crate::up::{Home, Up};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The account of an access key id that is twelve digits.
-pub const ACCOUNT: &str = "111122223333";
-/// The region that all tests use.
-pub const REGION: &str = "us-west-2";
+/// The account of whoever does not say which (an access key id of twelve digits does).
+pub const ACCOUNT: &str = "123456789012";
+/// The region of tests that do not choose one.
+pub const REGION: &str = "us-east-1";
+/// Any credentials are accepted.
+pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 /// One AWS CLI.
 pub struct Aws {
@@ -17,6 +19,8 @@ pub struct Aws {
     url: String,
     dir: PathBuf,
     by_option: bool,
+    /// The region that its requests are signed for.
+    pub region: String,
 }
 
 impl Aws {
@@ -53,25 +57,24 @@ impl Aws {
             url: up.url.clone(),
             dir: home.path(""),
             by_option,
+            region: home.region.clone(),
         }
     }
 
     /// `aws WORDS`, to be completed with arguments that contain spaces.
     pub fn run(&self, words: &str) -> Run {
-        let run = Run::new(&self.program)
-            .dir(&self.dir)
-            .words(words)
-            .words("--output json");
+        let run = Run::new(&self.program).dir(&self.dir);
         let run = if self.by_option {
             run.arg("--endpoint-url").arg(&self.url)
         } else {
             run
         };
+        let run = run.words(words).env("AWS_DEFAULT_OUTPUT", "json");
         run.envs([
             ("AWS_ENDPOINT_URL", self.url.as_str()),
-            ("AWS_ACCESS_KEY_ID", ACCOUNT),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", "any"),
-            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_DEFAULT_REGION", self.region.as_str()),
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("AWS_EC2_METADATA_DISABLED", "true"),

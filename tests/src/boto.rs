@@ -1,6 +1,6 @@
 //! boto3 as a long-lived child: a real client, signing and parsing as it does everywhere, at the cost of one start.
 
-use crate::aws::{ACCOUNT, REGION};
+use crate::aws::{ACCESS_KEY, REGION};
 use crate::tools;
 use crate::up::Up;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl Boto {
         let script = tools::root().join("tests/py/driver.py");
         let mut child = Command::new(tools::python())
             .arg(script)
-            .args([up.url.as_str(), REGION, ACCOUNT])
+            .args([up.url.as_str(), REGION, ACCESS_KEY])
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env_remove("AWS_PROFILE")

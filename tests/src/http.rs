@@ -52,15 +52,15 @@ pub fn post(authority: &str, target: &str, body: &[u8]) -> Answer {
     )
     .into_bytes();
     request.extend_from_slice(body);
-    send(authority, &request).unwrap_or_else(|| panic!("no HTTP answer to {target}"))
+    send(authority, &request, 20).unwrap_or_else(|| panic!("no HTTP answer to {target}"))
 }
 
-/// Send bytes and read until the peer closes. `None` if it closed without an HTTP answer.
+/// Send bytes and read until the peer closes, or for so many seconds. `None` if no HTTP answer came.
 #[track_caller]
-pub fn send(authority: &str, request: &[u8]) -> Option<Answer> {
+pub fn send(authority: &str, request: &[u8], seconds: u64) -> Option<Answer> {
     let mut stream =
         TcpStream::connect(authority).unwrap_or_else(|e| panic!("connect to {authority}: {e}"));
-    let patience = Some(Duration::from_secs(20));
+    let patience = Some(Duration::from_secs(seconds));
     stream.set_read_timeout(patience).expect("set a time limit");
     stream
         .set_write_timeout(patience)

@@ -1,5 +1,6 @@
 //! `keystead up` as a value, and the directory that a test lives in.
 
+use crate::aws::REGION;
 use crate::procs;
 use crate::run::Run;
 use crate::tools;
@@ -18,11 +19,20 @@ const READY: Duration = Duration::from_secs(90);
 
 /// A test's own directory: the data directory, a home, a place for temporary files. Removed when it goes out of scope;
 /// declare it before what lives in it.
-pub struct Home(TempDir);
+pub struct Home {
+    dir: TempDir,
+    /// The region that the user of this directory works in.
+    pub region: String,
+}
 
 impl Home {
-    /// A fresh one, with a short path: local sockets have room for about a hundred characters.
+    /// A fresh one.
     pub fn new() -> Home {
+        Home::in_region(REGION)
+    }
+
+    /// A fresh one of a user who works in this region, with a short path: local sockets have room for about a hundred characters.
+    pub fn in_region(region: &str) -> Home {
         let dir = tempfile::Builder::new()
             .prefix("ks-")
             .tempdir_in("/tmp")
@@ -30,12 +40,15 @@ impl Home {
         for name in ["data", "xdg", "tmp"] {
             fs::create_dir(dir.path().join(name)).expect("make a directory");
         }
-        Home(dir)
+        Home {
+            dir,
+            region: region.to_owned(),
+        }
     }
 
     /// A path in it.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// The data directory given to `up`.
@@ -60,10 +73,13 @@ impl Home {
     /// What every program under test is told about its surroundings: nothing of the developer's own may leak in.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         vec![
-            ("HOME", self.0.path().into()),
+            ("HOME", self.dir.path().into()),
             ("XDG_DATA_HOME", self.path("xdg").into()),
             ("XDG_CONFIG_HOME", self.path("xdg").into()),
             ("TMPDIR", self.path("tmp").into()),
+            // As in the shell of somebody who uses the AWS CLI in that region.
+            ("AWS_REGION", self.region.as_str().into()),
+            ("AWS_DEFAULT_REGION", self.region.as_str().into()),
         ]
     }
 
@@ -72,14 +88,18 @@ impl Home {
         let run = Run::new(tools::keystead())
             .words(words)
             .envs(self.env())
-            .dir(self.0.path());
+            .dir(self.dir.path());
         run.without("KEYSTEAD_DATA_DIR")
             .without("KEYSTEAD_PKCS11_CONF")
     }
 
-    /// `keystead WORDS --data-dir DATA`: a command that finds the running `up`.
+    /// `keystead COMMAND --data-dir DATA WORDS`: a command that finds the running `up`. More arguments may follow.
     pub fn tool(&self, words: &str) -> Run {
-        self.keystead(words).arg("--data-dir").arg(self.data())
+        let (command, words) = words.split_once(' ').unwrap_or((words, ""));
+        self.keystead(command)
+            .arg("--data-dir")
+            .arg(self.data())
+            .words(words)
     }
 }
 
@@ -92,7 +112,7 @@ impl Default for Home {
 impl Drop for Home {
     /// A test that failed half-way must not leave HSMs running.
     fn drop(&mut self) {
-        for left in procs::mentioning(self.0.path()) {
+        for left in procs::mentioning(self.dir.path()) {
             procs::signal("KILL", left.pid);
         }
     }

@@ -104,6 +104,18 @@ fn requests_that_are_no_requests() {
             "{answer:?}"
         );
     }
+    // The account is an access key id of twelve digits, the region is the signature's.
+    let answer = post(
+        &to,
+        "TrentService.DescribeKey",
+        b"{\"KeyId\":\"1234abcd-12ab-34cd-56ef-1234567890ab\"}",
+    );
+    let arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    assert_eq!(
+        answer.json()["message"],
+        format!("Key '{arn}' does not exist"),
+        "{answer:?}"
+    );
     // An unknown member is ignored, as the real service does.
     let answer = post(
         &to,
@@ -147,7 +159,7 @@ fn requests_that_are_too_large_or_never_end() {
     // Announced, never sent: refused by its announcement, or by a time limit.
     let head = format!("POST / HTTP/1.1\r\nHost: {to}\r\nX-Amz-Target: TrentService.ListKeys\r\n");
     let announced = format!("{head}Content-Length: 99999999999\r\nConnection: close\r\n\r\n{{");
-    if let Some(answer) = send(&to, announced.as_bytes()) {
+    if let Some(answer) = send(&to, announced.as_bytes(), 3) {
         assert!(matches!(answer.status, 400 | 408 | 413), "{}", answer.head);
     }
     for garbage in [
@@ -156,7 +168,7 @@ fn requests_that_are_too_large_or_never_end() {
         b"\r\n\r\n\r\n",
         &[0xff; 4096],
     ] {
-        if let Some(answer) = send(&to, garbage) {
+        if let Some(answer) = send(&to, garbage, 3) {
             assert!((400..500).contains(&answer.status), "{}", answer.head);
         }
     }

@@ -1,6 +1,7 @@
 //! What is refused, and with which exception: aws-facts A4, A7, A8, B and D3, as far as the calls reach.
 
 use serde_json::{Value, json};
+use tests::aws::{ACCOUNT, REGION};
 use tests::boto::Boto;
 use tests::openssl::Ca;
 use tests::story::{Cluster, KMS_PASSWORD, blob, bytes, connected, encrypt};
@@ -304,7 +305,7 @@ fn creating_and_using_a_key() {
         "DescribeKey",
         json!({"KeyId": unknown}),
     );
-    let arn = format!("arn:aws:kms:us-west-2:111122223333:key/{unknown}");
+    let arn = format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/{unknown}");
     assert_eq!(refusal.message, format!("Key '{arn}' does not exist"));
     let refusal = boto.kms_refuses(
         "NotFoundException",
@@ -343,7 +344,7 @@ fn making_a_cluster() {
     let home = Home::new();
     let up = Up::bare(&home);
     let boto = Boto::new(&up);
-    let no_subnet = json!({"HsmType": "hsm2m.medium", "SubnetIds": ["subnet-00000000"]});
+    let no_subnet = json!({"HsmType": "hsm2m.medium", "SubnetIds": ["subnet-fedcba98"]});
     boto.hsm_refuses(INVALID, "CreateCluster", no_subnet);
 
     let cluster = Cluster::created(&home, &boto);

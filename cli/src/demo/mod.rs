@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::aws::{Aws, Refusal, Service};
 use crate::guide::{self, Guide, text, until};
-use say::{Progress, Teller};
+use say::Teller;
 use up::Up;
 
 const OFFICER: &str = "Officer4Demo";

@@ -52,7 +52,7 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         Some(module) => Stack::on_module(&data_dir, module, &args.token_label)?,
         None => Stack::on_cluster(&data_dir)?,
     };
-    let config = Config { keyring, log: Log::stderr(level(&args.log)), own: stack.own_paths(), ..Config::new(args.listen) };
+    let config = Config { keyring, log: Log::stderr(level(&args.log)), routes: stack.routes(), ..Config::new(args.listen) };
     let server = Server::start(config, stack.services()).map_err(|error| error.to_string())?;
     let url = server.url();
     Running::announce(&url, &data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;

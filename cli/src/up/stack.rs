@@ -16,7 +16,7 @@ use kms_core::clusters::Clusters;
 use kms_core::kms::{Kms, ServiceHsm, Settings};
 use kms_core::p11::ModuleSpec;
 use kms_core::quirks::PinForm;
-use kms_server::OwnPaths;
+use kms_server::Route;
 use kms_server::foreign::{Foreign, ForeignCloudHsm};
 use kms_server::glue::{InProcess, ModuleConfig, SERVICE_TOKEN};
 use rand::RngExt;
@@ -86,13 +86,14 @@ impl Stack {
             Some(service) => cloudhsm_core::API.bind(service.clone()),
             None => Arc::new(ForeignCloudHsm),
         };
-        vec![kms_core::API.bind(self.kms.clone()), cloudhsm]
+        vec![self.kms.service(), cloudhsm]
     }
 
     /// The simulation's own paths: VPC, faults, where the HSMs are.
-    pub fn own_paths(&self) -> Option<OwnPaths> {
-        let service = self.cloudhsm.clone()?;
-        Some(Arc::new(move |path, body| cloudhsm_core::admin::handle(&service, path, body)))
+    pub fn routes(&self) -> Vec<Route> {
+        let Some(service) = self.cloudhsm.clone() else { return Vec::new() };
+        let answer = Arc::new(move |path: &str, body: &[u8]| cloudhsm_core::admin::handle(&service, path, body));
+        vec![Route { prefix: "/_keystead/", answer }]
     }
 
     /// Logs out, ends the HSMs' processes, and returns when they are gone.
@@ -129,7 +130,7 @@ fn module_config(data_dir: &Path) -> Result<Arc<ModuleConfig>, String> {
 fn service_pins(file: &Path) -> Result<[Zeroizing<String>; 2], String> {
     let at = |error: std::io::Error| format!("{}: {error}", file.display());
     if !file.exists() {
-        let mut pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
+        let pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
         let text = Zeroizing::new(format!("{}\n{}\n", *pin(), *pin()));
         let part = file.with_extension("new");
         let mut new = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(at)?;

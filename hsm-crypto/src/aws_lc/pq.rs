@@ -65,6 +65,21 @@ impl Key {
         Ok(Key(Owned::new(raw, Error::BadKey)?))
     }
 
+    /// From a seed. The library takes one through PKCS#8 only.
+    pub fn kem_seed(set: KemSet, seed: &[u8; 64]) -> Result<Self> {
+        // PrivateKeyInfo { 0, { id-alg-ml-kem-* }, OCTET STRING { [0] seed } }
+        let mut der = Zeroizing::new(b"\x30\x54\x02\x01\x00\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x04?\x04\x42\x80\x40".to_vec());
+        der[17] = 1 + set as u8;
+        der.extend_from_slice(seed);
+        let mut cbs = ffi::cbs_st {
+            data: der.as_ptr(),
+            len: der.len(),
+        };
+        // SAFETY: the reader points at a live vector and is moved along it only.
+        let raw = unsafe { ffi::EVP_parse_private_key(&mut cbs) };
+        Ok(Key(Owned::new(raw, Error::BadKey)?))
+    }
+
     /// From both halves of an expanded key.
     pub fn kem_private(set: KemSet, public: &[u8], key: &[u8]) -> Result<Self> {
         let nid = kem_nid(set);

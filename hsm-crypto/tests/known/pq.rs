@@ -91,3 +91,24 @@ fn ml_kem() {
         );
     }
 }
+
+#[test]
+fn ml_kem_from_a_seed() {
+    for set in KemSet::ALL {
+        let key = MlKemKey::from_private(set, answer("ml-kem.seed")).unwrap();
+        assert_eq!(**key.seed().unwrap(), *answer("ml-kem.seed"));
+        // OpenSSL's Python does not offer the smallest set.
+        if set != KemSet::MlKem512 {
+            let digest = Hash::Sha256.digest(&key.public().unwrap());
+            assert_eq!(
+                &*digest,
+                answer(&format!("{set:?}.public.sha256")),
+                "{set:?}"
+            );
+            let secret = key
+                .decapsulate(answer(&format!("{set:?}.ciphertext")))
+                .unwrap();
+            assert_eq!(*secret, answer(&format!("{set:?}.secret")), "{set:?}");
+        }
+    }
+}

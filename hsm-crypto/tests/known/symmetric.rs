@@ -416,7 +416,7 @@ fn key_derivation() {
         Field::Fixed(b"context"),
         Field::Fixed(&bits),
     ];
-    let hmac = Prf::Hmac(HmacKey::new(Hash::Sha256, &secret).unwrap());
+    let hmac = Prf::Hmac(Arc::new(HmacKey::new(Hash::Sha256, &secret).unwrap()));
     kdf::sp800_108(&hmac, Chain::Counter, &fields, &mut out).unwrap();
     assert_eq!(out, answer("sp800-108.counter.hmac-sha256"));
     let cmac = Prf::Cmac(Arc::new(AesKey::new(&secret).unwrap()));

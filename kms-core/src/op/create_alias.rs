@@ -47,12 +47,17 @@ impl Operation<Kms> for CreateAlias {
         kms.store.change(|rows| {
             if rows.fetch::<Alias>(&scope, &self.alias_name)?.is_some() {
                 let arn = scope.alias_arn(&self.alias_name);
-                return Err(ALREADY_EXISTS.says(format!("An alias with the name {arn} already exists")));
+                return Err(
+                    ALREADY_EXISTS.says(format!("An alias with the name {arn} already exists"))
+                );
             }
             let key = keys::find_own(rows, &scope, &self.target_key_id)?;
             keys::not_pending(&key)?;
             if rows.of::<Alias>(&scope, &key.id)?.len() >= QUOTA {
-                return Err(LIMIT_EXCEEDED.says(format!("{} has {QUOTA} aliases, which is the limit.", key.arn())));
+                return Err(LIMIT_EXCEEDED.says(format!(
+                    "{} has {QUOTA} aliases, which is the limit.",
+                    key.arn()
+                )));
             }
             rows.save(&Alias {
                 scope: scope.clone(),
@@ -72,9 +77,21 @@ mod tests {
     #[test]
     fn names_are_held_to_the_rules() {
         assert!(check_name("alias/a/b_c-1").is_ok());
-        assert!(check_name("x").unwrap_err().message.unwrap().starts_with("Alias must start with the prefix \"alias/\"."));
-        assert_eq!(check_name("alias/aws/s3").unwrap_err().name(), "NotAuthorizedException");
-        assert_eq!(check_name("alias/a:b").unwrap_err().name(), "ValidationException");
+        assert!(
+            check_name("x")
+                .unwrap_err()
+                .message
+                .unwrap()
+                .starts_with("Alias must start with the prefix \"alias/\".")
+        );
+        assert_eq!(
+            check_name("alias/aws/s3").unwrap_err().name(),
+            "NotAuthorizedException"
+        );
+        assert_eq!(
+            check_name("alias/a:b").unwrap_err().name(),
+            "ValidationException"
+        );
         assert!(check_name("alias/").is_err());
     }
 }

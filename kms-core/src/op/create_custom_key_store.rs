@@ -37,15 +37,28 @@ impl XksMembers {
         let given = [
             ("XksProxyUriEndpoint", self.xks_proxy_uri_endpoint.is_some()),
             ("XksProxyUriPath", self.xks_proxy_uri_path.is_some()),
-            ("XksProxyVpcEndpointServiceName", self.xks_proxy_vpc_endpoint_service_name.is_some()),
-            ("XksProxyVpcEndpointServiceOwner", self.xks_proxy_vpc_endpoint_service_owner.is_some()),
-            ("XksProxyAuthenticationCredential", self.xks_proxy_authentication_credential.is_some()),
-            ("XksProxyConnectivity", self.xks_proxy_connectivity.is_some()),
+            (
+                "XksProxyVpcEndpointServiceName",
+                self.xks_proxy_vpc_endpoint_service_name.is_some(),
+            ),
+            (
+                "XksProxyVpcEndpointServiceOwner",
+                self.xks_proxy_vpc_endpoint_service_owner.is_some(),
+            ),
+            (
+                "XksProxyAuthenticationCredential",
+                self.xks_proxy_authentication_credential.is_some(),
+            ),
+            (
+                "XksProxyConnectivity",
+                self.xks_proxy_connectivity.is_some(),
+            ),
         ];
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
-            Some((member, _)) => Err(VALIDATION
-                .says(format!("{member} is not valid for a custom key store of type AWS_CLOUDHSM."))),
+            Some((member, _)) => Err(VALIDATION.says(format!(
+                "{member} is not valid for a custom key store of type AWS_CLOUDHSM."
+            ))),
         }
     }
 }
@@ -73,18 +86,27 @@ impl Operation<Kms> for CreateCustomKeyStore {
         }
         self.xks.none()?;
         let missing = |member: &str| {
-            VALIDATION.says(format!("{member} is required for a custom key store of type AWS_CLOUDHSM."))
+            VALIDATION.says(format!(
+                "{member} is required for a custom key store of type AWS_CLOUDHSM."
+            ))
         };
         let new = NewStore {
             name: self.custom_key_store_name,
-            cluster: self.cloud_hsm_cluster_id.ok_or_else(|| missing("CloudHsmClusterId"))?,
-            password: self.key_store_password.ok_or_else(|| missing("KeyStorePassword"))?.0,
+            cluster: self
+                .cloud_hsm_cluster_id
+                .ok_or_else(|| missing("CloudHsmClusterId"))?,
+            password: self
+                .key_store_password
+                .ok_or_else(|| missing("KeyStorePassword"))?
+                .0,
             trust_anchor: self
                 .trust_anchor_certificate
                 .ok_or_else(|| missing("TrustAnchorCertificate"))?,
         };
         alphanumeric(&new.password)?;
         let custom_key_store_id = kms.key_stores.create(&scope(caller), &new)?;
-        Ok(Created { custom_key_store_id })
+        Ok(Created {
+            custom_key_store_id,
+        })
     }
 }

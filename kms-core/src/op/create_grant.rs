@@ -95,14 +95,26 @@ impl Operation<Kms> for CreateGrant {
             // A repeated request with a name finds what the first one made.
             let same = |old: &Grant| {
                 new.name.is_some()
-                    && Grant { id: new.id.clone(), token: new.token.clone(), created: new.created, ..old.clone() } == new
+                    && Grant {
+                        id: new.id.clone(),
+                        token: new.token.clone(),
+                        created: new.created,
+                        ..old.clone()
+                    } == new
             };
-            if let Some(old) = rows.of::<Grant>(&key.scope, &key.id)?.into_iter().find(same) {
+            if let Some(old) = rows
+                .of::<Grant>(&key.scope, &key.id)?
+                .into_iter()
+                .find(same)
+            {
                 return Ok(old);
             }
             rows.save(&new)?;
             Ok(new.clone())
         })?;
-        Ok(Created { grant_token: grant.token, grant_id: grant.id })
+        Ok(Created {
+            grant_token: grant.token,
+            grant_id: grant.id,
+        })
     }
 }

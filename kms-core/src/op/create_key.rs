@@ -56,14 +56,16 @@ impl CreateKey {
         let unsupported = |what: String| Err(UNSUPPORTED_OPERATION.says(what));
         if in_store && (spec != "SYMMETRIC_DEFAULT" || self.multi_region) {
             return unsupported(
-                "A custom key store holds symmetric encryption keys of a single Region only.".into(),
+                "A custom key store holds symmetric encryption keys of a single Region only."
+                    .into(),
             );
         }
         if let (Some(usage), "SYMMETRIC_DEFAULT") = (&self.key_usage, spec)
             && usage != "ENCRYPT_DECRYPT"
         {
-            return Err(VALIDATION
-                .says(format!("KeyUsage {usage} is not compatible with KeySpec {spec}")));
+            return Err(VALIDATION.says(format!(
+                "KeyUsage {usage} is not compatible with KeySpec {spec}"
+            )));
         }
         if spec != "SYMMETRIC_DEFAULT" {
             return unsupported(format!("Keys of KeySpec {spec} are not implemented."));
@@ -129,13 +131,23 @@ impl Operation<Kms> for CreateKey {
         let saved = kms.store.change(|rows| {
             // The store may have been deleted since it was looked at: a key must not outlive it.
             let there = origin == Origin::AwsKms
-                || rows.fetch::<crate::records::KeyStore>(&key.scope, &key.key_store)?.is_some();
-            if there { rows.save(&key) } else { Err(internal("the key store was deleted")) }
+                || rows
+                    .fetch::<crate::records::KeyStore>(&key.scope, &key.key_store)?
+                    .is_some();
+            if there {
+                rows.save(&key)
+            } else {
+                Err(internal("the key store was deleted"))
+            }
         });
         if let Err(lost) = saved {
             let left = token.destroy(&arn).err();
             let why = format!("{}; its material was not destroyed: {left:?}", told(&lost));
-            return Err(if left.is_some() { lost.caused_by(why) } else { lost });
+            return Err(if left.is_some() {
+                lost.caused_by(why)
+            } else {
+                lost
+            });
         }
         describe(kms, key)
     }
@@ -155,19 +167,32 @@ mod tests {
             place(json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": "cks-1"})).unwrap(),
             Origin::AwsCloudHsm
         );
-        assert_eq!(name(json!({"Origin": "AWS_CLOUDHSM"})), "ValidationException");
-        assert_eq!(name(json!({"CustomKeyStoreId": "cks-1"})), "ValidationException");
         assert_eq!(
-            name(json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": "cks-1", "MultiRegion": true})),
+            name(json!({"Origin": "AWS_CLOUDHSM"})),
+            "ValidationException"
+        );
+        assert_eq!(
+            name(json!({"CustomKeyStoreId": "cks-1"})),
+            "ValidationException"
+        );
+        assert_eq!(
+            name(
+                json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": "cks-1", "MultiRegion": true})
+            ),
             "UnsupportedOperationException"
         );
         assert_eq!(
-            name(json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": "c", "KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"})),
+            name(
+                json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": "c", "KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"})
+            ),
             "UnsupportedOperationException"
         );
         assert_eq!(name(json!({"KeySpec": "RSA_2048"})), "ValidationException");
         assert_eq!(
-            place(json!({"KeyUsage": "SIGN_VERIFY"})).unwrap_err().message.unwrap(),
+            place(json!({"KeyUsage": "SIGN_VERIFY"}))
+                .unwrap_err()
+                .message
+                .unwrap(),
             "KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT"
         );
     }

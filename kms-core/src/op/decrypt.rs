@@ -85,9 +85,13 @@ impl Opening<'_> {
         };
         let token = keys::usable(kms, &key)?;
         if key.backing_key != header.backing_key {
-            return Err(INVALID_CIPHERTEXT.bare().caused_by("made by material that the key never had"));
+            return Err(INVALID_CIPHERTEXT
+                .bare()
+                .caused_by("made by material that the key never had"));
         }
-        let plain = token.open(&header.key_arn, &header.aad(self.context), &sealed)?;
+        let plain = token
+            .open(&header.key_arn, &header.aad(self.context), &sealed)
+            .map_err(|fault| keys::failed(&key, fault))?;
         Ok((key, Some(plain)))
     }
 

@@ -35,7 +35,9 @@ struct Entry {
 impl From<KeyStore> for Entry {
     fn from(store: KeyStore) -> Entry {
         Entry {
-            connection_error_code: store.error.filter(|_| store.state == ConnectionState::Failed),
+            connection_error_code: store
+                .error
+                .filter(|_| store.state == ConnectionState::Failed),
             connection_state: store.state,
             custom_key_store_id: store.id,
             custom_key_store_name: store.name,
@@ -67,10 +69,19 @@ impl Operation<Kms> for DescribeCustomKeyStores {
         )?;
         let limit = paging::limit(self.limit, 100, 1000);
         let marker = self.marker.as_deref();
-        let page =
-            paging::short("DescribeCustomKeyStores", stores, |s| s.id.clone(), limit, marker)?;
+        let page = paging::short(
+            "DescribeCustomKeyStores",
+            stores,
+            |s| s.id.clone(),
+            limit,
+            marker,
+        )?;
         let truncated = page.truncated();
         let custom_key_stores = page.items.into_iter().map(Entry::from).collect();
-        Ok(Listed { custom_key_stores, next_marker: page.next, truncated })
+        Ok(Listed {
+            custom_key_stores,
+            next_marker: page.next,
+            truncated,
+        })
     }
 }

@@ -16,7 +16,8 @@ impl Operation<Kms> for DisconnectCustomKeyStore {
     type Output = NoMembers;
 
     fn run(self, kms: &Kms, caller: &Caller) -> Result<NoMembers> {
-        kms.key_stores.disconnect(&scope(caller), &self.custom_key_store_id)?;
+        kms.key_stores
+            .disconnect(&scope(caller), &self.custom_key_store_id)?;
         Ok(NoMembers {})
     }
 }

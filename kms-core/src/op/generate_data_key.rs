@@ -54,7 +54,9 @@ impl Order {
         let key = kms.any_key(caller, &self.key_id)?;
         let token = keys::usable(kms, &key)?;
         super::dry_run(self.dry_run)?;
-        let plain = token.random(length)?;
+        let plain = token
+            .random(length)
+            .map_err(|fault| keys::failed(&key, fault))?;
         let blob = keys::seal(&token, &key, &self.encryption_context, &plain)?;
         Ok(DataKey { key, plain, blob })
     }

@@ -26,12 +26,19 @@ impl Operation<Kms> for GenerateRandom {
 
     fn run(self, kms: &Kms, caller: &Caller) -> Result<Generated> {
         keys::no_recipient(self.recipient.as_ref())?;
-        let length =
-            self.number_of_bytes.ok_or_else(|| VALIDATION.says("NumberOfBytes is required."))?;
+        let length = self
+            .number_of_bytes
+            .ok_or_else(|| VALIDATION.says("NumberOfBytes is required."))?;
         let token = match &self.custom_key_store_id {
-            Some(id) => kms.key_stores.connected(&scope(caller), id, "GenerateRandom")?.1,
+            Some(id) => {
+                kms.key_stores
+                    .connected(&scope(caller), id, "GenerateRandom")?
+                    .1
+            }
             None => kms.own.clone(),
         };
-        Ok(Generated { plaintext: SecretBlob(token.random(length)?) })
+        Ok(Generated {
+            plaintext: SecretBlob(token.random(length)?),
+        })
     }
 }

@@ -27,6 +27,9 @@ impl Operation<Kms> for GetKeyPolicy {
     fn run(self, kms: &Kms, caller: &Caller) -> Result<Got> {
         let key = kms.own_key(caller, &self.key_id)?;
         policy::name_is_default(self.policy_name.as_deref())?;
-        Ok(Got { policy: key.policy, policy_name: policy::NAME })
+        Ok(Got {
+            policy: key.policy,
+            policy_name: policy::NAME,
+        })
     }
 }

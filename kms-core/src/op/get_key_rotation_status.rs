@@ -28,7 +28,10 @@ impl Operation<Kms> for GetKeyRotationStatus {
         let key = kms.own_key(caller, &self.key_id)?;
         match key.origin {
             Origin::AwsCloudHsm => Err(of_its_origin(&key, "")),
-            Origin::AwsKms => Ok(Status { key_rotation_enabled: false, key_id: key.arn() }),
+            Origin::AwsKms => Ok(Status {
+                key_rotation_enabled: false,
+                key_id: key.arn(),
+            }),
         }
     }
 }

@@ -60,6 +60,10 @@ impl Operation<Kms> for ListAliases {
             last_updated_date: Timestamp(alias.updated),
         };
         let aliases = page.items.into_iter().map(entry).collect();
-        Ok(Listed { aliases, next_marker: page.next, truncated })
+        Ok(Listed {
+            aliases,
+            next_marker: page.next,
+            truncated,
+        })
     }
 }

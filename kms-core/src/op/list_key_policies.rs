@@ -32,8 +32,18 @@ impl Operation<Kms> for ListKeyPolicies {
         let list = format!("ListKeyPolicies {}", key.id);
         let limit = paging::limit(self.limit, 100, 1000);
         let names = vec![policy::NAME];
-        let page = paging::short(&list, names, |n| (*n).to_owned(), limit, self.marker.as_deref())?;
+        let page = paging::short(
+            &list,
+            names,
+            |n| (*n).to_owned(),
+            limit,
+            self.marker.as_deref(),
+        )?;
         let truncated = page.truncated();
-        Ok(Listed { policy_names: page.items, next_marker: page.next, truncated })
+        Ok(Listed {
+            policy_names: page.items,
+            next_marker: page.next,
+            truncated,
+        })
     }
 }

@@ -33,7 +33,16 @@ impl Operation<Kms> for ListKeyRotations {
         }
         // An empty list makes no markers, so any that is given is foreign.
         let list = format!("ListKeyRotations {}", key.id);
-        paging::short(&list, Vec::<String>::new(), String::clone, 1, self.marker.as_deref())?;
-        Ok(Listed { rotations: [], truncated: false })
+        paging::short(
+            &list,
+            Vec::<String>::new(),
+            String::clone,
+            1,
+            self.marker.as_deref(),
+        )?;
+        Ok(Listed {
+            rotations: [],
+            truncated: false,
+        })
     }
 }

@@ -36,14 +36,26 @@ impl Operation<Kms> for ListKeys {
 
     fn run(self, kms: &Kms, caller: &Caller) -> Result<Listed> {
         let limit = paging::limit(self.limit, 100, 1000);
-        let page =
-            paging::page::<Key>(kms, &scope(caller), "ListKeys", limit, self.marker.as_deref())?;
+        let page = paging::page::<Key>(
+            kms,
+            &scope(caller),
+            "ListKeys",
+            limit,
+            self.marker.as_deref(),
+        )?;
         let truncated = page.truncated();
         let keys = page
             .items
             .into_iter()
-            .map(|key| Entry { key_arn: key.arn(), key_id: key.id })
+            .map(|key| Entry {
+                key_arn: key.arn(),
+                key_id: key.id,
+            })
             .collect();
-        Ok(Listed { keys, next_marker: page.next, truncated })
+        Ok(Listed {
+            keys,
+            next_marker: page.next,
+            truncated,
+        })
     }
 }

@@ -37,8 +37,18 @@ impl Operation<Kms> for ListResourceTags {
             .map(|(tag_key, tag_value)| Tag { tag_key, tag_value })
             .collect();
         let limit = paging::limit(self.limit, 50, 50);
-        let page = paging::short(&list, tags, |tag| tag.tag_key.clone(), limit, self.marker.as_deref())?;
+        let page = paging::short(
+            &list,
+            tags,
+            |tag| tag.tag_key.clone(),
+            limit,
+            self.marker.as_deref(),
+        )?;
         let truncated = page.truncated();
-        Ok(Listed { tags: page.items, next_marker: page.next, truncated })
+        Ok(Listed {
+            tags: page.items,
+            next_marker: page.next,
+            truncated,
+        })
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn describe(kms: &Kms, key: Key) -> Result<Described> {
     let state = keys::state(kms, &key);
     let store: Option<KeyStore> = match key.origin {
         Origin::AwsKms => None,
-        Origin::AwsCloudHsm => kms.store.view(|rows| rows.fetch(&key.scope, &key.key_store))?,
+        Origin::AwsCloudHsm => kms
+            .store
+            .view(|rows| rows.fetch(&key.scope, &key.key_store))?,
     };
     let material = material_id(&key);
     let key_metadata = KeyMetadata {

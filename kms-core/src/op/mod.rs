@@ -113,7 +113,12 @@ aws_json::operations! {
         UpdateCustomKeyStore, UpdateKeyDescription, UpdatePrimaryRegion, Verify, VerifyMac,
 }
 
-static API: Api<Kms> = Api { model: &shapes::kms::MODEL, operations: OPERATIONS, internal: INTERNAL };
+/// Model, operations and the exception for faults: what [`aws_json::Api::bind`] joins to a service.
+pub static API: Api<Kms> = Api {
+    model: &shapes::kms::MODEL,
+    operations: OPERATIONS,
+    internal: INTERNAL,
+};
 
 impl Kms {
     /// The service for the HTTP layer.
@@ -140,20 +145,24 @@ impl Kms {
     /// The key of an operation that takes a key id or key ARN only.
     pub(crate) fn own_key(&self, caller: &aws_json::Caller, key_id: &str) -> Result<Key> {
         let scope = crate::kms::scope(caller);
-        self.store.view(|rows| crate::keys::find_own(rows, &scope, key_id))
+        self.store
+            .view(|rows| crate::keys::find_own(rows, &scope, key_id))
     }
 
     /// The key of an operation that takes all four forms.
     pub(crate) fn any_key(&self, caller: &aws_json::Caller, key_id: &str) -> Result<Key> {
         let scope = crate::kms::scope(caller);
-        self.store.view(|rows| crate::keys::find(rows, &scope, key_id))
+        self.store
+            .view(|rows| crate::keys::find(rows, &scope, key_id))
     }
 }
 
 /// Ends a request with DryRun=true that would have succeeded. To be called when every refusal has had its turn.
 fn dry_run(asked: Option<bool>) -> Result<()> {
     match asked {
-        Some(true) => Err(DRY_RUN.says("The request would have succeeded, but the DryRun option is set.")),
+        Some(true) => {
+            Err(DRY_RUN.says("The request would have succeeded, but the DryRun option is set."))
+        }
         _ => Ok(()),
     }
 }

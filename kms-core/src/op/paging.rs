@@ -25,11 +25,18 @@ pub(super) fn page<R: Record>(
     limit: usize,
     marker: Option<&str>,
 ) -> Result<Page<R>> {
-    let after = marker.map(|m| decode_marker(list, m)).transpose().map_err(bad)?.unwrap_or_default();
+    let after = marker
+        .map(|m| decode_marker(list, m))
+        .transpose()
+        .map_err(bad)?
+        .unwrap_or_default();
     let mut items: Vec<R> = kms.store.view(|rows| rows.list(scope, &after, limit + 1))?;
     let more = items.len() > limit;
     items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| encode_marker(list, last.id()));
+    let next = items
+        .last()
+        .filter(|_| more)
+        .map(|last| encode_marker(list, last.id()));
     Ok(Page { items, next })
 }
 

@@ -26,7 +26,10 @@ pub(super) fn checked(text: String) -> Result<String> {
     }
     let document: serde_json::Value = serde_json::from_str(&text)
         .map_err(|e| MALFORMED_POLICY.says(format!("The policy is not valid JSON: {e}")))?;
-    if !document.get("Statement").is_some_and(|s| s.is_array() || s.is_object()) {
+    if !document
+        .get("Statement")
+        .is_some_and(|s| s.is_array() || s.is_object())
+    {
         return Err(MALFORMED_POLICY.says("The policy has no Statement."));
     }
     Ok(text)
@@ -46,9 +49,15 @@ mod tests {
     #[test]
     fn the_default_policy_is_one() {
         let text = default(&Scope::new("111122223333", "us-east-1"));
-        assert!(text.contains(r#""AWS":"arn:aws:iam::111122223333:root""#), "{text}");
+        assert!(
+            text.contains(r#""AWS":"arn:aws:iam::111122223333:root""#),
+            "{text}"
+        );
         assert_eq!(checked(text.clone()).unwrap(), text);
-        assert_eq!(checked("my policy".into()).unwrap_err().name(), "MalformedPolicyDocumentException");
+        assert_eq!(
+            checked("my policy".into()).unwrap_err().name(),
+            "MalformedPolicyDocumentException"
+        );
         assert!(checked("{}".into()).is_err());
     }
 }

@@ -59,7 +59,12 @@ impl Operation<Kms> for ReEncrypt {
         let (source, plain) = opening.run(kms, caller)?;
         super::dry_run(self.dry_run)?;
         let plain = plain.unwrap_or_default();
-        let blob = keys::seal(&token, &destination, &self.destination_encryption_context, &plain)?;
+        let blob = keys::seal(
+            &token,
+            &destination,
+            &self.destination_encryption_context,
+            &plain,
+        )?;
         Ok(ReEncrypted {
             ciphertext_blob: Blob(blob),
             source_key_id: source.arn(),

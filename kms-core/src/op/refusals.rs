@@ -78,6 +78,8 @@ fn it_is_of_one_region(key: &Key, _: &str) -> ServiceError {
 }
 
 fn it_is_symmetric(key: &Key, _: &str) -> ServiceError {
-    UNSUPPORTED_OPERATION
-        .says(format!("{} is a symmetric key, which has no public key.", key.arn()))
+    UNSUPPORTED_OPERATION.says(format!(
+        "{} is a symmetric key, which has no public key.",
+        key.arn()
+    ))
 }

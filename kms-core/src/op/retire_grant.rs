@@ -23,8 +23,9 @@ impl Operation<Kms> for RetireGrant {
     fn run(self, kms: &Kms, caller: &Caller) -> Result<()> {
         let (key, id) = match (self.grant_token, self.key_id, self.grant_id) {
             (Some(token), None, None) => {
-                let grants: Vec<Grant> =
-                    kms.store.view(|rows| rows.list(&scope(caller), "", usize::MAX))?;
+                let grants: Vec<Grant> = kms
+                    .store
+                    .view(|rows| rows.list(&scope(caller), "", usize::MAX))?;
                 let grant = grants
                     .into_iter()
                     .find(|grant| grant.token == token)
@@ -33,8 +34,9 @@ impl Operation<Kms> for RetireGrant {
             }
             (None, Some(key), Some(id)) => (key, id),
             _ => {
-                return Err(VALIDATION
-                    .says("Specify either a GrantToken, or a KeyId and a GrantId."));
+                return Err(
+                    VALIDATION.says("Specify either a GrantToken, or a KeyId and a GrantId.")
+                );
             }
         };
         let key = kms.own_key(caller, &key)?;

@@ -45,10 +45,15 @@ impl Operation<Kms> for ScheduleKeyDeletion {
         let now = kms.clock.now();
         let key = kms.change_key(caller, &self.key_id, |key| {
             keys::not_pending(key)?;
-            key.deletion = Some(Deletion { at: now + days as f64 * DAY, days });
+            key.deletion = Some(Deletion {
+                at: now + days as f64 * DAY,
+                days,
+            });
             Ok(())
         })?;
-        let deletion = key.deletion.ok_or_else(|| internal("the deletion was not kept"))?;
+        let deletion = key
+            .deletion
+            .ok_or_else(|| internal("the deletion was not kept"))?;
         Ok(Scheduled {
             key_id: key.arn(),
             deletion_date: Timestamp(deletion.at),

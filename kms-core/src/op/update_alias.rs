@@ -29,7 +29,11 @@ impl Operation<Kms> for UpdateAlias {
                 .ok_or_else(|| keys::no_alias(&scope, &self.alias_name))?;
             let key = keys::find_own(rows, &scope, &self.target_key_id)?;
             keys::not_pending(&key)?;
-            rows.save(&Alias { key: key.id, updated: now, ..alias })
+            rows.save(&Alias {
+                key: key.id,
+                updated: now,
+                ..alias
+            })
         })
     }
 }

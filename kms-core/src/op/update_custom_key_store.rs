@@ -34,8 +34,12 @@ impl Operation<Kms> for UpdateCustomKeyStore {
                 "Specify at least one of NewCustomKeyStoreName, KeyStorePassword and CloudHsmClusterId.",
             ));
         }
-        changes.password.as_ref().map_or(Ok(()), |password| alphanumeric(password))?;
-        kms.key_stores.update(&scope(caller), &self.custom_key_store_id, &changes)?;
+        changes
+            .password
+            .as_ref()
+            .map_or(Ok(()), |password| alphanumeric(password))?;
+        kms.key_stores
+            .update(&scope(caller), &self.custom_key_store_id, &changes)?;
         Ok(NoMembers {})
     }
 }

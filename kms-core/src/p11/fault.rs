@@ -50,7 +50,10 @@ pub enum FaultKind {
 impl Fault {
     /// A fault of our own finding.
     pub fn new(kind: FaultKind, why: impl Into<String>) -> Fault {
-        Fault { kind, why: why.into() }
+        Fault {
+            kind,
+            why: why.into(),
+        }
     }
 }
 
@@ -69,7 +72,10 @@ pub(super) fn fault(error: Error, quirks: &Quirks) -> Fault {
     let Error::Pkcs11(code, function) = error else {
         return Fault::new(FaultKind::Internal, format!("{}: {error}", quirks.name));
     };
-    Fault::new(kind(code, function, quirks), format!("{}: {function:?} answered {code:?}", quirks.name))
+    Fault::new(
+        kind(code, function, quirks),
+        format!("{}: {function:?} answered {code:?}", quirks.name),
+    )
 }
 
 fn kind(code: RvError, function: Function, quirks: &Quirks) -> FaultKind {
@@ -131,14 +137,29 @@ mod tests {
         let softhsm = Quirks::of("SoftHSM", "");
         let keystead = Quirks::of("Keystead", "");
         let of = |code, function, quirks| kind(code, function, quirks);
-        assert_eq!(of(RvError::GeneralError, Function::Decrypt, softhsm), FaultKind::BadTag);
-        assert_eq!(of(RvError::GeneralError, Function::Encrypt, softhsm), FaultKind::Internal);
-        assert_eq!(of(RvError::GeneralError, Function::Decrypt, keystead), FaultKind::Internal);
+        assert_eq!(
+            of(RvError::GeneralError, Function::Decrypt, softhsm),
+            FaultKind::BadTag
+        );
+        assert_eq!(
+            of(RvError::GeneralError, Function::Encrypt, softhsm),
+            FaultKind::Internal
+        );
+        assert_eq!(
+            of(RvError::GeneralError, Function::Decrypt, keystead),
+            FaultKind::Internal
+        );
         assert_eq!(
             of(RvError::EncryptedDataInvalid, Function::Decrypt, keystead),
             FaultKind::BadTag
         );
-        assert_eq!(of(RvError::PinLenRange, Function::Login, softhsm), FaultKind::WrongPassword);
-        assert_eq!(of(RvError::PinLenRange, Function::SetPIN, softhsm), FaultKind::PasswordRefused);
+        assert_eq!(
+            of(RvError::PinLenRange, Function::Login, softhsm),
+            FaultKind::WrongPassword
+        );
+        assert_eq!(
+            of(RvError::PinLenRange, Function::SetPIN, softhsm),
+            FaultKind::PasswordRefused
+        );
     }
 }

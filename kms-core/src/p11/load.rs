@@ -29,8 +29,9 @@ pub fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
 
 fn probe(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
-    let path =
-        path.canonicalize().map_err(|e| format!("PKCS#11 module {shown} cannot be read: {e}"))?;
+    let path = path
+        .canonicalize()
+        .map_err(|e| format!("PKCS#11 module {shown} cannot be read: {e}"))?;
     if !path.is_file() {
         return Err(format!("PKCS#11 module {shown} is not a file"));
     }
@@ -42,7 +43,9 @@ fn probe(path: &Path) -> Result<PathBuf, String> {
     #[allow(unsafe_code)]
     let found = unsafe { library.get::<unsafe extern "C" fn()>(b"C_GetFunctionList\0") }.is_ok();
     if !found {
-        return Err(format!("{shown} is no PKCS#11 module: it does not export C_GetFunctionList"));
+        return Err(format!(
+            "{shown} is no PKCS#11 module: it does not export C_GetFunctionList"
+        ));
     }
     // Kept until the process ends, so that cryptoki's own load cannot run the constructors twice.
     std::mem::forget(library);
@@ -69,7 +72,10 @@ mod tests {
     #[test]
     fn what_is_no_module_is_refused_by_name() {
         let missing = open(Path::new("/nonexistent/libx.so"), None).unwrap_err();
-        assert!(missing.contains("/nonexistent/libx.so cannot be read"), "{missing}");
+        assert!(
+            missing.contains("/nonexistent/libx.so cannot be read"),
+            "{missing}"
+        );
         let text = std::env::current_exe().unwrap().with_extension("notalib");
         std::fs::write(&text, "hello").unwrap();
         let refused = open(&text, None).unwrap_err();

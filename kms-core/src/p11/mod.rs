@@ -4,6 +4,8 @@
 //! Here: modules (loaded once a path) and their tokens found by label.
 
 mod fault;
+#[cfg(feature = "suite")]
+mod inspect;
 mod load;
 mod token;
 
@@ -20,6 +22,8 @@ use parking_lot::Mutex;
 use crate::quirks::Quirks;
 use fault::fault;
 pub use fault::{Fault, FaultKind};
+#[cfg(feature = "suite")]
+pub use inspect::SeenKey;
 pub use load::open;
 pub use token::{Sealed, Token};
 
@@ -83,7 +87,9 @@ impl Module {
         let mut found = None;
         for slot in self.ctx.get_slots_with_token().map_err(fail)? {
             // One slot that does not answer must not hide the others.
-            let Ok(info) = self.ctx.get_token_info(slot) else { continue };
+            let Ok(info) = self.ctx.get_token_info(slot) else {
+                continue;
+            };
             if info.token_initialized() && info.label() == label && found.replace(slot).is_some() {
                 return Err(Fault::new(
                     FaultKind::KeyAmbiguous,
@@ -118,19 +124,29 @@ impl Module {
             .map_err(fail)?
             .into_iter()
             .find(|slot| {
-                self.ctx.get_token_info(*slot).is_ok_and(|info| !info.token_initialized())
+                self.ctx
+                    .get_token_info(*slot)
+                    .is_ok_and(|info| !info.token_initialized())
             })
             .ok_or_else(|| {
                 Fault::new(
                     FaultKind::Internal,
-                    format!("{} has no uninitialised token to make {label} of", self.quirks.name),
+                    format!(
+                        "{} has no uninitialised token to make {label} of",
+                        self.quirks.name
+                    ),
                 )
             })?;
         let so_pin = AuthPin::from(so_pin.to_owned());
         self.ctx.init_token(blank, &so_pin, label).map_err(fail)?;
-        let session = self.ctx.open_rw_session(self.must_slot(label)?).map_err(fail)?;
+        let session = self
+            .ctx
+            .open_rw_session(self.must_slot(label)?)
+            .map_err(fail)?;
         session.login(UserType::So, Some(&so_pin)).map_err(fail)?;
-        let made = session.init_pin(&AuthPin::from(user_pin.to_owned())).map_err(fail);
+        let made = session
+            .init_pin(&AuthPin::from(user_pin.to_owned()))
+            .map_err(fail);
         session.logout().map_err(fail)?;
         made
     }

@@ -46,7 +46,10 @@ pub struct Token {
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("slot", &self.slot).field("pin", &self.pin).finish()
+        f.debug_struct("Token")
+            .field("slot", &self.slot)
+            .field("pin", &self.pin)
+            .finish()
     }
 }
 
@@ -85,29 +88,16 @@ impl Token {
         })
     }
 
-    /// Changes a user's password without a login: PKCS#11 lets C_SetPIN prove the old one itself.
-    ///
-    /// # Errors
-    /// WrongPassword if `old` is not the password; PasswordRefused if `new` does not suit the token.
-    pub fn set_password_unlogged(
-        module: &Arc<Module>,
-        spec: &ModuleSpec,
-        pin: &PinForm,
-        old: &str,
-        new: &str,
-    ) -> Result<(), Fault> {
-        let fail = |e| fault(e, module.quirks);
-        let session =
-            module.ctx.open_rw_session(module.must_slot(&spec.token_label)?).map_err(fail)?;
-        set_pin(&session, pin, old, new).map_err(fail)
-    }
-
     /// Changes the logged-in user's password.
     ///
     /// # Errors
-    /// As [`Token::set_password_unlogged`].
+    /// WrongPassword if `old` is not the password; PasswordRefused if `new` does not suit the token.
     pub fn set_password(&self, old: &str, new: &str) -> Result<(), Fault> {
-        self.once(|session| set_pin(session, &self.pin, old, new))
+        self.once(|session| {
+            // In the form `user:password` the old PIN names the user; the new one is the bare password.
+            let old = AuthPin::from(self.pin.login_pin(old).to_string());
+            session.set_pin(&old, &AuthPin::from(new.to_owned()))
+        })
     }
 
     /// Makes an AES-256 key that never leaves the token, able to encrypt and decrypt and nothing else.
@@ -174,7 +164,9 @@ impl Token {
         self.with_key(label, |session, key| {
             let mut iv = sealed.iv;
             let params = GcmParams::new(&mut iv, aad, Ulong::new(TAG_BITS))?;
-            session.decrypt(&Mechanism::AesGcm(params), key, &sealed.body).map(Zeroizing::new)
+            session
+                .decrypt(&Mechanism::AesGcm(params), key, &sealed.body)
+                .map(Zeroizing::new)
         })
     }
 
@@ -227,18 +219,26 @@ impl Token {
         if let Some(handle) = self.handles.read().get(label) {
             return Ok(*handle);
         }
-        let template =
-            [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Label(label.as_bytes().to_vec())];
+        let template = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ];
         // Two are asked for to prove that there is one; the iterator closes the search when it is dropped.
         let found = self.again(|session| {
-            session.iter_objects(&template)?.take(2).collect::<Result<Vec<_>, _>>()
+            session
+                .iter_objects(&template)?
+                .take(2)
+                .collect::<Result<Vec<_>, _>>()
         })?;
         match found[..] {
             [handle] => {
                 self.handles.write().insert(label.to_owned(), handle);
                 Ok(handle)
             }
-            [] => Err(Fault::new(FaultKind::KeyGone, format!("the token has no key {label}"))),
+            [] => Err(Fault::new(
+                FaultKind::KeyGone,
+                format!("the token has no key {label}"),
+            )),
             _ => Err(Fault::new(
                 FaultKind::KeyAmbiguous,
                 format!("the token has several keys with the label {label}"),
@@ -257,20 +257,18 @@ impl Token {
             Err(stale) if stale.kind == FaultKind::StaleHandle => {
                 self.handles.write().remove(label);
                 let key = self.find(label)?;
-                self.again(|session| work(session, key)).map_err(|fault| match fault.kind {
-                    FaultKind::StaleHandle => Fault::new(FaultKind::KeyGone, fault.why),
-                    _ => fault,
-                })
+                self.again(|session| work(session, key))
+                    .map_err(|fault| match fault.kind {
+                        FaultKind::StaleHandle => Fault::new(FaultKind::KeyGone, fault.why),
+                        _ => fault,
+                    })
             }
             done => done,
         }
     }
 
     /// Runs `work`, which may be repeated, once more on a new session if the first was stale or lost its HSM.
-    fn again<T>(
-        &self,
-        work: impl Fn(&Session) -> cryptoki::error::Result<T>,
-    ) -> Result<T, Fault> {
+    fn again<T>(&self, work: impl Fn(&Session) -> cryptoki::error::Result<T>) -> Result<T, Fault> {
         match self.once(&work) {
             Err(lost) if matches!(lost.kind, FaultKind::StaleSession | FaultKind::Unreachable) => {
                 // What else is pooled is as old as what failed.
@@ -300,12 +298,6 @@ impl Drop for Token {
     fn drop(&mut self) {
         self.logout();
     }
-}
-
-fn set_pin(session: &Session, pin: &PinForm, old: &str, new: &str) -> cryptoki::error::Result<()> {
-    // CloudHSM's form names the user in the old PIN only; the new one is the bare password.
-    let old = AuthPin::from(pin.login_pin(old).to_string());
-    session.set_pin(&old, &AuthPin::from(new.to_owned()))
 }
 
 /// A session out of the pool. Only [`Pooled::put_back`] returns it; otherwise it is closed, as after any error it must be.

@@ -128,7 +128,9 @@ impl dyn Rows + '_ {
     /// # Errors
     /// KMSInternalException if the database failed; so for all of these.
     pub fn fetch<R: Record>(&self, scope: &Scope, id: &str) -> Result<Option<R>> {
-        self.get(R::TABLE, &scope.path(), id)?.map(|doc| decode(&doc)).transpose()
+        self.get(R::TABLE, &scope.path(), id)?
+            .map(|doc| decode(&doc))
+            .transpose()
     }
 
     /// Writes a record.

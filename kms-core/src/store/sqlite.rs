@@ -33,8 +33,9 @@ impl Sqlite {
     /// KMSInternalException with what is wrong with the file.
     pub fn open(path: &Path) -> Result<Sqlite> {
         let writer = connect(path)?;
-        let version: i64 =
-            writer.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(lost)?;
+        let version: i64 = writer
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(lost)?;
         if version > SCHEMA {
             return Err(internal(format!(
                 "{} was written by a newer version of this program (schema {version}, known {SCHEMA})",
@@ -62,7 +63,9 @@ impl Sqlite {
 fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)
         .map_err(|e| internal(format!("{} cannot be opened: {e}", path.display())))?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(lost)?;
+    connection
+        .busy_timeout(std::time::Duration::from_secs(10))
+        .map_err(lost)?;
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         .map_err(lost)?;
@@ -117,7 +120,9 @@ struct Open<'a> {
 impl Open<'_> {
     fn docs(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<String>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(lost)?;
-        let rows = statement.query_map(parameters, |row| row.get(0)).map_err(lost)?;
+        let rows = statement
+            .query_map(parameters, |row| row.get(0))
+            .map_err(lost)?;
         rows.collect::<Result<_, _>>().map_err(lost)
     }
 }
@@ -127,7 +132,8 @@ impl Rows for Open<'_> {
         self.connection
             .prepare_cached("SELECT doc FROM rows WHERE kind = ?1 AND scope = ?2 AND id = ?3")
             .and_then(|mut q| {
-                q.query_row(params![table as i64, scope, id], |row| row.get(0)).optional()
+                q.query_row(params![table as i64, scope, id], |row| row.get(0))
+                    .optional()
             })
             .map_err(lost)
     }
@@ -177,7 +183,10 @@ impl Rows for Open<'_> {
     }
 
     fn all(&self, table: Table) -> Result<Vec<String>> {
-        self.docs("SELECT doc FROM rows WHERE kind = ?1 ORDER BY scope, id", &[&(table as i64)])
+        self.docs(
+            "SELECT doc FROM rows WHERE kind = ?1 ORDER BY scope, id",
+            &[&(table as i64)],
+        )
     }
 }
 
@@ -230,7 +239,17 @@ mod tests {
     fn a_file_that_is_no_database_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kms.db");
-        std::fs::write(&path, "certainly not a database, and long enough to be read as one").unwrap();
-        assert!(Sqlite::open(&path).unwrap_err().cause.unwrap().contains("not a database"));
+        std::fs::write(
+            &path,
+            "certainly not a database, and long enough to be read as one",
+        )
+        .unwrap();
+        assert!(
+            Sqlite::open(&path)
+                .unwrap_err()
+                .cause
+                .unwrap()
+                .contains("not a database")
+        );
     }
 }

@@ -240,6 +240,22 @@ fn stop_waits_for_what_is_under_way() {
 }
 
 #[test]
+fn a_signal_is_waited_for() {
+    let (server, _) = start(|_| ());
+    let signals = server.signals().unwrap();
+    // The handler stands: this ends the wait and not the process.
+    let me = std::process::id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-TERM", &me])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    signals.wait();
+    let client = client(&server, "AKIDEXAMPLE", "anything");
+    assert!(client.call(&kms::MODEL, "CreateKey", &json!({})).is_ok());
+}
+
+#[test]
 fn a_taken_address_is_an_error_that_names_it() {
     let (server, _) = start(|_| ());
     let config = kms_server::Config::new(server.local_addr());

@@ -94,7 +94,7 @@ unsafe fn value(raw: &CK_ATTRIBUTE, depth: usize) -> Result<Value> {
         }
         Kind::Bytes | Kind::Date => Value::Bytes(bytes.to_vec()),
         Kind::Mechs => {
-            if bytes.len() % ULONG != 0 {
+            if !bytes.len().is_multiple_of(ULONG) {
                 return Err(bad("a list of mechanisms is a list of CK_ULONG"));
             }
             let numbers = bytes.chunks_exact(ULONG);
@@ -105,7 +105,7 @@ unsafe fn value(raw: &CK_ATTRIBUTE, depth: usize) -> Result<Value> {
             )
         }
         Kind::Template => {
-            if bytes.len() % ENTRY != 0 || depth == MAX_DEPTH {
+            if !bytes.len().is_multiple_of(ENTRY) || depth == MAX_DEPTH {
                 return Err(bad(
                     "a template is a list of CK_ATTRIBUTE, and not a deep one",
                 ));

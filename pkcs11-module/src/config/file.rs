@@ -276,7 +276,7 @@ mod tests {
             ),
         ];
         for (text, wanted) in cases {
-            let e = read(&text).err().expect(wanted);
+            let e = read(&text).expect_err(wanted);
             assert!(e.rv == Rv::GENERAL_ERROR && e.why.contains(wanted), "{e}");
         }
     }

@@ -1,0 +1,375 @@
+//! What depends on the control plane and not on the module: the checks of aws-facts A4 to A8.
+
+use std::path::Path;
+
+use kms_core::clusters::{ConnectionErrorCode as Code, KmsUser, Network};
+use kms_core::suite::{Client, Target, TestClock, TestCluster};
+use kms_core::{Settings, suite::store_input};
+use serde_json::{Value, json};
+
+use crate::management;
+use kms_core::suite::tokens::Tokens;
+
+pub fn run(target: &Tokens, dir: &Path) {
+    let clock = TestClock::new();
+    let settings = Settings {
+        clock: clock.clone(),
+        ..target.settings(&dir.join("refusals"))
+    };
+    let kms = Client::open(settings);
+    create_checks(target, &kms);
+    connection_error_codes(target, &kms);
+    update_checks(target, &kms);
+    quota(target, &kms);
+    members(target, &kms);
+    management::run(&kms, &clock);
+}
+
+pub fn text(value: &Value, member: &str) -> String {
+    value[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {member} in {value}"))
+        .to_owned()
+}
+
+pub fn refused(kms: &Client, operation: &str, input: Value, exception: &str) {
+    assert_eq!(
+        kms.no(operation, input.clone()).0,
+        exception,
+        "{operation} {input}"
+    );
+}
+
+/// Removes all key stores, so that each part begins with none.
+fn clear(kms: &Client) {
+    for store in kms.ok("DescribeCustomKeyStores", json!({}))["CustomKeyStores"]
+        .as_array()
+        .unwrap()
+    {
+        kms.ok(
+            "DeleteCustomKeyStore",
+            json!({"CustomKeyStoreId": store["CustomKeyStoreId"]}),
+        );
+    }
+}
+
+fn create_checks(target: &Tokens, kms: &Client) {
+    let cluster = target.new_cluster("kmsPswd");
+    let input = || store_input(&cluster, "kmsPswd");
+    let with = |member: &str, value: &str| {
+        let mut input = input();
+        input[member] = json!(value);
+        input
+    };
+    let create = |input, exception| refused(kms, "CreateCustomKeyStore", input, exception);
+    create(
+        with("CloudHsmClusterId", "cluster-zzzzzzzzzzz"),
+        "CloudHsmClusterNotFoundException",
+    );
+    create(
+        with("TrustAnchorCertificate", "another"),
+        "IncorrectTrustAnchorException",
+    );
+
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.active = false);
+    create(input(), "CloudHsmClusterNotActiveException");
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.active = true);
+
+    let zones = |zones: &[&str]| zones.iter().map(|z| (*z).to_owned()).collect::<Vec<_>>();
+    for few in [&[][..], &["us-west-2a"], &["us-west-2a", "us-west-2a"]] {
+        target
+            .clusters
+            .change(&cluster.id, |c| c.facts.active_hsm_zones = zones(few));
+        create(input(), "CloudHsmClusterInvalidConfigurationException");
+    }
+    target.clusters.change(&cluster.id, |c| {
+        c.facts.active_hsm_zones = zones(&["us-west-2a", "us-west-2b"]);
+        c.facts.network = Network::Unsound("The security group lacks a rule.".into());
+    });
+    assert_eq!(
+        kms.no("CreateCustomKeyStore", input()).1.as_deref(),
+        Some("The security group lacks a rule.")
+    );
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.network = Network::Sound);
+
+    let store = kms.create_store(&cluster, "kmsPswd");
+    // Another password is another property: no longer the same request.
+    create(
+        store_input(&cluster, "another1"),
+        "CustomKeyStoreNameInUseException",
+    );
+    create(
+        with("CustomKeyStoreName", "other"),
+        "CloudHsmClusterInUseException",
+    );
+    let sibling = target.new_cluster("kmsPswd");
+    let certificate = format!("certificate of {}", cluster.id);
+    target
+        .clusters
+        .change(&sibling.id, |c| c.facts.cluster_certificate = certificate);
+    create(
+        store_input(&sibling, "kmsPswd"),
+        "CloudHsmClusterInUseException",
+    );
+    assert_eq!(kms.create_store(&cluster, "kmsPswd"), store);
+    clear(kms);
+}
+
+/// Each code from its cause, and back to CONNECTED once the cause is gone.
+fn connection_error_codes(target: &Tokens, kms: &Client) {
+    let cluster = target.new_cluster("kmsPswd");
+    let store = kms.create_store(&cluster, "kmsPswd");
+    let id = json!({"CustomKeyStoreId": store});
+    let fails = |code: &str| {
+        kms.ok("ConnectCustomKeyStore", id.clone());
+        assert_eq!(kms.wait(&store, "FAILED")["ConnectionErrorCode"], code);
+        refused(
+            kms,
+            "ConnectCustomKeyStore",
+            id.clone(),
+            "CustomKeyStoreInvalidStateException",
+        );
+        kms.disconnect(&store);
+    };
+    for (code, name) in [
+        (Code::InternalError, "INTERNAL_ERROR"),
+        (Code::NetworkErrors, "NETWORK_ERRORS"),
+        (Code::ClusterNotFound, "CLUSTER_NOT_FOUND"),
+        (Code::InsufficientCloudhsmHsms, "INSUFFICIENT_CLOUDHSM_HSMS"),
+        (
+            Code::InsufficientFreeAddressesInSubnet,
+            "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET",
+        ),
+        (Code::SubnetNotFound, "SUBNET_NOT_FOUND"),
+    ] {
+        target
+            .clusters
+            .change(&cluster.id, |c| c.broken = Some(code));
+        fails(name);
+    }
+    target.clusters.change(&cluster.id, |c| c.broken = None);
+    let user = KmsUser {
+        hsm: "hsm-a".into(),
+        present: true,
+        locked: false,
+        logged_in: false,
+        second_factor: false,
+        failed_logins: 0,
+    };
+    type Change = fn(&mut KmsUser);
+    let cases: [(&str, Change); 4] = [
+        ("USER_NOT_FOUND", |u| u.present = false),
+        ("USER_LOCKED_OUT", |u| u.locked = true),
+        ("USER_LOGGED_IN", |u| u.logged_in = true),
+        ("INVALID_CREDENTIALS", |u| u.second_factor = true),
+    ];
+    for (code, change) in cases {
+        let mut second = KmsUser {
+            hsm: "hsm-b".into(),
+            ..user.clone()
+        };
+        change(&mut second);
+        target
+            .clusters
+            .change(&cluster.id, |c| c.users = vec![user.clone(), second]);
+        fails(code);
+    }
+    target
+        .clusters
+        .change(&cluster.id, |c| c.users = vec![user]);
+    // What can be said at once leaves the store DISCONNECTED.
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.active_hsm_zones.truncate(1));
+    kms.connect(&store);
+    // One HSM is enough to connect, not to make a key.
+    let key = json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": store});
+    refused(
+        kms,
+        "CreateKey",
+        key,
+        "CloudHsmClusterInvalidConfigurationException",
+    );
+    kms.disconnect(&store);
+    let attached = target.clusters.0.lock()[&cluster.id].attached;
+    assert_eq!(attached, 0, "disconnect takes the interfaces away");
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.active_hsm_zones.clear());
+    refused(
+        kms,
+        "ConnectCustomKeyStore",
+        id.clone(),
+        "CloudHsmClusterInvalidConfigurationException",
+    );
+    target
+        .clusters
+        .change(&cluster.id, |c| c.facts.active = false);
+    refused(
+        kms,
+        "ConnectCustomKeyStore",
+        id.clone(),
+        "CloudHsmClusterNotActiveException",
+    );
+    assert_eq!(kms.store(&store)["ConnectionState"], "DISCONNECTED");
+    // A cluster that is gone is found on the way.
+    target.clusters.0.lock().remove(&cluster.id);
+    fails("CLUSTER_NOT_FOUND");
+    refused(
+        kms,
+        "ConnectCustomKeyStore",
+        json!({"CustomKeyStoreId": "cks-0"}),
+        "CustomKeyStoreNotFoundException",
+    );
+    clear(kms);
+}
+
+fn update_checks(target: &Tokens, kms: &Client) {
+    let cluster = target.new_cluster("kmsPswd");
+    let store = kms.create_store(&cluster, "kmsPswd");
+    let update = |member: &str, value: &str| json!({"CustomKeyStoreId": store, member: value});
+    let (other, related) = (target.new_cluster("kmsPswd"), target.new_cluster("kmsPswd"));
+    let certificate = format!("certificate of {}", cluster.id);
+    target.clusters.change(&related.id, |c| {
+        c.facts.cluster_certificate = certificate;
+        c.anchor = cluster.trust_anchor.clone();
+    });
+    let refuse = |input, exception| refused(kms, "UpdateCustomKeyStore", input, exception);
+    refuse(
+        update("CloudHsmClusterId", &other.id),
+        "CloudHsmClusterNotRelatedException",
+    );
+    refuse(
+        update("CloudHsmClusterId", "cluster-zzzzzzzzzzz"),
+        "CloudHsmClusterNotFoundException",
+    );
+    target
+        .clusters
+        .change(&related.id, |c| c.facts.active = false);
+    refuse(
+        update("CloudHsmClusterId", &related.id),
+        "CloudHsmClusterNotActiveException",
+    );
+    target
+        .clusters
+        .change(&related.id, |c| c.facts.active = true);
+    target
+        .clusters
+        .change(&related.id, |c| c.facts.active_hsm_zones.truncate(1));
+    refuse(
+        update("CloudHsmClusterId", &related.id),
+        "CloudHsmClusterInvalidConfigurationException",
+    );
+    target.clusters.change(&related.id, |c| {
+        c.facts.active_hsm_zones.push("us-west-2b".into())
+    });
+    // The old cluster may be gone by then: that is what the operation is for.
+    target.clusters.0.lock().remove(&cluster.id);
+    kms.ok(
+        "UpdateCustomKeyStore",
+        update("CloudHsmClusterId", &related.id),
+    );
+    assert_eq!(kms.store(&store)["CloudHsmClusterId"], json!(related.id));
+    kms.connect(&store);
+    kms.disconnect(&store);
+    let neighbour = kms.create_store(&other, "kmsPswd");
+    let taken = text(&kms.store(&neighbour), "CustomKeyStoreName");
+    refuse(
+        update("NewCustomKeyStoreName", &taken),
+        "CustomKeyStoreNameInUseException",
+    );
+    refuse(json!({"CustomKeyStoreId": store}), "ValidationException");
+    refuse(
+        update("KeyStorePassword", "not-alnum"),
+        "ValidationException",
+    );
+    clear(kms);
+}
+
+fn quota(target: &Tokens, kms: &Client) {
+    let clusters: Vec<TestCluster> = (0..11).map(|_| target.new_cluster("kmsPswd")).collect();
+    for cluster in &clusters[..10] {
+        kms.create_store(cluster, "kmsPswd");
+    }
+    refused(
+        kms,
+        "CreateCustomKeyStore",
+        store_input(&clusters[10], "kmsPswd"),
+        "LimitExceededException",
+    );
+    let page = kms.ok("DescribeCustomKeyStores", json!({"Limit": 7}));
+    assert_eq!(
+        (
+            page["CustomKeyStores"].as_array().unwrap().len(),
+            &page["Truncated"]
+        ),
+        (7, &json!(true))
+    );
+    let rest = kms.ok(
+        "DescribeCustomKeyStores",
+        json!({"Limit": 7, "Marker": page["NextMarker"]}),
+    );
+    assert_eq!(
+        (
+            rest["CustomKeyStores"].as_array().unwrap().len(),
+            &rest["Truncated"]
+        ),
+        (3, &json!(false))
+    );
+    let named = kms.ok(
+        "DescribeCustomKeyStores",
+        json!({"CustomKeyStoreName": page["CustomKeyStores"][0]["CustomKeyStoreName"]}),
+    );
+    assert_eq!(named["CustomKeyStores"][0], page["CustomKeyStores"][0]);
+    clear(kms);
+}
+
+fn members(target: &Tokens, kms: &Client) {
+    let cluster = target.new_cluster("kmsPswd");
+    for member in [
+        "CloudHsmClusterId",
+        "TrustAnchorCertificate",
+        "KeyStorePassword",
+        "CustomKeyStoreName",
+    ] {
+        let mut input = store_input(&cluster, "kmsPswd");
+        input.as_object_mut().unwrap().remove(member);
+        let (exception, message) = kms.no("CreateCustomKeyStore", input);
+        assert_eq!(exception, "ValidationException", "{member}");
+        assert!(
+            message
+                .unwrap()
+                .to_lowercase()
+                .contains(&member.to_lowercase()),
+            "{member}"
+        );
+    }
+    let mut short = store_input(&cluster, "short");
+    refused(
+        kms,
+        "CreateCustomKeyStore",
+        short.clone(),
+        "ValidationException",
+    );
+    short["KeyStorePassword"] = json!("kmsPswd");
+    short["XksProxyConnectivity"] = json!("PUBLIC_ENDPOINT");
+    refused(
+        kms,
+        "CreateCustomKeyStore",
+        short.clone(),
+        "ValidationException",
+    );
+    short["CustomKeyStoreType"] = json!("EXTERNAL_KEY_STORE");
+    refused(
+        kms,
+        "CreateCustomKeyStore",
+        short,
+        "UnsupportedOperationException",
+    );
+}

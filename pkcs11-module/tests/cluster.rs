@@ -1,0 +1,233 @@
+//! The library on a cluster of two HSMs, which run in this process behind real sockets and TLS: real
+//! engines and nodes, where only the certificate is handed over instead of signed through a CSR.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use cryptoki::context::Pkcs11;
+use cryptoki::error::RvError;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use hsm_api::{Hello, Hidden, Hsm, Link, Peer, Reply, Request, Role, Secret, SessionId};
+use hsm_net::{Anchors, Credentials, Faults, Limits, Node, NodeConfig, Purpose, ServiceTrust};
+use hsm_sim::{Engine, NodeSettings, PinRules};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::copy::{Copy, refused};
+
+struct Rig {
+    copy: Copy,
+    nodes: Vec<Option<Node>>,
+}
+
+fn settings(number: u64, hardware: &KeyPair) -> NodeSettings {
+    NodeSettings {
+        hsm_id: format!("hsm-{number:011}"),
+        serial: format!("A{number:06}"),
+        origin: number,
+        fips: false,
+        preco_password: Secret::new(b"password".to_vec()),
+        hardware_key: Secret::new(hardware.serialize_pem().into_bytes()),
+        aws_hardware: String::new(),
+        manufacturer_hardware: String::new(),
+        backup_key: Secret::new(vec![7; 32]),
+        pins: PinRules::cluster(),
+    }
+}
+
+fn link(engine: &Engine, peer: Peer) -> Arc<dyn Link> {
+    let application = 1;
+    engine.open(&Hello { application, peer }).unwrap()
+}
+
+fn ask(link: &Arc<dyn Link>, request: Request<'_>) -> Reply {
+    link.call(SessionId(1), &request, &mut []).unwrap()
+}
+
+/// Activates the first HSM and makes its crypto user.
+fn activate(engine: &Engine) {
+    let officer = link(engine, Peer::Client);
+    let login = |role, pin| Request::Login {
+        role,
+        name: Some("admin"),
+        pin: Hidden(pin),
+    };
+    ask(&officer, login(Role::PreCo, b"password"));
+    let password = Hidden(b"officer1");
+    let (role, name) = (Role::PreCo, "admin");
+    ask(
+        &officer,
+        Request::ChangePassword {
+            role,
+            name,
+            password,
+        },
+    );
+    ask(&officer, Request::Logout);
+    ask(&officer, login(Role::Co, b"officer1"));
+    let (role, name, password) = (Role::Cu, "cu1", Hidden(b"cu1password"));
+    ask(
+        &officer,
+        Request::CreateUser {
+            role,
+            name,
+            password,
+        },
+    );
+}
+
+impl Rig {
+    fn new(personality: &str) -> Rig {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut rig = Rig {
+            copy: Copy::with(""),
+            nodes: Vec::new(),
+        };
+        let mut addresses = Vec::new();
+        let mut first: Option<Engine> = None;
+        for number in 1..=2 {
+            let dir = rig.copy.dir().join(format!("hsm{number}"));
+            let hardware = KeyPair::generate().unwrap();
+            let engine = Engine::node(&dir, settings(number, &hardware)).unwrap();
+            match &first {
+                None => activate(&engine),
+                Some(first) => {
+                    let Reply::Bytes(backup) = ask(&link(first, Peer::Service), Request::Backup)
+                    else {
+                        panic!("a backup is bytes");
+                    };
+                    let backup = Hidden(&backup);
+                    ask(&link(&engine, Peer::Service), Request::Restore { backup });
+                }
+            }
+            first.get_or_insert_with(|| engine.clone());
+            let key = KeyPair::generate().unwrap();
+            let leaf = CertificateParams::default().signed_by(&key, &ca).unwrap();
+            let identity = Credentials::from_pem(&leaf.pem(), &key.serialize_pem()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            addresses.push(format!("\"{}\"", listener.local_addr().unwrap()));
+            let node = Node::start(NodeConfig {
+                listeners: vec![(Purpose::Client, listener)],
+                hsm: Arc::new(engine),
+                identity: Arc::new(Arc::new(identity)),
+                trust: ServiceTrust {
+                    ca: Anchors::from_pem(&ca.pem()).unwrap(),
+                },
+                limits: Limits::default(),
+                faults: Arc::new(Faults::default()),
+                log: Arc::new(|line| eprintln!("{line}")),
+            });
+            rig.nodes.push(Some(node.unwrap()));
+        }
+        let file = |name: &str| rig.copy.dir().join(name);
+        std::fs::write(file("customerCA.crt"), ca.pem()).unwrap();
+        let config = format!(
+            "[[cluster]]\nlabel = \"c\"\nnodes = [{}]\ntrust-anchor = \"customerCA.crt\"\n\
+             personality = \"{personality}\"\nconnect-timeout = 1\n",
+            addresses.join(", ")
+        );
+        std::fs::write(file("pkcs11.toml"), config).unwrap();
+        rig
+    }
+
+    fn user(&self) -> (Pkcs11, Slot, Session) {
+        let p11 = self.copy.start();
+        let slot = p11.get_slots_with_token().unwrap()[0];
+        let session = p11.open_rw_session(slot).unwrap();
+        session
+            .login(
+                UserType::User,
+                Some(&AuthPin::new("cu1:cu1password".into())),
+            )
+            .unwrap();
+        (p11, slot, session)
+    }
+}
+
+fn key(session: &Session) -> ObjectHandle {
+    let template = [
+        Attribute::ValueLen(32.into()),
+        Attribute::Token(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::Label("backing".into()),
+    ];
+    session
+        .generate_key(&Mechanism::AesKeyGen, &template)
+        .unwrap()
+}
+
+#[test]
+fn a_key_outlives_any_one_hsm() {
+    for dies in 0..2 {
+        let mut rig = Rig::new("standard");
+        let (p11, slot, session) = rig.user();
+        let key = key(&session);
+        let cbc = Mechanism::AesCbcPad([1; 16]);
+        let sealed = session.encrypt(&cbc, key, b"text").unwrap();
+        rig.nodes[dies] = None;
+        let label = [Attribute::Label("backing".into())];
+        assert_eq!(session.find_objects(&label).unwrap(), [key]);
+        assert_eq!(
+            session.decrypt(&cbc, key, &sealed).unwrap(),
+            b"text",
+            "HSM {dies} is gone"
+        );
+        rig.nodes[1 - dies] = None;
+        let rv = refused(session.decrypt(&cbc, key, &sealed));
+        assert_eq!(rv, RvError::DeviceError, "no HSM is left");
+        assert_eq!(p11.get_all_slots().unwrap(), [slot], "listed");
+        assert_eq!(p11.get_slots_with_token().unwrap(), [], "and not present");
+    }
+}
+
+#[test]
+fn a_password_changes_on_all_hsms() {
+    let rig = Rig::new("standard");
+    let (_p11, _slot, session) = rig.user();
+    let pin = |text: &str| AuthPin::new(text.into());
+    session
+        .set_pin(&pin("cu1password"), &pin("newpassword"))
+        .unwrap();
+    session.logout().unwrap();
+    let old = session.login(UserType::User, Some(&pin("cu1:cu1password")));
+    assert_eq!(refused(old), RvError::PinIncorrect);
+    session
+        .login(UserType::User, Some(&pin("cu1:newpassword")))
+        .unwrap();
+}
+
+#[test]
+fn cloudhsm_refuses_what_the_real_library_refuses() {
+    let rig = Rig::new("cloudhsm");
+    let (p11, slot, session) = rig.user();
+    let key = key(&session);
+    let rv = refused(p11.open_ro_session(slot));
+    assert_eq!(rv, RvError::FunctionFailed);
+    let label = [Attribute::Label("other".into())];
+    assert_eq!(
+        refused(session.update_attributes(key, &label)),
+        RvError::FunctionNotSupported
+    );
+    fn gcm(iv: &mut [u8]) -> Mechanism<'_> {
+        Mechanism::AesGcm(GcmParams::new(iv, b"aad", 128.into()).unwrap())
+    }
+    let (mut own, mut made, mut zero) = ([1u8; 12], [0u8; 12], [0u8; 12]);
+    let rv = refused(session.encrypt(&gcm(&mut own), key, b"text"));
+    assert_eq!(rv, RvError::MechanismParamInvalid, "an IV of the caller's");
+    let sealed = session.encrypt(&gcm(&mut made), key, b"text").unwrap();
+    assert_ne!(made, [0; 12], "the HSM's IV is written back");
+    assert_eq!(
+        session.decrypt(&gcm(&mut made), key, &sealed).unwrap(),
+        b"text"
+    );
+    let long = vec![0; 16_225];
+    let rv = refused(session.encrypt(&gcm(&mut zero), key, &long));
+    assert_eq!(rv, RvError::DataLenRange);
+}

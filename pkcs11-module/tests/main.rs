@@ -1,0 +1,8 @@
+//! The built library, loaded as its users load it: `abi` calls its symbols as a C program would,
+//! `tokens` does what applications do, through `cryptoki`. Each test loads a copy of its own, with
+//! its own configuration and token directory.
+
+mod abi;
+mod cluster;
+mod copy;
+mod tokens;
