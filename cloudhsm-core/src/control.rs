@@ -124,7 +124,7 @@ impl CloudHsm {
         }
         let lock = fs::File::create(config.data_dir.join("lock"))?;
         // A child between fork and exec has its parent's lock for a moment, also a dead parent's.
-        let end = Instant::now() + Duration::from_secs(1);
+        let end = Instant::now() + Duration::from_secs(5);
         while lock.try_lock().is_err() {
             if Instant::now() > end {
                 let dir = config.data_dir.display();
