@@ -59,8 +59,16 @@ impl Stack {
     pub fn on_module(data_dir: &Path, named: &Path, label: &str) -> Result<Stack, String> {
         let named = fs::canonicalize(named)
             .map_err(|error| format!("--module {}: {error}", named.display()))?;
-        let module = crate::module::beside_us()?;
+        kms_core::p11::probe(&named)?;
+        let mut module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
+        // A library has one state, so one configuration, a process. Where the named module is ours, KMS's own HSM
+        // needs a copy of it.
+        if fs::canonicalize(&module).is_ok_and(|ours| ours == named) {
+            let copy = data_dir.join("kms/module/service-hsm.so");
+            fs::copy(&module, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+            module = copy;
+        }
         let kms = open_kms(
             data_dir,
             module,
