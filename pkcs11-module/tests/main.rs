@@ -4,6 +4,7 @@
 
 mod abi;
 mod classic;
+mod cloudhsm;
 mod cluster;
 mod copy;
 mod messages;

@@ -126,8 +126,13 @@ pub fn mechanisms(m: &Module, id: u64, mut out: Out<'_, ck::CK_MECHANISM_TYPE>) 
 }
 
 fn offered(m: &Module, id: u64) -> Result<Vec<u64>> {
-    match m.slot(id)?.ask(&Request::Mechanisms)? {
-        Reply::Mechanisms(all) => Ok(all),
+    let slot = m.slot(id)?;
+    let personality = slot.spec.personality;
+    match slot.ask(&Request::Mechanisms)? {
+        Reply::Mechanisms(all) => Ok(all
+            .into_iter()
+            .filter(|id| personality.has(MechId(*id)))
+            .collect()),
         other => Err(unexpected(&other)),
     }
 }
@@ -147,7 +152,11 @@ pub fn mechanism_info(
     to.set(ck::CK_MECHANISM_INFO {
         ulMinKeySize: least,
         ulMaxKeySize: most,
-        flags: row.flags() | message_flags(row),
+        flags: m
+            .slot(id)?
+            .spec
+            .personality
+            .functions(row.id, row.flags() | message_flags(row)),
     });
     Ok(())
 }
