@@ -97,6 +97,17 @@ fn a_missing_configuration_is_refused() {
 }
 
 #[test]
+fn a_node_that_is_no_address_is_refused_at_once() {
+    let copy = Copy::with(
+        "[[cluster]]\nlabel = \"c\"\nnodes = [\"127.0.0.1:port\"]\ntrust-anchor = \"ca.crt\"\n",
+    );
+    let (_library, list) = copy.functions();
+    let mut args = args(&copy);
+    let rv = call!(list, C_Initialize, (&raw mut args).cast());
+    assert_eq!(rv, CKR_GENERAL_ERROR);
+}
+
+#[test]
 fn interfaces() {
     let copy = Copy::new();
     let (library, _list) = copy.functions();
