@@ -7,6 +7,7 @@ mod classic;
 mod cloudhsm;
 mod cluster;
 mod copy;
+mod host;
 mod messages;
 mod objects;
 mod raw;

@@ -1,0 +1,382 @@
+/* A host of the library, in C as most hosts are: it forks, unloads, finalizes under threads, and lives
+ * with another libcrypto. `host MODULE MODE` ends with status 0, or says what went wrong and where.
+ * The configuration comes by KEYSTEAD_PKCS11_CONF and has one token with the user's PIN 1234. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef unsigned long ul;
+typedef struct { ul type; const void *value; ul len; } attribute;
+typedef struct { ul id; void *parameter; ul len; } mechanism;
+typedef struct { void *functions[4]; ul flags; void *reserved; } init_args;
+
+enum { OK = 0, ALREADY = 0x191, NOT_INITIALIZED = 0x190, SESSION_INVALID = 0xB3 };
+
+#define CHECK(what, wanted)                                                              \
+    do {                                                                                 \
+        ul got = (ul)(what);                                                             \
+        if (got != (ul)(wanted)) {                                                       \
+            fprintf(stderr, "%d %s:%d: %s is %#lx, not %#lx\n", getpid(), __FILE__,      \
+                    __LINE__, #what, got, (ul)(wanted));                                 \
+            _exit(1);                                                                    \
+        }                                                                                \
+    } while (0)
+
+static const char *path;
+static void *library;
+static ul (*Initialize)(void *);
+static ul (*Finalize)(void *);
+static ul (*GetInfo)(void *);
+static ul (*GetSlotList)(unsigned char, ul *, ul *);
+static ul (*OpenSession)(ul, ul, void *, void *, ul *);
+static ul (*Login)(ul, ul, const char *, ul);
+static ul (*GenerateKey)(ul, mechanism *, attribute *, ul, ul *);
+static ul (*SignInit)(ul, mechanism *, ul);
+static ul (*Sign)(ul, const void *, ul, void *, ul *);
+static ul (*DigestInit)(ul, mechanism *);
+static ul (*DigestUpdate)(ul, const void *, ul);
+static ul (*DigestFinal)(ul, void *, ul *);
+static ul (*GenerateRandom)(ul, void *, ul);
+
+static void load(void) {
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        fprintf(stderr, "%s\n", dlerror());
+        _exit(1);
+    }
+#define F(name) CHECK((*(void **)&name = dlsym(library, "C_" #name)) != NULL, 1)
+    F(Initialize); F(Finalize); F(GetInfo); F(GetSlotList); F(OpenSession); F(Login);
+    F(GenerateKey); F(SignInit); F(Sign); F(DigestInit); F(DigestUpdate); F(DigestFinal);
+    F(GenerateRandom);
+#undef F
+}
+
+static ul start(void) {
+    init_args args = { { 0 }, 2 /* CKF_OS_LOCKING_OK */, NULL };
+    return Initialize(&args);
+}
+
+/* A session, with the user logged in. */
+static ul enter(void) {
+    ul slot, count = 1, session;
+    CHECK(GetSlotList(1, &slot, &count), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    CHECK(Login(session, 1, "1234", 4), OK);
+    return session;
+}
+
+static ul key(ul session) {
+    unsigned char yes = 1;
+    ul len = 32, made;
+    attribute template[] = { { 0x161, &len, sizeof len }, { 0x108, &yes, 1 }, { 0x10A, &yes, 1 } };
+    mechanism mech = { 0x350 /* CKM_GENERIC_SECRET_KEY_GEN */, NULL, 0 };
+    CHECK(GenerateKey(session, &mech, template, 3, &made), OK);
+    return made;
+}
+
+static ul sign(ul session, ul key) {
+    mechanism mech = { 0x251 /* CKM_SHA256_HMAC */, NULL, 0 };
+    unsigned char mac[32];
+    ul len = sizeof mac, rv = SignInit(session, &mech, key);
+    return rv ? rv : Sign(session, "data", 4, mac, &len);
+}
+
+/* All that a process does with a token. */
+static void work(void) {
+    CHECK(start(), OK);
+    ul session = enter();
+    CHECK(sign(session, key(session)), OK);
+    CHECK(Finalize(NULL), OK);
+}
+
+static pid_t child(void) {
+    fflush(NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0, 1);
+    if (pid == 0) alarm(20);
+    return pid;
+}
+
+static void wait_for(pid_t pid) {
+    int status;
+    CHECK(waitpid(pid, &status, 0), pid);
+    CHECK(status, 0);
+}
+
+static void fork_before_login(void) {
+    CHECK(start(), OK);
+    pid_t pid = child();
+    if (pid == 0) {
+        char info[88];
+        CHECK(GetInfo(info), NOT_INITIALIZED);
+        CHECK(Finalize(NULL), NOT_INITIALIZED);
+        work();
+        exit(0);
+    }
+    wait_for(pid);
+    ul session = enter();
+    CHECK(sign(session, key(session)), OK);
+    CHECK(Finalize(NULL), OK);
+}
+
+static void fork_after_login(void) {
+    CHECK(start(), OK);
+    ul session = enter(), own = key(session), len = 32;
+    mechanism sha = { 0x250, NULL, 0 };
+    unsigned char digest[32];
+    CHECK(DigestInit(session, &sha), OK);
+    CHECK(DigestUpdate(session, "abc", 3), OK);
+    for (int round = 0; round < 3; round++) {
+        pid_t pid = child();
+        if (pid == 0) {
+            if (round == 1) exit(0); /* one that never speaks to us, but runs all exit handlers */
+            CHECK(DigestUpdate(session, "x", 1), NOT_INITIALIZED);
+            CHECK(sign(session, own), NOT_INITIALIZED);
+            CHECK(start(), OK);
+            CHECK(start(), ALREADY);
+            CHECK(sign(session + 100, own), SESSION_INVALID);
+            ul mine = enter(), made = key(mine);
+            pid_t grandchild = child();
+            if (grandchild == 0) {
+                CHECK(sign(mine, made), NOT_INITIALIZED);
+                work();
+                exit(0);
+            }
+            wait_for(grandchild);
+            CHECK(sign(mine, made), OK);
+            if (round == 2) exit(0); /* without C_Finalize */
+            CHECK(Finalize(NULL), OK);
+            exit(0);
+        }
+        wait_for(pid);
+        CHECK(sign(session, own), OK);
+    }
+    CHECK(DigestFinal(session, digest, &len), OK);
+    CHECK(digest[0] == 0xba && digest[1] == 0x78 && digest[31] == 0xad, 1); /* SHA-256 of abc */
+    CHECK(Finalize(NULL), OK);
+}
+
+static void fork_and_exec(char *self) {
+    CHECK(start(), OK);
+    ul session = enter(), own = key(session);
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = child();
+        if (pid == 0) {
+            execl(self, self, path, "work", (char *)NULL);
+            _exit(9);
+        }
+        CHECK(sign(session, own), OK);
+        wait_for(pid);
+    }
+    CHECK(Finalize(NULL), OK);
+}
+
+static atomic_int stop;
+static atomic_int failures;
+
+struct place { ul session, key; };
+
+static void *hammer(void *arg) {
+    ul session = ((struct place *)arg)->session, made = ((struct place *)arg)->key;
+    unsigned char bytes[32];
+    while (!stop) {
+        ul rv = sign(session, made);
+        if (rv == OK) rv = GenerateRandom(session, bytes, sizeof bytes);
+        if (rv == NOT_INITIALIZED || rv == SESSION_INVALID) break;
+        if (rv != OK) {
+            fprintf(stderr, "a thread got %#lx\n", rv);
+            failures++;
+            break;
+        }
+    }
+    return NULL;
+}
+
+enum { THREADS = 6 };
+
+static void spawn(pthread_t *threads, struct place *places) {
+    ul slot, count = 1;
+    CHECK(GetSlotList(1, &slot, &count), OK);
+    places[0].session = enter();
+    for (int i = 1; i < THREADS; i++)
+        CHECK(OpenSession(slot, 6, NULL, NULL, &places[i].session), OK);
+    for (int i = 0; i < THREADS; i++) places[i].key = key(places[i].session);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, hammer, &places[i]), 0);
+}
+
+/* Threads hold locks of the library at the moment of each fork: the child may ask us whether it is
+ * initialised, and starts another program. */
+static void fork_under_threads(char *self) {
+    pthread_t threads[THREADS];
+    struct place places[THREADS];
+    CHECK(start(), OK);
+    spawn(threads, places);
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = child();
+        if (pid == 0) {
+            char info[88];
+            CHECK(GetInfo(info), NOT_INITIALIZED);
+            CHECK(sign(places[0].session, places[0].key), NOT_INITIALIZED);
+            execl(self, self, path, "work", (char *)NULL);
+            _exit(9);
+        }
+        wait_for(pid);
+    }
+    stop = 1;
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CHECK(failures, 0);
+    CHECK(Finalize(NULL), OK);
+}
+
+static void threads_outlive_finalize(void) {
+    pthread_t threads[THREADS];
+    struct place places[THREADS];
+    for (int round = 0; round < 10; round++) {
+        CHECK(start(), OK);
+        spawn(threads, places);
+        usleep(20000);
+        CHECK(Finalize(NULL), OK);
+        for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+        CHECK(failures, 0);
+    }
+}
+
+/* The process ends while threads are in the library. */
+static void exit_under_threads(int finalize) {
+    pthread_t threads[THREADS];
+    struct place places[THREADS];
+    CHECK(start(), OK);
+    spawn(threads, places);
+    usleep(50000);
+    if (finalize) CHECK(Finalize(NULL), OK);
+    exit(0);
+}
+
+static void unload(void) {
+    for (int i = 0; i < 20; i++) {
+        if (i) load();
+        work();
+        CHECK(dlclose(library), 0);
+    }
+    load();
+    CHECK(start(), OK);
+    ul session = enter();
+    CHECK(sign(session, key(session)), OK);
+    CHECK(dlclose(library), 0); /* without C_Finalize, as careless hosts do */
+}
+
+/* A thread that has used the library ends after it was unloaded: its thread-local values must not
+ * lead into what is no longer mapped. */
+static pthread_barrier_t barrier;
+
+static void *user(void *arg) {
+    unsigned char bytes[16];
+    CHECK(GenerateRandom(*(ul *)arg, bytes, sizeof bytes), OK);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    return NULL;
+}
+
+static void unload_before_thread_ends(void) {
+    pthread_t thread;
+    pthread_barrier_init(&barrier, NULL, 2);
+    CHECK(start(), OK);
+    ul session = enter();
+    CHECK(pthread_create(&thread, NULL, user, &session), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK(Finalize(NULL), OK);
+    CHECK(dlclose(library), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL), 0);
+}
+
+/* Hooks that AWS-LC would bind to, were they not hidden in the library. */
+static atomic_int hooked;
+__attribute__((visibility("default"))) void *OPENSSL_memory_alloc(size_t n) {
+    hooked++;
+    return malloc(n);
+}
+__attribute__((visibility("default"))) void OPENSSL_memory_free(void *p) {
+    hooked++;
+    free(p);
+}
+__attribute__((visibility("default"))) size_t OPENSSL_memory_get_size(void *p) {
+    (void)p;
+    hooked++;
+    return 0;
+}
+__attribute__((visibility("default"))) void *OPENSSL_memory_realloc(void *p, size_t n) {
+    hooked++;
+    return realloc(p, n);
+}
+
+static void beside_openssl(void) {
+    void *crypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_GLOBAL);
+    if (!crypto) {
+        fprintf(stderr, "%s\n", dlerror());
+        _exit(1);
+    }
+    unsigned char *(*theirs)(const void *, size_t, unsigned char *) =
+        (unsigned char *(*)(const void *, size_t, unsigned char *))dlsym(crypto, "SHA256");
+    CHECK(theirs != NULL, 1);
+    load();
+    unsigned char a[32], b[32];
+    ul len = sizeof b;
+    theirs("abc", 3, a);
+    CHECK(start(), OK);
+    ul session = enter();
+    CHECK(sign(session, key(session)), OK);
+    mechanism sha = { 0x250, NULL, 0 };
+    CHECK(DigestInit(session, &sha), OK);
+    CHECK(DigestUpdate(session, "abc", 3), OK);
+    CHECK(DigestFinal(session, b, &len), OK);
+    CHECK(memcmp(a, b, 32), 0);
+    CHECK(Finalize(NULL), OK);
+    theirs("abc", 3, b);
+    CHECK(memcmp(a, b, 32), 0);
+    CHECK(hooked, 0);
+    CHECK(dlclose(library), 0);
+    CHECK(dlclose(crypto), 0);
+}
+
+/* A hang is a failure, and says where. */
+static void hangs(int number) {
+    void *frames[40];
+    (void)number;
+    backtrace_symbols_fd(frames, backtrace(frames, 40), 2);
+    _exit(14);
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc, 3);
+    path = argv[1];
+    const char *mode = argv[2];
+    signal(SIGALRM, hangs);
+    alarm(100);
+    if (!strcmp(mode, "beside-openssl")) return beside_openssl(), 0;
+    load();
+    if (!strcmp(mode, "work")) work();
+    else if (!strcmp(mode, "fork-before-login")) fork_before_login();
+    else if (!strcmp(mode, "fork-after-login")) fork_after_login();
+    else if (!strcmp(mode, "fork-and-exec")) fork_and_exec(argv[0]);
+    else if (!strcmp(mode, "fork-under-threads")) fork_under_threads(argv[0]);
+    else if (!strcmp(mode, "threads-outlive-finalize")) threads_outlive_finalize();
+    else if (!strcmp(mode, "exit-under-threads")) exit_under_threads(0);
+    else if (!strcmp(mode, "finalize-and-exit-under-threads")) exit_under_threads(1);
+    else if (!strcmp(mode, "unload")) unload();
+    else if (!strcmp(mode, "unload-before-thread-ends")) unload_before_thread_ends();
+    else {
+        fprintf(stderr, "no mode %s\n", mode);
+        return 2;
+    }
+    return 0;
+}
