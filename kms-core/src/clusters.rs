@@ -119,6 +119,20 @@ pub trait Clusters: Send + Sync {
         trust_anchor: &str,
     ) -> Result<Attachment, ConnectFailure>;
 
+    /// Another way to a connected store's token, if its cluster has HSMs that the token labelled `in_use` does not reach: they were made, or
+    /// came back, after the store connected. `in_use` itself stays good. `None` if it reaches all there are.
+    ///
+    /// # Errors
+    /// INTERNAL_ERROR if the way cannot be written down.
+    fn moved(
+        &self,
+        scope: &Scope,
+        store_id: &str,
+        cluster_id: &str,
+        trust_anchor: &str,
+        in_use: &str,
+    ) -> Result<Option<Attachment>, ConnectFailure>;
+
     /// `kmsuser` on each active HSM that answers, found without a login. Empty where it cannot be known: then C_Login's answer alone decides.
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser>;
 

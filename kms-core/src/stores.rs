@@ -49,6 +49,8 @@ pub(crate) struct Live {
     pub(crate) turns: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     pub(crate) workers: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) stopping: AtomicBool,
+    /// By key store, the label of a token that refused kmsuser: each further try would bring the lock nearer.
+    pub(crate) refused: Mutex<HashMap<String, String>>,
     /// Create and update look at all stores, then write: one at a time.
     naming: Mutex<()>,
 }
