@@ -160,3 +160,22 @@ fn killed_while_keys_are_made_no_answered_key_is_lost() {
         assert_eq!(decrypt(&boto, &sealed), text.as_bytes());
     }
 }
+
+#[test]
+fn with_credentials_of_an_account_up_makes_its_cluster_there() {
+    let home = Home::new();
+    let file = home.write(
+        "credentials",
+        "[ci]\naws_access_key_id = 000011112222\naws_secret_access_key = secret\n",
+    );
+    let file = file.to_str().expect("a path is text");
+    let up = Up::start(&home, &["--credentials", file], &[]);
+    assert!(up.log().contains("made: cluster"), "{}", up.log());
+    // The tools look at an account as the AWS CLI does: by AWS_ACCESS_KEY_ID.
+    let list = |account: &str| {
+        home.tool("mgmt -c listUsers")
+            .env("AWS_ACCESS_KEY_ID", account)
+    };
+    list("000011112222").ok().says("kmsuser");
+    list("123456789012").fails();
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::aws::Aws;
 use crate::guide::{self, Guide, text};
 use crate::running::Running;
 
@@ -15,12 +16,13 @@ const FIRST_PASSWORD: &str = "kmsPswd";
 const STORE: &str = "ExampleKeyStore";
 
 /// An ACTIVE cluster of two HSMs, kmsuser, customerCA.crt, a CONNECTED key store.
-pub fn on_cluster(running: &Running) -> Result<(), String> {
-    let mut guide = Guide::new(running.aws());
+pub fn on_cluster(running: &Running, aws: Aws) -> Result<(), String> {
+    let account = aws.account().to_owned();
+    let mut guide = Guide::new(aws);
     if exists(&guide)? {
         return Ok(());
     }
-    let mgmt = |script: &str| running.mgmt(script);
+    let mgmt = |script: &str| running.mgmt_for(&account, script);
     let wait = || ();
     let (subnets, zones) = guide.two_subnets()?;
     guide.create_cluster(&subnets, &wait)?;
@@ -47,8 +49,8 @@ pub fn on_cluster(running: &Running) -> Result<(), String> {
 }
 
 /// A CONNECTED key store on the module's token.
-pub fn on_module(running: &Running, pin: &str) -> Result<(), String> {
-    let mut guide = Guide::new(running.aws());
+pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
+    let mut guide = Guide::new(aws);
     if exists(&guide)? {
         return Ok(());
     }
