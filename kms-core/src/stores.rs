@@ -92,11 +92,13 @@ fn wrong_state(store: &KeyStore, what: &str) -> ServiceError {
 }
 
 pub(crate) fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
-    rows.fetch(scope, id)?.ok_or_else(|| {
-        STORE_NOT_FOUND.says(format!(
-            "The custom key store {id} does not exist in this account and Region."
-        ))
-    })
+    rows.fetch(scope, id)?.ok_or_else(|| no_store(id))
+}
+
+fn no_store(id_or_name: &str) -> ServiceError {
+    STORE_NOT_FOUND.says(format!(
+        "The custom key store {id_or_name} does not exist in this account and Region."
+    ))
 }
 
 fn all_of(rows: &dyn Rows, scope: &Scope) -> Result<Vec<KeyStore>> {
@@ -229,7 +231,7 @@ impl KeyStores {
                     .filter(|store| store.name == name)
                     .collect();
                 if found.is_empty() {
-                    return must(rows, scope, name).map(|store| vec![store]);
+                    return Err(no_store(name));
                 }
                 Ok(found)
             }
