@@ -115,7 +115,10 @@ impl Aws {
             },
             CallError::Broken(error) => Refusal {
                 code: "Unreachable".into(),
-                message: format!("{} does not answer: {error}", self.url),
+                message: format!(
+                    "{} does not answer: {error}; is `keystead up` still running there?",
+                    self.url
+                ),
             },
         }
     }

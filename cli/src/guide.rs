@@ -209,6 +209,12 @@ impl Guide {
         self.until_store("CONNECTED", wait)
     }
 
+    /// Deletes the key store, which must be DISCONNECTED and have no keys.
+    pub fn delete_key_store(&self) -> Result<(), String> {
+        let named = json!({ "CustomKeyStoreId": self.store });
+        self.kms("DeleteCustomKeyStore", named).map(|_| ())
+    }
+
     /// Disconnects the key store and waits until it is DISCONNECTED.
     pub fn disconnect(&self, wait: &dyn Fn()) -> Result<(), String> {
         self.kms(

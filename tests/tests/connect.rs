@@ -433,3 +433,22 @@ fn a_connected_key_store_outlives_every_hsm_that_it_began_with() {
     store.connect();
     assert_eq!(decrypt(&boto, &sealed), b"replaced hardware");
 }
+
+#[test]
+fn the_fault_that_locks_kmsuser_does_and_says_where_it_cannot() {
+    let home = Home::new();
+    let up = Up::bare(&home);
+    let boto = Boto::new(&up);
+    let (cluster, store) = connected(&home, &boto);
+    store.disconnect();
+    home.tool("fault lock-user --hsm-id hsm-aaaaaaaaaaa")
+        .fails()
+        .says("is no ACTIVE HSM of the cluster");
+    let hsm = cluster.describe()["Hsms"][0]["HsmId"].clone();
+    home.tool("fault lock-user --cluster-id")
+        .arg(&cluster.id)
+        .arg("--hsm-id")
+        .arg(hsm.as_str().expect("HsmId"))
+        .ok();
+    store.connect_fails("USER_LOCKED_OUT");
+}

@@ -55,12 +55,30 @@ pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
         return Ok(());
     }
     guide.cluster = kms_server::foreign::CLUSTER_ID.to_owned();
+    if !(7..=32).contains(&pin.len()) || !pin.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(
+            "--pin: KMS takes 7 to 32 letters and digits as a key store's password; give the token such a PIN first \
+             (pkcs11-tool --login --change-pin)"
+                .to_owned(),
+        );
+    }
     // No certificate is checked against it; the API wants one all the same.
     let anchor = guide::authority()?;
     guide.store = guide.create_key_store(STORE, pin, &anchor)?;
-    guide
-        .connect(&|| ())
-        .map_err(|error| format!("{error} (is --pin the token's PIN as it is now?)"))?;
+    if let Err(error) = guide.connect(&|| ()) {
+        // Left as it is, the next `up` would find a key store, and neither use its --pin nor say what is wrong.
+        let gone = guide
+            .disconnect(&|| ())
+            .and_then(|()| guide.delete_key_store());
+        let kept = gone.map_or_else(
+            |why| format!("; {} is left: {why}", guide.store),
+            |()| String::new(),
+        );
+        return Err(format!(
+            "{error} (is --pin the PIN of the token labelled as --token-label says, and --module a PKCS#11 module? \
+             the line above that begins with `kms:` has the cause){kept}"
+        ));
+    }
     eprintln!(
         "made: key store {} ({STORE}) on the module's token, CONNECTED",
         guide.store
