@@ -37,6 +37,7 @@ pub fn run(args: &NodeArgs) -> Result<(), String> {
     let text = read(&args.spec)?;
     let spec: NodeSpec =
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", args.spec.display()))?;
+    let _alone = alone(&spec.data_dir)?;
     let engine = Engine::node(&spec.data_dir, settings(&spec)?)
         .map_err(|error| format!("{}: {error}", spec.hsm_id))?;
     let own = credentials(&spec)?;
@@ -116,6 +117,14 @@ pub fn run(args: &NodeArgs) -> Result<(), String> {
         port.node.shutdown(GRACE);
     }
     Ok(())
+}
+
+/// The HSM's directory for this process alone. One that was told to end may still be carrying out its last request: what it
+/// does then, this one must see done before it serves.
+fn alone(data_dir: &Path) -> Result<fs::File, String> {
+    let file = data_dir.join("node.lock");
+    let locked = fs::File::create(&file).and_then(|lock| lock.lock().map(|()| lock));
+    locked.map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// One listening port with the faults that it has of its own.

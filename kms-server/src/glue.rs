@@ -1,6 +1,7 @@
 //! KMS meets CloudHSM: `kms-core` asks [`Clusters`], `cloudhsm-core` knows the answers, and the PKCS#11 module is
 //! told of each attached cluster in its configuration file (ADR 4).
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -264,6 +265,10 @@ impl Clusters for InProcess {
         }
         self.way(store_id, now, trust_anchor, Some(in_use))
             .map(Some)
+    }
+
+    fn hold(&self, scope: &Scope, cluster_id: &str) -> Box<dyn Any> {
+        Box::new(self.service.hold(&at(scope), cluster_id))
     }
 
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser> {

@@ -85,7 +85,7 @@ pub fn login_refused(up: &Up, cluster: &Value, password: &str) -> Result<String,
     with_session(up, cluster, |session| {
         match session.login(UserType::User, Some(&pin(password))) {
             Ok(()) => Err("it still logs in".into()),
-            Err(cryptoki::error::Error::Pkcs11(rv, _)) => Ok(format!("{rv:?}")),
+            Err(cryptoki::error::Error::Pkcs11(rv, _)) => Ok(kms_core::p11::ckr(&rv)),
             Err(other) => Err(other.to_string()),
         }
     })

@@ -5,6 +5,7 @@ use hsm_sim::mech;
 use pkcs11_sys as ck;
 
 use super::general::{MANUFACTURER, library_version};
+use crate::ck::message::encrypts_messages;
 use crate::ck::{Out, Place, padded};
 use crate::module::Module;
 use crate::personality::Difference;
@@ -136,9 +137,20 @@ pub fn mechanism_info(
     to.set(ck::CK_MECHANISM_INFO {
         ulMinKeySize: least,
         ulMaxKeySize: most,
-        flags: row.flags(),
+        flags: row.flags() | message_flags(row),
     });
     Ok(())
+}
+
+/// The CKF_MESSAGE_ flags: they follow from the row, for a message is an operation as any other.
+fn message_flags(row: &mech::Mech) -> u64 {
+    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+    let kinds = flag(
+        encrypts_messages(row),
+        ck::CKF_MESSAGE_ENCRYPT | ck::CKF_MESSAGE_DECRYPT,
+    ) | flag(row.sign.is_some(), ck::CKF_MESSAGE_SIGN)
+        | flag(row.verify.is_some(), ck::CKF_MESSAGE_VERIFY);
+    kinds | flag(kinds != 0 && row.stream.is_some(), ck::CKF_MULTI_MESSAGE)
 }
 
 /// C_InitToken. The label is 32 bytes, padded with blanks.
