@@ -154,9 +154,13 @@ impl Object {
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
     }
+    /// Whether this crypto user owns it; where there is one user only, he does.
+    pub fn is_owned_by(&self, user: u32) -> bool {
+        self.origin.owner == 0 || self.origin.owner == user
+    }
     /// Whether this crypto user owns it or was given a share.
     pub fn belongs_to(&self, user: u32) -> bool {
-        self.origin.owner == 0 || self.origin.owner == user || self.origin.shared.contains(&user)
+        self.is_owned_by(user) || self.origin.shared.contains(&user)
     }
 }
 

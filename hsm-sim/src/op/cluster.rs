@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hsm_api::reply::{KeyInfo, NodeInfo};
 use hsm_api::{Change, Error, ObjectId, Reply, Result, Role, Rv};
-use hsm_crypto::Hash;
+use hsm_crypto::{Hash, HmacKey};
 
 use crate::change;
 use crate::link::SimLink;
@@ -43,11 +43,15 @@ impl SimLink {
         if who.role == Some(Role::Cu) && who.user != user {
             return Err(Error::new(Rv::FUNCTION_REJECTED, "another user's keys"));
         }
-        let table = self.inner.table.read();
-        let mut keys = table
-            .objects()
-            .filter(|o| o.origin.owner == user || o.origin.shared.contains(&user))
-            .map(info)
+        let masking = self.node()?.masking();
+        let found: Vec<Arc<Object>> = {
+            let table = self.inner.table.read();
+            let theirs = table.objects();
+            theirs.filter(|o| o.belongs_to(user)).cloned().collect()
+        };
+        let mut keys = found
+            .iter()
+            .map(|o| info(o, masking.expose()))
             .collect::<Result<Vec<_>>>()?;
         keys.sort_by_key(|k| k.handle);
         Ok(Reply::Keys(keys))
@@ -56,7 +60,7 @@ impl SimLink {
     pub(crate) fn share(&self, key: ObjectId, user: u32, share: bool) -> Result<Reply> {
         self.node()?;
         let old = self.object(key)?;
-        if old.origin.owner != self.who().user {
+        if !old.is_owned_by(self.who().user) {
             return Err(Error::new(
                 Rv::FUNCTION_REJECTED,
                 "only its owner shares a key",
@@ -135,13 +139,16 @@ impl SimLink {
     }
 }
 
-fn info(object: &Arc<Object>) -> Result<KeyInfo> {
+/// The hash is keyed: officers see it, and a bare one of a short secret would tell it to who guesses.
+fn info(object: &Object, masking: &[u8]) -> Result<KeyInfo> {
     let state = zeroize::Zeroizing::new(
         postcard::to_allocvec(&(&object.origin, &object.attrs))
             .map_err(|_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded"))?,
     );
     let mut hash = [0; 32];
-    hash.copy_from_slice(&Hash::Sha256.digest(&state));
+    let keyed = HmacKey::new(Hash::Sha256, masking)
+        .map_err(|e| Error::new(Rv::DEVICE_ERROR, e.to_string()))?;
+    hash.copy_from_slice(&keyed.mac(&state));
     Ok(KeyInfo {
         id: object.id,
         handle: handle(object.id),

@@ -100,6 +100,7 @@ impl SimLink {
             return Ok(reply);
         }
         let from = self.object(from)?;
+        policy::may_dispose(self.who(), &from)?;
         if !from.attrs.is(attr::COPYABLE) {
             return Err(Error::new(
                 Rv::ACTION_PROHIBITED,

@@ -8,6 +8,7 @@ use crate::code::class;
 use crate::link::SimLink;
 use crate::mech::{self, Call, Func, Output, Step};
 use crate::object::Object;
+use crate::policy;
 
 /// C_WrapKeyAuthenticated's additional data belongs to mechanisms that are not here yet.
 pub(super) fn no_aad(aad: &[u8]) -> Result<()> {
@@ -76,6 +77,7 @@ impl SimLink {
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
+        policy::may_dispose(self.who(), &key)?;
         check(&with, &key)?;
         let mut plain = crate::encode::encode(&key.attrs)?;
         if mech.output == Output::Block && key.facts.class == class::SECRET {
