@@ -323,9 +323,9 @@ pub fn set_pin(
     (old, new): (&[u8], &[u8]),
     phase: Phase,
 ) -> Result<()> {
-    let user = store
-        .read(|sql| find(sql, role, name))?
-        .ok_or(Rv::USER_PIN_NOT_INITIALIZED)?;
+    let (user, epoch) =
+        store.read(|sql| Ok((find(sql, role, name)?, crate::store::epoch(sql)?)))?;
+    let user = user.ok_or(Rv::USER_PIN_NOT_INITIALIZED)?;
     if phase == Phase::Commit {
         // A repeat, or a login with the new password, has committed already: that is as well.
         let (opened, _) = open(store, rules, &user, new)?;
@@ -342,6 +342,7 @@ pub fn set_pin(
     }
     let credential = Credential::make(new, &token, rules.cost)?;
     store.write(|tx| {
+        tx.still(epoch)?;
         let unchanged = find(tx.sql(), role, name)?.is_some_and(|now| now.id == user.id);
         if !unchanged {
             return Err(Rv::USER_PIN_NOT_INITIALIZED.into());
@@ -362,6 +363,14 @@ pub fn export(sql: &Connection) -> Result<Vec<Exported>> {
         .into_iter()
         .map(|u| Exported(u.id, u.role, u.name, u.credential, u.pending, u.failures))
         .collect())
+}
+
+/// Whether the two lists have the same users with the same passwords. Failures are each HSM's own.
+pub fn same(a: &[Exported], b: &[Exported]) -> bool {
+    let alike = |a: &Exported, b: &Exported| {
+        (a.0, a.1, &a.2) == (b.0, b.1, &b.2) && a.3 == b.3 && a.4 == b.4
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
 }
 
 /// Replaces all users by a backup's.

@@ -7,6 +7,7 @@ use hsm_api::{Change, Error, ObjectId, Reply, Result, Role, Rv};
 use hsm_crypto::{Hash, HmacKey};
 
 use crate::change;
+use crate::encode;
 use crate::link::SimLink;
 use crate::node::NodeState;
 use crate::object::Object;
@@ -141,10 +142,7 @@ impl SimLink {
 
 /// The hash is keyed: officers see it, and a bare one of a short secret would tell it to who guesses.
 fn info(object: &Object, masking: &[u8]) -> Result<KeyInfo> {
-    let state = zeroize::Zeroizing::new(
-        postcard::to_allocvec(&(&object.origin, &object.attrs))
-            .map_err(|_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded"))?,
-    );
+    let state = encode::secret(&(&object.origin, &object.attrs))?;
     let mut hash = [0; 32];
     let keyed = HmacKey::new(Hash::Sha256, masking)
         .map_err(|e| Error::new(Rv::DEVICE_ERROR, e.to_string()))?;

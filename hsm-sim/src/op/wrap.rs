@@ -1,6 +1,7 @@
 //! Keys leave, encrypted, if all their attributes allow it.
 
 use hsm_api::{Error, KeyRef, Mechanism, ObjectId, Op, Reply, Result, Rv, SessionId, Value};
+use zeroize::Zeroizing;
 
 use super::crypt::too_small;
 use crate::attr;
@@ -82,8 +83,9 @@ impl SimLink {
         let mut plain = crate::encode::encode(&key.attrs)?;
         if mech.output == Output::Block && key.facts.class == class::SECRET {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
-            let whole = plain.len().next_multiple_of(16);
-            plain.resize(whole, 0);
+            let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(16)]);
+            whole[..plain.len()].copy_from_slice(&plain);
+            plain = whole;
         }
         let facts = Some(&with.facts);
         let room = mech::max_output(Op::Encrypt, mechanism, facts, plain.len(), Step::Whole);

@@ -246,6 +246,30 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Refuses to write what was made under a token key that is no longer: somebody has initialized or
+    /// restored everything since `epoch`.
+    ///
+    /// # Errors
+    /// USER_NOT_LOGGED_IN; DEVICE_ERROR.
+    pub fn still(&self, epoch: u64) -> Result<()> {
+        if number(&self.sql, "epoch")? == epoch {
+            return Ok(());
+        }
+        Err(Error::new(
+            Rv::USER_NOT_LOGGED_IN,
+            "the token was initialized anew meanwhile",
+        ))
+    }
+
+    /// Voids every login.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn void(&self) -> Result<()> {
+        let epoch = number(&self.sql, "epoch")?;
+        self.put_number("epoch", epoch + 1)
+    }
+
     /// Forgets every object, tombstones too, and every user.
     ///
     /// # Errors
@@ -254,9 +278,13 @@ impl Tx<'_> {
         self.sql
             .execute_batch("DELETE FROM objects; DELETE FROM users;")
             .map_err(fault)?;
-        let epoch = number(&self.sql, "epoch")?;
-        self.put_number("epoch", epoch + 1)
+        self.void()
     }
+}
+
+/// What [`Tx::still`] compares.
+pub(crate) fn epoch(sql: &Connection) -> Result<u64> {
+    number(sql, "epoch")
 }
 
 /// A named value.
