@@ -13,8 +13,10 @@ use crate::object::Object;
 pub struct Who {
     /// Logged in as.
     pub role: Option<Role>,
-    /// The user's number, if any is logged in.
+    /// The user's number on this HSM, if any is logged in.
     pub user: u32,
+    /// By what objects know the user.
+    pub mark: u64,
     /// On an HSM of a cluster.
     pub node: bool,
 }
@@ -29,7 +31,7 @@ impl Who {
 /// Whether an object exists, as far as this caller can tell.
 pub fn may_see(who: Who, object: &Object) -> bool {
     match who.role {
-        Some(Role::Cu) => object.belongs_to(who.user),
+        Some(Role::Cu) => object.belongs_to(who.mark),
         // An officer marks keys as trusted; using them is refused in `may_ask`.
         Some(Role::Co) if who.node => object.facts.token,
         _ => !who.node && !object.facts.private,
@@ -56,7 +58,7 @@ pub fn may_write(who: Who, private: bool) -> Result<()> {
 /// # Errors
 /// FUNCTION_REJECTED.
 pub fn may_dispose(who: Who, object: &Object) -> Result<()> {
-    if !who.node || who.role != Some(Role::Cu) || object.is_owned_by(who.user) {
+    if !who.node || who.role != Some(Role::Cu) || object.is_owned_by(who.mark) {
         return Ok(());
     }
     Err(Error::new(

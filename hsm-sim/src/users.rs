@@ -2,6 +2,7 @@
 //! any lock or transaction, for that takes a while on purpose.
 
 use hsm_api::{Error, Phase, Result, Role, Rv};
+use hsm_crypto::Hash;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -396,6 +397,16 @@ pub fn import(tx: &Tx<'_>, users: &[Exported]) -> Result<()> {
             .map_err(fault)?;
     }
     Ok(())
+}
+
+/// By what objects know a cluster's user. Not by its number: each HSM numbers its users by itself, and
+/// after an interrupted createUser the same number is another user on another HSM. Never 0.
+pub fn mark(name: &str) -> u64 {
+    let hash = Hash::Sha256.digest(name.to_ascii_lowercase().as_bytes());
+    hash.iter()
+        .take(8)
+        .fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+        .max(1)
 }
 
 /// CloudHSM's rule for names.

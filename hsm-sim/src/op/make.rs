@@ -59,7 +59,7 @@ impl SimLink {
     /// Keeps new objects: on the token in one transaction, in the session, or some here and some there.
     fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
         let who = self.who();
-        let owner = if who.node { who.user } else { 0 };
+        let owner = if who.node { who.mark } else { 0 };
         let origin = Origin {
             version: 1,
             origin: self.inner.origin(),

@@ -93,7 +93,7 @@ impl SimLink {
             .table
             .read()
             .objects()
-            .any(|o| o.origin.owner == user.id)
+            .any(|o| o.origin.owner == users::mark(&user.name))
         {
             return Err(Error::new(
                 Rv::FUNCTION_REJECTED,
