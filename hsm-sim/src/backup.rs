@@ -8,6 +8,7 @@ use crate::change;
 use crate::encode;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
+use crate::store::Tx;
 use crate::store::record;
 use crate::store::seal::SealKey;
 use crate::users;
@@ -97,8 +98,7 @@ impl SimLink {
             .iter()
             .map(|c| c.record(store.device(), Some(&token)))
             .collect::<Result<Vec<_>>>()?;
-        self.logout();
-        store.write(|tx| {
+        let commit = |tx: &Tx<'_>| {
             tx.wipe()?;
             users::import(tx, &contents.users)?;
             put_sealed(store, tx, "token key", token.expose())?;
@@ -110,12 +110,17 @@ impl SimLink {
                 record::put(tx, record)?;
             }
             Ok(())
+        };
+        self.logout();
+        let new = SealKey::new(token.expose())?;
+        self.inner.adopt(new, || {
+            store.write(commit)?;
+            node.set_masking(SealKey::new(masking.expose())?);
+            Ok(())
         })?;
-        node.set_masking(masking);
         if contents.identity.is_some() {
             node.set_identity(contents.identity);
         }
-        self.inner.adopt(token)?;
         Ok(Reply::Done)
     }
 }

@@ -169,10 +169,12 @@ impl Inner {
         self.token.read().clone()
     }
 
-    /// Another token key, with everything that is sealed under it: a backup was restored. What another
-    /// thread has read with the old key since the commit is read again.
-    pub(crate) fn adopt(&self, token: SealKey) -> Result<()> {
+    /// Another token key, with everything that is sealed under it: a backup is restored by `commit`.
+    /// Under the table's lock nobody learns of the commit before the key is there, to seal under the
+    /// old one what belongs to the new store.
+    pub(crate) fn adopt(&self, token: SealKey, commit: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut table = self.table.write();
+        commit()?;
         table.clear();
         *self.token.write() = Some(Arc::new(token));
         self.applied.store(u64::MAX, Ordering::Release);

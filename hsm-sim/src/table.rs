@@ -85,9 +85,10 @@ impl Table {
             match record.open(device, token) {
                 Ok(Some(object)) => self.indexed(Arc::new(object)),
                 Ok(None) => Entry::Gone(record.version, record.origin),
+                // Version 0: any other HSM's state of it is newer, and catch-up brings that.
                 Err(_) => {
                     self.locked.insert(id);
-                    locked
+                    Entry::Locked(0, 0)
                 }
             }
         };

@@ -116,6 +116,7 @@ impl SimLink {
 
     /// Writes what is newer than one's own, all in one transaction.
     pub(crate) fn apply_opened(&self, opened: &[change::Opened]) -> Result<()> {
+        let epoch = self.inner.epoch();
         let token = self.inner.token();
         let newer = |own: Option<(u64, u64, bool)>, new: &change::Opened| match own {
             None => true,
@@ -140,8 +141,12 @@ impl SimLink {
             return Ok(());
         }
         self.inner.store.write(|tx| {
+            tx.still(epoch)?;
             for (change, record) in &records {
-                let own: Option<Record> = record::find(tx.sql(), change.id)?;
+                // One that is damaged yields to any.
+                let readable =
+                    |r: &Record| r.open(self.inner.store.device(), token.as_deref()).is_ok();
+                let own = record::find(tx.sql(), change.id)?.filter(readable);
                 if newer(own.map(|r| (r.version, r.origin, r.body.is_some())), change) {
                     record::put(tx, record)?;
                 }

@@ -139,6 +139,40 @@ fn two_hsms_of_one_backup_hold_the_same_keys() {
     }
 }
 
+#[test]
+fn a_damaged_key_comes_back_from_another_hsm() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let first = service.active(dirs[0].path(), 1);
+    let user = link(&first, Peer::Client);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let key = user.aes(vec![b(attr::TOKEN, true)]);
+    let second = service.node(dirs[1].path(), 2);
+    let block = backup(&link(&first, Peer::Service));
+    let backup = Hidden(&block);
+    link(&second, Peer::Service)
+        .ask(&Request::Restore { backup })
+        .unwrap();
+    drop(second);
+    let sql = rusqlite::Connection::open(dirs[1].path().join("token.db")).unwrap();
+    let spoil = "UPDATE objects SET sealed = zeroblob(length(sealed)) WHERE id = ?1";
+    assert_eq!(sql.execute(spoil, [&key.0.to_be_bytes()[..]]).unwrap(), 1);
+    drop(sql);
+    let second = service.node(dirs[1].path(), 2);
+    let user = link(&second, Peer::Client);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    assert_eq!(user.found(vec![]), []);
+    let (theirs, ours) = (link(&first, Peer::Node), link(&second, Peer::Node));
+    assert_ne!(digest(&theirs), digest(&ours), "it is seen to be missing");
+    let ids = vec![key];
+    let Ok(Reply::Changes(changes)) = theirs.ask(&Request::Export { ids }) else {
+        panic!("no changes");
+    };
+    apply(&ours, &changes);
+    assert_eq!(user.found(vec![]), [key]);
+    assert_eq!(digest(&theirs), digest(&ours));
+}
+
 /// Users are made on each HSM by itself, and an interrupted createUser leaves them with other numbers
 /// on each. Their keys are theirs all the same.
 #[test]
