@@ -14,7 +14,7 @@
 
 use std::io::{self, Read};
 
-use hsm_api::{Error, Hello, Reply, Request, SessionId};
+use hsm_api::{Error, Hello, Mechanism, Params, Reply, Request, SessionId};
 use postcard::ser_flavors::{Flavor, Size};
 use serde::{Deserialize, Serialize};
 
@@ -276,6 +276,13 @@ pub fn holds_secret(request: &Request<'_>) -> bool {
             | R::CreateUser { .. }
             | R::ChangePassword { .. }
             | R::Create { .. }
+            | R::GenerateKey {
+                mech: Mechanism {
+                    params: Params::Pbkdf2 { .. },
+                    ..
+                },
+                ..
+            }
     )
 }
 
