@@ -334,6 +334,17 @@ fn keys_belong_to_their_owner_and_those_he_shares_with() {
 }
 
 #[test]
+fn a_full_disk_keeps_nobody_out_who_mistyped_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let user = link(&engine, Peer::Client);
+    let wrong = user.login(Role::Cu, Some("cu1"), "mistyped").unwrap_err();
+    assert_eq!(wrong.rv, Rv::PIN_INCORRECT);
+    engine.fill_disk(true);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+}
+
+#[test]
 fn a_share_is_for_use_only() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Service::default().active(dir.path(), 1);
