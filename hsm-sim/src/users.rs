@@ -1,8 +1,11 @@
 //! The user table: PINs, failures, locks. A PIN is checked by opening the token key with it, outside
 //! any lock or transaction, for that takes a while on purpose.
 
+use std::collections::HashMap;
+
 use hsm_api::{Error, Phase, Result, Role, Rv};
 use hsm_crypto::Hash;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -284,11 +287,56 @@ pub fn check(
     Ok((user, key))
 }
 
+/// PINs being checked now, by user. Guesses made side by side must not profit from the lock's being
+/// read before they were counted, so no more of them are under way than may still fail.
+#[derive(Default)]
+pub struct Guesses {
+    under_way: Mutex<HashMap<u32, u32>>,
+    done: Condvar,
+}
+
+/// One check that is under way.
+pub struct Turn<'a>(&'a Guesses, u32);
+
+impl Guesses {
+    /// Waits for a turn; `left` says how many wrong ones the user has left now.
+    fn turn(&self, user: u32, left: impl Fn() -> Result<u32>) -> Result<Turn<'_>> {
+        let mut under_way = self.under_way.lock();
+        loop {
+            let left = left()?;
+            let now = under_way.entry(user).or_default();
+            if *now < left {
+                *now += 1;
+                return Ok(Turn(self, user));
+            }
+            self.done.wait(&mut under_way);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.0.under_way.lock();
+        if let Some(now) = under_way.get_mut(&self.1) {
+            *now -= 1;
+            if *now == 0 {
+                under_way.remove(&self.1);
+            }
+        }
+        self.0.done.notify_all();
+    }
+}
+
 /// Opens the token key, and counts a failure.
 fn open(store: &Store, rules: &PinRules, user: &User, pin: &[u8]) -> Result<(Opened, SealKey)> {
-    if user.failures >= rules.failures {
-        return Err(locked());
-    }
+    let _turn = store.guesses().turn(user.id, || {
+        let now = store.read(|sql| find(sql, user.role, &user.name))?;
+        let failures = now.map_or(rules.failures, |now| now.failures);
+        if failures >= rules.failures {
+            return Err(locked());
+        }
+        Ok(rules.failures - failures)
+    })?;
     let mut opened = user.credential.open(pin)?.map(|key| (Opened::Current, key));
     if opened.is_none()
         && let Some(pending) = &user.pending
@@ -302,7 +350,7 @@ fn open(store: &Store, rules: &PinRules, user: &User, pin: &[u8]) -> Result<(Ope
             "the PIN or password is wrong",
         ));
     };
-    // Guesses made side by side must not profit from the lock's being read before they were counted.
+    // Another process's guesses may have locked it meanwhile.
     let now = store.read(|sql| find(sql, user.role, &user.name))?;
     match now {
         Some(now) if now.id == user.id && now.failures < rules.failures => Ok(opened),

@@ -27,6 +27,8 @@ use generation::Generation;
 use record::Record;
 use seal::SealKey;
 
+use crate::users::Guesses;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS objects (
@@ -51,6 +53,7 @@ pub struct Store {
     generation: Generation,
     full: AtomicBool,
     device: SealKey,
+    guesses: Guesses,
 }
 
 /// A write transaction under way.
@@ -119,6 +122,7 @@ impl Store {
             generation,
             full: AtomicBool::new(false),
             device,
+            guesses: Guesses::default(),
         };
         store.mend();
         Ok(store)
@@ -132,6 +136,11 @@ impl Store {
     /// The key in the directory itself: it seals what must be readable without a login.
     pub fn device(&self) -> &SealKey {
         &self.device
+    }
+
+    /// PINs being checked in this process.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// The number to compare; see [`generation`].

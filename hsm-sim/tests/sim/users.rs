@@ -345,6 +345,27 @@ fn a_full_disk_keeps_nobody_out_who_mistyped_before() {
 }
 
 #[test]
+fn guesses_side_by_side_are_no_more_than_the_lock_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let start = std::sync::Barrier::new(24);
+    let tried = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..24)
+            .map(|_| {
+                scope.spawn(|| {
+                    let link = link(&engine, Peer::Client);
+                    start.wait();
+                    link.login(Role::Cu, Some("cu1"), "a guess").unwrap_err().rv
+                })
+            })
+            .collect();
+        let answers = guesses.into_iter().map(|g| g.join().unwrap());
+        answers.filter(|rv| *rv == Rv::PIN_INCORRECT).count()
+    });
+    assert_eq!(tried, 5, "then it is locked");
+}
+
+#[test]
 fn a_share_is_for_use_only() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Service::default().active(dir.path(), 1);
