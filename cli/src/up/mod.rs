@@ -8,6 +8,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use kms_server::{Config, Keyring, Level, Log, Server, Signals};
@@ -111,18 +113,29 @@ fn level(name: &str) -> Level {
     }
 }
 
+/// One that was just killed may live on in a child between fork and exec for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Takes the data directory for this process alone; the lock ends with it, however it ends.
 fn lock(data_dir: &Path) -> Result<File, String> {
     let at = |error: io::Error| format!("{}: {error}", data_dir.display());
     private_dir(data_dir).map_err(at)?;
     let file = File::create(data_dir.join("lock")).map_err(at)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!(
-            "another `keystead up` serves {}; stop it, or give this one another --data-dir",
-            data_dir.display()
-        )),
-        Err(TryLockError::Error(error)) => Err(at(error)),
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!(
+                    "another `keystead up` serves {}; stop it, or give this one another --data-dir",
+                    data_dir.display()
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(at(error)),
+        }
     }
 }
 

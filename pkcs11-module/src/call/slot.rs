@@ -20,7 +20,7 @@ pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) ->
     };
     let ids: Vec<_> = slots
         .iter()
-        .filter(|s| !present_only || s.present())
+        .filter(|s| !present_only || m.has_token(s))
         .map(|s| s.id)
         .collect();
     out.answer(&ids).map(drop)
@@ -29,7 +29,7 @@ pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) ->
 /// C_GetSlotInfo.
 pub fn slot_info(m: &Module, id: u64, to: Place<'_, ck::CK_SLOT_INFO>) -> Result<()> {
     let slot = m.slot(id)?;
-    let there = if slot.present() {
+    let there = if m.has_token(&slot) {
         ck::CKF_TOKEN_PRESENT
     } else {
         0
