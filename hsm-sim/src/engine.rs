@@ -10,11 +10,11 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, NodeSettings, NodeState};
-use crate::object::Object;
+use crate::object::{Attrs, Object, Origin};
 use crate::store::Store;
 use crate::store::record::{self, Record};
 use crate::store::seal::{SealKey, random};
-use crate::table::Table;
+use crate::table::{Table, absent};
 use crate::users::PinRules;
 
 /// One simulated HSM. Cheap to clone; clones are the same HSM.
@@ -242,22 +242,29 @@ impl Inner {
         self.refresh()
     }
 
-    /// Writes the next version of a token object; `false` if it is no longer as `old` has it.
-    pub(crate) fn replace(&self, old: &Object, new: &Object) -> Result<bool> {
+    /// Makes the next version of a token object out of the newest, whoever made that: it is read again
+    /// under the write lock.
+    pub(crate) fn update(
+        &self,
+        id: ObjectId,
+        next: impl FnOnce(&Object) -> Result<(Origin, Attrs)>,
+    ) -> Result<()> {
         let token = self.token();
-        let record = Record::seal(new, self.store.device(), token.as_deref())?;
-        let done = self.store.write(|tx| {
-            let same = record::find(tx.sql(), old.id)?.is_some_and(|now| {
-                now.body.is_some()
-                    && (now.version, now.origin) == (old.origin.version, old.origin.origin)
-            });
-            if same {
-                record::put(tx, &record)?;
-            }
-            Ok(same)
+        let (device, token) = (self.store.device(), token.as_deref());
+        self.store.write(|tx| {
+            let old = match record::find(tx.sql(), id)? {
+                Some(record) => record.open(device, token)?.ok_or_else(absent)?,
+                None => return Err(absent()),
+            };
+            let (mut origin, attrs) = next(&old)?;
+            origin.version = old.origin.version + 1;
+            origin.origin = self.origin();
+            record::put(
+                tx,
+                &Record::seal(&Object::new(id, origin, attrs), device, token)?,
+            )
         })?;
-        self.refresh()?;
-        Ok(done)
+        self.refresh()
     }
 
     /// Leaves a tombstone; `false` if the object is gone already.

@@ -62,7 +62,11 @@ pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>) -> Carried {
         }
     }
     let (class, key_type, label, id) = identity(&template.0);
-    Carried { name: object::name(class, key_type, &label, &id), template, notes }
+    Carried {
+        name: object::name(class, key_type, &label, &id),
+        template,
+        notes,
+    }
 }
 
 /// What people know an object by.
@@ -120,15 +124,28 @@ fn wanted(attribute: &Attribute) -> bool {
 /// Attributes by which a repeated migration knows what it has carried already.
 fn knows(attribute: &&Attribute) -> bool {
     let ty = attribute.attribute_type();
-    let by_name = [AttributeType::Class, AttributeType::KeyType, AttributeType::Label, AttributeType::Id];
-    let by_content =
-        [AttributeType::Modulus, AttributeType::EcPoint, AttributeType::Issuer, AttributeType::SerialNumber, AttributeType::Application];
+    let by_name = [
+        AttributeType::Class,
+        AttributeType::KeyType,
+        AttributeType::Label,
+        AttributeType::Id,
+    ];
+    let by_content = [
+        AttributeType::Modulus,
+        AttributeType::EcPoint,
+        AttributeType::Issuer,
+        AttributeType::SerialNumber,
+        AttributeType::Application,
+    ];
     by_name.contains(&ty) || by_content.contains(&ty)
 }
 
 /// Puts everything into the target; an object that the target refuses stays behind with the reason, the others come along.
 pub fn deliver(session: &Session, haul: Haul) -> Result<Outcome> {
-    let mut outcome = Outcome { left: haul.left, ..Outcome::default() };
+    let mut outcome = Outcome {
+        left: haul.left,
+        ..Outcome::default()
+    };
     // Several keys may look alike (the same label, no id). As many as were there before this run count as carried by an
     // earlier one; the others are new.
     let mut before = HashMap::new();
@@ -150,7 +167,10 @@ pub fn deliver(session: &Session, haul: Haul) -> Result<Outcome> {
                 json["notes"] = json!(object.notes);
                 outcome.carried.push(json);
             }
-            Err(Failure::Failed(why) | Failure::Usage(why)) => outcome.left.push(Left { name: object.name, why }),
+            Err(Failure::Failed(why) | Failure::Usage(why)) => outcome.left.push(Left {
+                name: object.name,
+                why,
+            }),
         }
     }
     Ok(outcome)

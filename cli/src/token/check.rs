@@ -48,7 +48,11 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
     }
     let mut seen = Value::Null;
     let named = args.which.token.is_some() || args.which.serial.is_some();
-    let single = stores.iter().filter(|report: &&Report| report.label.is_some()).count() == 1;
+    let single = stores
+        .iter()
+        .filter(|report: &&Report| report.label.is_some())
+        .count()
+        == 1;
     if !args.stores_only && (named || single || place.module.is_some()) {
         let module = Module::load(place)?;
         let token = module.token(&args.which)?;
@@ -56,7 +60,9 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
         let session = module.user(&token, &pin)?;
         seen = check_token(&session, &token, &stores, &mut findings)?;
     } else if !args.stores_only && !stores.is_empty() {
-        eprintln!("keystead: looked at the stores only; name a token with --token to have its objects checked");
+        eprintln!(
+            "keystead: looked at the stores only; name a token with --token to have its objects checked"
+        );
     }
     let well = findings.all.is_empty();
     let list = |(at, what): &(String, String)| json!({ "where": at, "what": what });
@@ -74,7 +80,11 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
     Ok(Answer { json, text, well })
 }
 
-fn check_directory(directory: &std::path::Path, findings: &mut Findings, stores: &mut Vec<Report>) -> Result<()> {
+fn check_directory(
+    directory: &std::path::Path,
+    findings: &mut Findings,
+    stores: &mut Vec<Report>,
+) -> Result<()> {
     let tokens = hsm_sim::tokens(directory).map_err(|error| Failure::Failed(error.to_string()))?;
     for token in &tokens {
         let at = token.path.display().to_string();
@@ -96,7 +106,10 @@ fn check_directory(directory: &std::path::Path, findings: &mut Findings, stores:
                     findings.add(&at, fault.as_str());
                 }
                 for file in &report.leftovers {
-                    findings.add(&at, format!("{} belongs to no store: it may be deleted", file.display()));
+                    findings.add(
+                        &at,
+                        format!("{} belongs to no store: it may be deleted", file.display()),
+                    );
                 }
                 stores.push(report);
             }
@@ -106,16 +119,27 @@ fn check_directory(directory: &std::path::Path, findings: &mut Findings, stores:
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".deleted") {
-            findings.add(&directory.display().to_string(), format!("{name} is left of a token that was being deleted: it may be removed"));
+            findings.add(
+                &directory.display().to_string(),
+                format!("{name} is left of a token that was being deleted: it may be removed"),
+            );
         }
     }
     Ok(())
 }
 
-fn check_token(session: &Session, token: &Found, stores: &[Report], findings: &mut Findings) -> Result<Value> {
+fn check_token(
+    session: &Session,
+    token: &Found,
+    stores: &[Report],
+    findings: &mut Findings,
+) -> Result<Value> {
     let at = format!("token {}", token.info.label());
     let all = objects(session, &[Attribute::Token(true)])?;
-    if let Some(store) = stores.iter().find(|store| store.serial.as_deref() == Some(token.info.serial_number())) {
+    if let Some(store) = stores
+        .iter()
+        .find(|store| store.serial.as_deref() == Some(token.info.serial_number()))
+    {
         let stored = store.public + store.private;
         let seen = all.len() as u64;
         if seen < stored {
@@ -126,11 +150,14 @@ fn check_token(session: &Session, token: &Found, stores: &[Report], findings: &m
         }
     }
     for object in &all {
-        if let Err(Failure::Failed(why) | Failure::Usage(why)) = check_object(session, object, &all) {
+        if let Err(Failure::Failed(why) | Failure::Usage(why)) = check_object(session, object, &all)
+        {
             findings.add(&at, format!("{}: {why}", object.name()));
         }
     }
-    findings.looked_at.push(format!("{at}: {} objects opened", all.len()));
+    findings
+        .looked_at
+        .push(format!("{at}: {} objects opened", all.len()));
     Ok(all.iter().map(Object::json).collect())
 }
 
@@ -139,14 +166,18 @@ fn check_object(session: &Session, object: &Object, all: &[Object]) -> Result<()
     for template in searches(session, object)? {
         let found = session.find_objects(&template).map_err(said)?;
         if !found.contains(&object.handle) {
-            return wrong("a search by its own label, id or unique id does not find it: the index disagrees with the object");
+            return wrong(
+                "a search by its own label, id or unique id does not find it: the index disagrees with the object",
+            );
         }
     }
     match object.class {
         Some(ObjectClass::CERTIFICATE) => {
             let value = attributes(session, object.handle, &[AttributeType::Value])?;
             match &value[..] {
-                [Attribute::Value(der)] if x509_parser::parse_x509_certificate(der).is_ok() => Ok(()),
+                [Attribute::Value(der)] if x509_parser::parse_x509_certificate(der).is_ok() => {
+                    Ok(())
+                }
                 // A certificate elsewhere (CKA_URL) has no value.
                 [Attribute::Value(der)] if der.is_empty() => Ok(()),
                 _ => wrong("its value is no certificate"),
@@ -155,12 +186,17 @@ fn check_object(session: &Session, object: &Object, all: &[Object]) -> Result<()
         Some(ObjectClass::PUBLIC_KEY) => super::export::public(session, object).map(|_| ()),
         Some(ObjectClass::PRIVATE_KEY) => {
             let is_other_half = |other: &&Object| {
-                other.class == Some(ObjectClass::PUBLIC_KEY) && other.id == object.id && other.key_type == object.key_type
+                other.class == Some(ObjectClass::PUBLIC_KEY)
+                    && other.id == object.id
+                    && other.key_type == object.key_type
             };
-            let asks_each_time = attributes(session, object.handle, &[AttributeType::AlwaysAuthenticate])?
-                .contains(&Attribute::AlwaysAuthenticate(true));
+            let asks_each_time =
+                attributes(session, object.handle, &[AttributeType::AlwaysAuthenticate])?
+                    .contains(&Attribute::AlwaysAuthenticate(true));
             match all.iter().find(is_other_half) {
-                Some(public) if !object.id.is_empty() && !asks_each_time => pair(session, object, public),
+                Some(public) if !object.id.is_empty() && !asks_each_time => {
+                    pair(session, object, public)
+                }
                 _ => Ok(()),
             }
         }
@@ -169,18 +205,26 @@ fn check_object(session: &Session, object: &Object, all: &[Object]) -> Result<()
 }
 
 fn searches(session: &Session, object: &Object) -> Result<Vec<Vec<Attribute>>> {
-    let own = [AttributeType::Class, AttributeType::Label, AttributeType::Id, AttributeType::UniqueId];
+    let own = [
+        AttributeType::Class,
+        AttributeType::Label,
+        AttributeType::Id,
+        AttributeType::UniqueId,
+    ];
     let own = attributes(session, object.handle, &own)?;
     Ok(own.into_iter().map(|attribute| vec![attribute]).collect())
 }
 
 /// What the private half signs, the public half must verify.
 fn pair(session: &Session, private: &Object, public: &Object) -> Result<()> {
-    let signs = private.flag(AttributeType::Sign) == Some(true) && public.flag(AttributeType::Verify) == Some(true);
+    let signs = private.flag(AttributeType::Sign) == Some(true)
+        && public.flag(AttributeType::Verify) == Some(true);
     let mechanism = match private.key_type {
         Some(KeyType::RSA) => Mechanism::Sha256RsaPkcs,
         Some(KeyType::EC) => Mechanism::Ecdsa,
-        Some(KeyType::EC_EDWARDS) => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+        Some(KeyType::EC_EDWARDS) => {
+            Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+        }
         _ => return Ok(()),
     };
     if !signs {
@@ -191,7 +235,12 @@ fn pair(session: &Session, private: &Object, public: &Object) -> Result<()> {
         Ok(signature) => signature,
         // What the key is not allowed to do says nothing about whether it is sound.
         Err(cryptoki::error::Error::Pkcs11(code, _)) if not_allowed(code) => return Ok(()),
-        Err(error) => return Err(Failure::Failed(format!("it does not sign: {}", words(&error)))),
+        Err(error) => {
+            return Err(Failure::Failed(format!(
+                "it does not sign: {}",
+                words(&error)
+            )));
+        }
     };
     match session.verify(&mechanism, public.handle, &digest, &signature) {
         Ok(()) => Ok(()),
@@ -206,6 +255,9 @@ fn not_allowed(code: cryptoki::error::RvError) -> bool {
     use cryptoki::error::RvError as Rv;
     matches!(
         code,
-        Rv::KeyFunctionNotPermitted | Rv::MechanismInvalid | Rv::MechanismParamInvalid | Rv::KeySizeRange
+        Rv::KeyFunctionNotPermitted
+            | Rv::MechanismInvalid
+            | Rv::MechanismParamInvalid
+            | Rv::KeySizeRange
     )
 }

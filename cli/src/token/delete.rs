@@ -39,7 +39,9 @@ pub(super) fn run(place: &Place, args: &Delete) -> Result<Answer> {
 
 fn objects(place: &Place, args: &Delete) -> Result<Answer> {
     if args.choice.is_empty() {
-        return usage("what is to be deleted? give --label, --id or --class of an object, or --whole-token");
+        return usage(
+            "what is to be deleted? give --label, --id or --class of an object, or --whole-token",
+        );
     }
     let module = Module::load(place)?;
     let (_, session) = module.user_of(&args.which)?;
@@ -48,22 +50,33 @@ fn objects(place: &Place, args: &Delete) -> Result<Answer> {
         false => vec![args.choice.one(&session)?],
     };
     if found.is_empty() {
-        return failed("the token has no such object; `keystead token list --token LABEL` shows what it has");
+        return failed(
+            "the token has no such object; `keystead token list --token LABEL` shows what it has",
+        );
     }
     let names = found.iter().map(Object::name).collect::<Vec<_>>();
     confirm(args.yes, &names.join("\n  "))?;
     for (object, name) in found.iter().zip(&names) {
-        session.destroy_object(object.handle).map_err(|error| match said(error) {
-            Failure::Failed(why) | Failure::Usage(why) => Failure::Failed(format!("{name}: {why}")),
-        })?;
+        session
+            .destroy_object(object.handle)
+            .map_err(|error| match said(error) {
+                Failure::Failed(why) | Failure::Usage(why) => {
+                    Failure::Failed(format!("{name}: {why}"))
+                }
+            })?;
     }
     let json: Vec<Value> = found.iter().map(Object::json).collect();
-    Ok(Answer::new(format!("deleted {}", names.join(", ")), json!({ "deleted": json })))
+    Ok(Answer::new(
+        format!("deleted {}", names.join(", ")),
+        json!({ "deleted": json }),
+    ))
 }
 
 fn token(place: &Place, args: &Delete) -> Result<Answer> {
     if args.which.token.is_none() && args.which.serial.is_none() {
-        return usage("which token? name it with --token LABEL: a whole token is not deleted by default");
+        return usage(
+            "which token? name it with --token LABEL: a whole token is not deleted by default",
+        );
     }
     if place.module.is_some() {
         return usage("PKCS#11 has no call that removes a token: use the other module's own tool");
@@ -71,13 +84,22 @@ fn token(place: &Place, args: &Delete) -> Result<Answer> {
     let module = Module::load(place)?;
     let found = module.token(&args.which)?;
     let dir = directory(place, &found)?;
-    if found.info.session_count().is_some_and(|sessions| sessions > 0) {
+    if found
+        .info
+        .session_count()
+        .is_some_and(|sessions| sessions > 0)
+    {
         return failed("an application has the token open: close it first");
     }
-    let named = format!("the token {} in {} with everything in it", found.info.label(), dir.display());
+    let named = format!(
+        "the token {} in {} with everything in it",
+        found.info.label(),
+        dir.display()
+    );
     confirm(args.yes, &named)?;
     remove(&dir).map_err(|error| Failure::Failed(format!("{}: {error}", dir.display())))?;
-    let json = json!({ "deleted": { "token": found.info.label(), "serial": found.info.serial_number() } });
+    let json =
+        json!({ "deleted": { "token": found.info.label(), "serial": found.info.serial_number() } });
     Ok(Answer::new(format!("deleted {named}"), json))
 }
 
@@ -96,14 +118,20 @@ fn remove(dir: &Path) -> std::io::Result<()> {
 /// Where a token of ours is.
 pub fn directory(place: &Place, token: &Found) -> Result<PathBuf> {
     for directory in directories(place)? {
-        let tokens = hsm_sim::tokens(&directory).map_err(|error| Failure::Failed(error.to_string()))?;
+        let tokens =
+            hsm_sim::tokens(&directory).map_err(|error| Failure::Failed(error.to_string()))?;
         for entry in tokens {
-            if hsm_sim::store::inspect::serial(&entry.path).is_ok_and(|serial| serial == token.info.serial_number()) {
+            if hsm_sim::store::inspect::serial(&entry.path)
+                .is_ok_and(|serial| serial == token.info.serial_number())
+            {
                 return Ok(entry.path);
             }
         }
     }
-    failed(format!("the token {} is in no directory of the configuration: a cluster's tokens are not deleted here", token.info.label()))
+    failed(format!(
+        "the token {} is in no directory of the configuration: a cluster's tokens are not deleted here",
+        token.info.label()
+    ))
 }
 
 fn confirm(yes: bool, what: &str) -> Result<()> {
@@ -111,7 +139,9 @@ fn confirm(yes: bool, what: &str) -> Result<()> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return usage(format!("this would delete {what}; say --yes, since nobody can be asked"));
+        return usage(format!(
+            "this would delete {what}; say --yes, since nobody can be asked"
+        ));
     }
     eprint!("Delete {what}? Type yes: ");
     let _ = std::io::stderr().flush();

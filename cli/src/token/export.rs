@@ -37,7 +37,12 @@ pub struct Export {
     #[arg(long)]
     encrypt: bool,
     /// The passphrase for --encrypt
-    #[arg(long, value_name = "TEXT", env = "KEYSTEAD_PASSPHRASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "KEYSTEAD_PASSPHRASE",
+        hide_env_values = true
+    )]
     passphrase: Option<Secret>,
 }
 
@@ -73,15 +78,23 @@ pub(super) fn run(place: &Place, args: &Export) -> Result<Answer> {
         ))),
         _ => None,
     };
-    let bytes = text.as_ref().map_or(&content.bytes[..], |text| text.as_bytes());
+    let bytes = text
+        .as_ref()
+        .map_or(&content.bytes[..], |text| text.as_bytes());
     match &args.out {
         Some(file) => {
             write(file, bytes, content.hidden)?;
             let json = json!({ "exported": object.json(), "file": file.display().to_string() });
-            Ok(Answer::new(format!("wrote the {} to {}", object.name(), file.display()), json))
+            Ok(Answer::new(
+                format!("wrote the {} to {}", object.name(), file.display()),
+                json,
+            ))
         }
         None => match &text {
-            Some(text) => Ok(Answer::new(text.as_str(), json!({ "exported": object.json(), "pem": text.as_str() }))),
+            Some(text) => Ok(Answer::new(
+                text.as_str(),
+                json!({ "exported": object.json(), "pem": text.as_str() }),
+            )),
             None => usage("bytes are not written to the standard output: name a file with --out"),
         },
     }
@@ -91,32 +104,66 @@ fn content(args: &Export, session: &Session, object: &Object) -> Result<Content>
     if args.encrypt && object.class != Some(ObjectClass::PRIVATE_KEY) {
         return usage("--encrypt is for private keys");
     }
-    let open = |tag, bytes| Ok(Content { tag: Some(tag), bytes: Zeroizing::new(bytes), hidden: false });
+    let open = |tag, bytes| {
+        Ok(Content {
+            tag: Some(tag),
+            bytes: Zeroizing::new(bytes),
+            hidden: false,
+        })
+    };
     match object.class {
-        Some(ObjectClass::CERTIFICATE) => open("CERTIFICATE", bytes_of(session, object, AttributeType::Value)?),
-        Some(ObjectClass::PUBLIC_KEY) => open("PUBLIC KEY", public(session, object)?.to_spki().map_err(broken)?),
+        Some(ObjectClass::CERTIFICATE) => open(
+            "CERTIFICATE",
+            bytes_of(session, object, AttributeType::Value)?,
+        ),
+        Some(ObjectClass::PUBLIC_KEY) => open(
+            "PUBLIC KEY",
+            public(session, object)?.to_spki().map_err(broken)?,
+        ),
         Some(ObjectClass::PRIVATE_KEY) => {
             may_leave(object)?;
             let plain = private(session, object)?.to_pkcs8().map_err(broken)?;
             if !args.encrypt {
-                return Ok(Content { tag: Some("PRIVATE KEY"), bytes: plain, hidden: true });
+                return Ok(Content {
+                    tag: Some("PRIVATE KEY"),
+                    bytes: plain,
+                    hidden: true,
+                });
             }
             let passphrase = PASSPHRASE.given_or_chosen(args.passphrase.as_ref())?;
-            let info = PrivateKeyInfoRef::from_der(&plain).map_err(|_| broken(hsm_crypto::Error::Internal))?;
+            let info = PrivateKeyInfoRef::from_der(&plain)
+                .map_err(|_| broken(hsm_crypto::Error::Internal))?;
             let sealed = info.encrypt(passphrase.text());
-            let sealed = sealed.map_err(|error| Failure::Failed(format!("the key cannot be encrypted: {error}")))?;
-            Ok(Content { tag: Some("ENCRYPTED PRIVATE KEY"), bytes: sealed.to_bytes(), hidden: true })
+            let sealed = sealed.map_err(|error| {
+                Failure::Failed(format!("the key cannot be encrypted: {error}"))
+            })?;
+            Ok(Content {
+                tag: Some("ENCRYPTED PRIVATE KEY"),
+                bytes: sealed.to_bytes(),
+                hidden: true,
+            })
         }
         Some(ObjectClass::SECRET_KEY) => {
             may_leave(object)?;
             let bytes = Zeroizing::new(bytes_of(session, object, AttributeType::Value)?);
-            Ok(Content { tag: None, bytes, hidden: true })
+            Ok(Content {
+                tag: None,
+                bytes,
+                hidden: true,
+            })
         }
         Some(ObjectClass::DATA) => {
             let bytes = Zeroizing::new(bytes_of(session, object, AttributeType::Value)?);
-            Ok(Content { tag: None, bytes, hidden: object.flag(AttributeType::Private) == Some(true) })
+            Ok(Content {
+                tag: None,
+                bytes,
+                hidden: object.flag(AttributeType::Private) == Some(true),
+            })
         }
-        _ => failed(format!("a {} has no form outside of a token", object.name())),
+        _ => failed(format!(
+            "a {} has no form outside of a token",
+            object.name()
+        )),
     }
 }
 
@@ -143,13 +190,17 @@ fn write(file: &Path, bytes: &[u8], hidden: bool) -> Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, if hidden { 0o600 } else { 0o644 });
-    let written = options.open(file).and_then(|mut file| file.write_all(bytes));
+    let written = options
+        .open(file)
+        .and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))
 }
 
 fn broken(error: hsm_crypto::Error) -> Failure {
     Failure::Failed(match error {
-        hsm_crypto::Error::Unsupported => "the key is of a kind that has no form here, or an RSA key without its primes".into(),
+        hsm_crypto::Error::Unsupported => {
+            "the key is of a kind that has no form here, or an RSA key without its primes".into()
+        }
         error => format!("the token's values are no key: {error}"),
     })
 }
@@ -159,11 +210,19 @@ struct Values(Template);
 
 impl Values {
     fn read(session: &Session, object: &Object, wanted: &[AttributeType]) -> Result<Values> {
-        Ok(Values(Template(attributes(session, object.handle, wanted)?)))
+        Ok(Values(Template(attributes(
+            session,
+            object.handle,
+            wanted,
+        )?)))
     }
 
     fn bytes(&self, ty: AttributeType) -> &[u8] {
-        let found = self.0.0.iter().find(|attribute| attribute.attribute_type() == ty);
+        let found = self
+            .0
+            .0
+            .iter()
+            .find(|attribute| attribute.attribute_type() == ty);
         match found {
             Some(
                 Attribute::Value(bytes)
@@ -190,7 +249,10 @@ impl Values {
 fn bytes_of(session: &Session, object: &Object, ty: AttributeType) -> Result<Vec<u8>> {
     let values = Values::read(session, object, &[ty])?;
     match values.bytes(ty) {
-        [] => failed(format!("the token does not show the value of the {}", object.name())),
+        [] => failed(format!(
+            "the token does not show the value of the {}",
+            object.name()
+        )),
         bytes => Ok(bytes.to_vec()),
     }
 }
@@ -198,20 +260,30 @@ fn bytes_of(session: &Session, object: &Object, ty: AttributeType) -> Result<Vec
 /// The key of a public key object.
 pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
     use AttributeType as A;
-    let values = Values::read(session, object, &[A::Modulus, A::PublicExponent, A::EcParams, A::EcPoint])?;
+    let values = Values::read(
+        session,
+        object,
+        &[A::Modulus, A::PublicExponent, A::EcParams, A::EcPoint],
+    )?;
     let wrapped = values.bytes(A::EcPoint);
     // The specification wraps a point in an octet string; some modules do not.
     let point = <&OctetStringRef>::from_der(wrapped).map_or(wrapped, OctetStringRef::as_bytes);
     let key = match object.key_type {
         Some(KeyType::RSA) => {
-            RsaKey::from_public(values.bytes(A::Modulus), values.bytes(A::PublicExponent)).map(PublicKey::Rsa)
+            RsaKey::from_public(values.bytes(A::Modulus), values.bytes(A::PublicExponent))
+                .map(PublicKey::Rsa)
         }
         Some(KeyType::EC) => {
             let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
-            EcKey::from_point(curve, point).or_else(|_| EcKey::from_point(curve, wrapped)).map(PublicKey::Ec)
+            EcKey::from_point(curve, point)
+                .or_else(|_| EcKey::from_point(curve, wrapped))
+                .map(PublicKey::Ec)
         }
         Some(KeyType::EC_EDWARDS) => EdKey::from_public(point).map(PublicKey::Ed),
-        Some(KeyType::EC_MONTGOMERY) => point.try_into().map(PublicKey::X).map_err(|_| hsm_crypto::Error::BadKey),
+        Some(KeyType::EC_MONTGOMERY) => point
+            .try_into()
+            .map(PublicKey::X)
+            .map_err(|_| hsm_crypto::Error::BadKey),
         _ => Err(hsm_crypto::Error::Unsupported),
     };
     key.map_err(broken)
@@ -232,9 +304,16 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
         A::Value,
     ];
     let values = Values::read(session, object, &wanted)?;
-    let secret = if object.key_type == Some(KeyType::RSA) { A::PrivateExponent } else { A::Value };
+    let secret = if object.key_type == Some(KeyType::RSA) {
+        A::PrivateExponent
+    } else {
+        A::Value
+    };
     if values.bytes(secret).is_empty() {
-        return failed(format!("the token does not show the value of the {}", object.name()));
+        return failed(format!(
+            "the token does not show the value of the {}",
+            object.name()
+        ));
     }
     let key = match object.key_type {
         Some(KeyType::RSA) => RsaKey::from_parts(&Parts {
@@ -255,7 +334,9 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
             EcKey::from_scalar(curve, values.bytes(A::Value)).map(PrivateKey::Ec)
         }
         Some(KeyType::EC_EDWARDS) => EdKey::from_seed(values.bytes(A::Value)).map(PrivateKey::Ed),
-        Some(KeyType::EC_MONTGOMERY) => XKey::from_private(values.bytes(A::Value)).map(PrivateKey::X),
+        Some(KeyType::EC_MONTGOMERY) => {
+            XKey::from_private(values.bytes(A::Value)).map(PrivateKey::X)
+        }
         _ => Err(hsm_crypto::Error::Unsupported),
     };
     key.map_err(broken)

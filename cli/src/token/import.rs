@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::object::{self, Id, derived_id};
-use super::read::{self, Item, Raw, What};
 use super::reach::{Module, Which, said};
+use super::read::{self, Item, Raw, What};
 use super::secret::{PASSPHRASE, Secret};
 use super::template::{self, Secrecy, Template};
 use super::{Answer, Failure, Place, Result, failed, usage};
@@ -31,7 +31,12 @@ pub struct Import {
     #[arg(long, value_enum, value_name = "KIND")]
     raw: Option<Raw>,
     /// Passphrase of an encrypted PKCS#8 or PKCS#12 file
-    #[arg(long, value_name = "TEXT", env = "KEYSTEAD_PASSPHRASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "KEYSTEAD_PASSPHRASE",
+        hide_env_values = true
+    )]
     passphrase: Option<Secret>,
     /// Keys may leave the token wrapped
     #[arg(long)]
@@ -55,7 +60,8 @@ struct New {
 
 pub(super) fn run(place: &Place, args: &Import) -> Result<Answer> {
     let bytes = std::fs::read(&args.file).map(Zeroizing::new);
-    let bytes = bytes.map_err(|error| Failure::Usage(format!("{}: {error}", args.file.display())))?;
+    let bytes =
+        bytes.map_err(|error| Failure::Usage(format!("{}: {error}", args.file.display())))?;
     let mut ask = || PASSPHRASE.given_or_asked(args.passphrase.as_ref());
     let items = read::file(&bytes, args.raw, &mut ask).map_err(|failure| about(args, failure))?;
     let new = plan(args, &items).map_err(|failure| about(args, failure))?;
@@ -75,10 +81,16 @@ pub(super) fn run(place: &Place, args: &Import) -> Result<Answer> {
         }
     }
     let made = make(&session, &wanted)?;
-    let made = made.iter().map(|handle| Ok(object::Object::read(&session, *handle)?.json())).collect::<Result<Vec<Value>>>()?;
+    let made = made
+        .iter()
+        .map(|handle| Ok(object::Object::read(&session, *handle)?.json()))
+        .collect::<Result<Vec<Value>>>()?;
     let text = match wanted.is_empty() {
         true => "everything is there already".to_owned(),
-        false => format!("imported {}", wanted.iter().map(phrase).collect::<Vec<_>>().join(", ")),
+        false => format!(
+            "imported {}",
+            wanted.iter().map(phrase).collect::<Vec<_>>().join(", ")
+        ),
     };
     Ok(Answer::new(text, json!({ "imported": made })))
 }
@@ -104,7 +116,12 @@ fn phrase(new: &New) -> String {
 }
 
 fn there(session: &Session, new: &New) -> Result<bool> {
-    let same = |a: &&Attribute| matches!(a, Attribute::Class(_) | Attribute::Label(_) | Attribute::Id(_));
+    let same = |a: &&Attribute| {
+        matches!(
+            a,
+            Attribute::Class(_) | Attribute::Label(_) | Attribute::Id(_)
+        )
+    };
     let template: Vec<Attribute> = new.template.0.iter().filter(same).cloned().collect();
     Ok(!session.find_objects(&template).map_err(said)?.is_empty())
 }
@@ -116,9 +133,19 @@ fn make(session: &Session, wanted: &[New]) -> Result<Vec<ObjectHandle>> {
         match object::create(session, &new.template.0) {
             Ok(handle) => made.push(handle),
             Err(Failure::Failed(why) | Failure::Usage(why)) => {
-                let left = made.iter().filter(|handle| session.destroy_object(**handle).is_err()).count();
-                let rest = if left == 0 { String::new() } else { format!("; {left} objects made before it are left") };
-                return failed(format!("the token does not take the {}: {why}{rest}", phrase(new)));
+                let left = made
+                    .iter()
+                    .filter(|handle| session.destroy_object(**handle).is_err())
+                    .count();
+                let rest = if left == 0 {
+                    String::new()
+                } else {
+                    format!("; {left} objects made before it are left")
+                };
+                return failed(format!(
+                    "the token does not take the {}: {why}{rest}",
+                    phrase(new)
+                ));
             }
         }
     }
@@ -128,8 +155,14 @@ fn make(session: &Session, wanted: &[New]) -> Result<Vec<ObjectHandle>> {
 /// What objects the file becomes. The label and the id that the caller gave go to the key and what belongs to it; without a
 /// key to the first thing. Certificates of authorities beside it keep names of their own.
 fn plan(args: &Import, items: &[Item]) -> Result<Vec<New>> {
-    let secrecy = Secrecy { sensitive: !args.not_sensitive, extractable: args.extractable };
-    let keys = items.iter().filter(|item| !matches!(item.what, What::Certificate(_))).count();
+    let secrecy = Secrecy {
+        sensitive: !args.not_sensitive,
+        extractable: args.extractable,
+    };
+    let keys = items
+        .iter()
+        .filter(|item| !matches!(item.what, What::Certificate(_)))
+        .count();
     if keys > 1 && (args.id.is_some() || args.label.is_some()) {
         return usage("the file holds several keys: leave out --label and --id, or split it");
     }
@@ -163,15 +196,22 @@ fn plan(args: &Import, items: &[Item]) -> Result<Vec<New>> {
             What::Secret(raw, key) => vec![template::secret(*raw, key, &label, &id, secrecy)],
             What::Certificate(der) => vec![template::certificate(der, &parsed(der)?, &label, &id)?],
         };
-        new.extend(templates.into_iter().map(|template| New { template, label: label.clone(), id: id.clone() }));
+        new.extend(templates.into_iter().map(|template| New {
+            template,
+            label: label.clone(),
+            id: id.clone(),
+        }));
     }
     Ok(new)
 }
 
 /// The public bits of the file's key, else of its first certificate.
 fn main_bits(items: &[Item]) -> Result<Option<Vec<u8>>> {
-    let key = items.iter().find(|item| !matches!(item.what, What::Certificate(_)));
-    key.or(items.first()).map_or(Ok(None), |item| bits(&item.what))
+    let key = items
+        .iter()
+        .find(|item| !matches!(item.what, What::Certificate(_)));
+    key.or(items.first())
+        .map_or(Ok(None), |item| bits(&item.what))
 }
 
 fn bits(what: &What) -> Result<Option<Vec<u8>>> {
@@ -180,7 +220,9 @@ fn bits(what: &What) -> Result<Option<Vec<u8>>> {
         What::Private(key) => of(&template::half(key)?),
         What::Public(key) => of(key),
         What::Secret(..) => Ok(None),
-        What::Certificate(der) => Ok(Some(parsed(der)?.public_key().subject_public_key.data.to_vec())),
+        What::Certificate(der) => Ok(Some(
+            parsed(der)?.public_key().subject_public_key.data.to_vec(),
+        )),
     }
 }
 
@@ -194,11 +236,17 @@ fn parsed(der: &[u8]) -> Result<x509_parser::certificate::X509Certificate<'_>> {
 fn default_label(args: &Import, what: &What, chosen: bool) -> String {
     if let (What::Certificate(der), false) = (what, chosen)
         && let Ok(certificate) = parsed(der)
-        && let Some(Ok(name)) = certificate.subject().iter_common_name().next().map(|name| name.as_str().map(str::to_owned))
+        && let Some(Ok(name)) = certificate
+            .subject()
+            .iter_common_name()
+            .next()
+            .map(|name| name.as_str().map(str::to_owned))
     {
         return name;
     }
-    args.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    args.file
+        .file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -210,7 +258,11 @@ mod tests {
         let key = hsm_crypto::EdKey::generate().unwrap();
         let items = [Item::from(What::Private(hsm_crypto::PrivateKey::Ed(key)))];
         let args = Import {
-            which: Which { token: None, serial: None, pin: None },
+            which: Which {
+                token: None,
+                serial: None,
+                pin: None,
+            },
             label: None,
             id: None,
             raw: None,

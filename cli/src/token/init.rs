@@ -15,7 +15,12 @@ pub struct Init {
     #[arg(long, value_name = "LABEL")]
     label: String,
     /// The security officer's PIN, who sets the user's PIN
-    #[arg(long, value_name = "PIN", env = "KEYSTEAD_SO_PIN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PIN",
+        env = "KEYSTEAD_SO_PIN",
+        hide_env_values = true
+    )]
     so_pin: Option<Secret>,
     /// The user's PIN, under which keys are used
     #[arg(long, value_name = "PIN", env = "KEYSTEAD_PIN", hide_env_values = true)]
@@ -29,7 +34,9 @@ const LABEL_MAX: usize = 32;
 
 pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
     if args.label.is_empty() || args.label.len() > LABEL_MAX {
-        return usage(format!("--label: a token's label has 1 to {LABEL_MAX} bytes"));
+        return usage(format!(
+            "--label: a token's label has 1 to {LABEL_MAX} bytes"
+        ));
     }
     let module = Module::load_for_new(place)?;
     let there = token_of(&module, &args.label)?;
@@ -57,14 +64,26 @@ pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
     };
     match token_of(&module, &args.label)? {
         Some(token) => Ok(answer(&token, made)),
-        None => failed(format!("the token {} was made, and is gone again: somebody else deleted it", token.info.label())),
+        None => failed(format!(
+            "the token {} was made, and is gone again: somebody else deleted it",
+            token.info.label()
+        )),
     }
 }
 
 /// Makes a token with both PINs of the blank one that the module offers.
-pub fn make(module: &Module, label: &str, so_pin: &Secret, pin: &Secret, or_find: bool) -> Result<Found> {
+pub fn make(
+    module: &Module,
+    label: &str,
+    so_pin: &Secret,
+    pin: &Secret,
+    or_find: bool,
+) -> Result<Found> {
     module.offer_blank(true)?;
-    let blank = module.tokens()?.into_iter().find(|token| !token.info.token_initialized());
+    let blank = module
+        .tokens()?
+        .into_iter()
+        .find(|token| !token.info.token_initialized());
     let Some(blank) = blank else {
         return failed("the module offers no uninitialised token to make one of");
     };
@@ -86,14 +105,19 @@ pub fn make(module: &Module, label: &str, so_pin: &Secret, pin: &Secret, or_find
 
 fn set_pin(module: &Module, token: &Found, so_pin: &Secret, pin: &Secret) -> Result<()> {
     let session = module.open(token)?;
-    session.login(UserType::So, Some(&so_pin.pin())).map_err(said)?;
+    session
+        .login(UserType::So, Some(&so_pin.pin()))
+        .map_err(said)?;
     session.init_pin(&pin.pin()).map_err(said)?;
     session.logout().map_err(said)
 }
 
 /// The initialised token of this label.
 pub fn token_of(module: &Module, label: &str) -> Result<Option<Found>> {
-    Ok(module.tokens()?.into_iter().find(|token| token.info.token_initialized() && token.info.label() == label))
+    Ok(module
+        .tokens()?
+        .into_iter()
+        .find(|token| token.info.token_initialized() && token.info.label() == label))
 }
 
 fn answer(token: &Found, made: bool) -> Answer {
@@ -102,5 +126,8 @@ fn answer(token: &Found, made: bool) -> Answer {
         true => format!("made the token {label}, serial number {serial}"),
         false => format!("the token {label} is there, serial number {serial}"),
     };
-    Answer::new(text, json!({ "token": label, "serial": serial, "slot": token.slot.id(), "created": made }))
+    Answer::new(
+        text,
+        json!({ "token": label, "serial": serial, "slot": token.slot.id(), "created": made }),
+    )
 }

@@ -26,7 +26,10 @@ pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
     let module = Module::load(place)?;
     if args.which.token.is_none() && args.which.serial.is_none() && args.choice.is_empty() {
         let tokens = module.tokens()?.iter().map(token).collect();
-        return Ok(Answer::list(Value::Array(tokens), &["slot", "label", "serial", "manufacturer", "state"]));
+        return Ok(Answer::list(
+            Value::Array(tokens),
+            &["slot", "label", "serial", "manufacturer", "state"],
+        ));
     }
     let found = module.token(&args.which)?;
     // Nobody to ask, and nothing given: the public objects are an answer too.
@@ -36,11 +39,25 @@ pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
         false => module.open(&found)?,
     };
     if !login && !args.public {
-        eprintln!("keystead: without a PIN only public objects are seen; give --pin or set KEYSTEAD_PIN");
+        eprintln!(
+            "keystead: without a PIN only public objects are seen; give --pin or set KEYSTEAD_PIN"
+        );
     }
     let objects = args.choice.all(&session)?;
     let objects = objects.iter().map(Object::json).collect();
-    Ok(Answer::list(Value::Array(objects), &["class", "type", "bits", "curve", "label", "id", "can", "extractable"]))
+    Ok(Answer::list(
+        Value::Array(objects),
+        &[
+            "class",
+            "type",
+            "bits",
+            "curve",
+            "label",
+            "id",
+            "can",
+            "extractable",
+        ],
+    ))
 }
 
 fn token(found: &Found) -> Value {
@@ -54,10 +71,18 @@ fn token(found: &Found) -> Value {
     let flags = [
         (info.user_pin_locked(), "user PIN locked"),
         (info.so_pin_locked(), "SO PIN locked"),
-        (info.user_pin_final_try() && !info.user_pin_locked(), "last try of the user PIN"),
+        (
+            info.user_pin_final_try() && !info.user_pin_locked(),
+            "last try of the user PIN",
+        ),
         (info.write_protected(), "write-protected"),
     ];
-    state.extend(flags.iter().filter(|(set, _)| *set).map(|(_, words)| *words));
+    state.extend(
+        flags
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, words)| *words),
+    );
     json!({
         "slot": found.slot.id(),
         "label": info.label(),

@@ -18,7 +18,12 @@ use super::{Answer, Place, Result, failed, source, usage};
 #[derive(Args)]
 pub struct Migrate {
     /// SoftHSM2's token directory, one token's directory, or a softhsm2.conf
-    #[arg(long, value_name = "DIR", required_unless_present = "from_module", conflicts_with = "from_module")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "from_module",
+        conflicts_with = "from_module"
+    )]
     from: Option<PathBuf>,
     /// Another PKCS#11 module whose token is the source
     #[arg(long, value_name = "SO")]
@@ -27,7 +32,12 @@ pub struct Migrate {
     #[arg(long, value_name = "LABEL")]
     from_token: Option<String>,
     /// The user's PIN of the source [default: the same as of the target]
-    #[arg(long, value_name = "PIN", env = "KEYSTEAD_FROM_PIN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PIN",
+        env = "KEYSTEAD_FROM_PIN",
+        hide_env_values = true
+    )]
     from_pin: Option<Secret>,
     /// The target token's label; made if it is not there [default: the source's]
     #[arg(long, value_name = "LABEL")]
@@ -36,17 +46,25 @@ pub struct Migrate {
     #[arg(long, value_name = "PIN", env = "KEYSTEAD_PIN", hide_env_values = true)]
     pin: Option<Secret>,
     /// The security officer's PIN, if the target is still to be made
-    #[arg(long, value_name = "PIN", env = "KEYSTEAD_SO_PIN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PIN",
+        env = "KEYSTEAD_SO_PIN",
+        hide_env_values = true
+    )]
     so_pin: Option<Secret>,
 }
 
-const FROM_PIN: Wanted =
-    Wanted { what: "the PIN of the source's user", option: "--from-pin", variable: "KEYSTEAD_FROM_PIN" };
+const FROM_PIN: Wanted = Wanted {
+    what: "the PIN of the source's user",
+    option: "--from-pin",
+    variable: "KEYSTEAD_FROM_PIN",
+};
 
 /// Where the objects come from.
 enum Source {
     SoftHsm(Token),
-    Module(Module, Found),
+    Module(Box<(Module, Found)>),
 }
 
 impl Source {
@@ -55,9 +73,13 @@ impl Source {
             (Some(dir), _) => Ok(Source::SoftHsm(chosen(dir, args.from_token.as_deref())?)),
             (None, Some(so)) => {
                 let module = Module::open_at(so, Config::none())?;
-                let which = Which { token: args.from_token.clone(), serial: None, pin: None };
+                let which = Which {
+                    token: args.from_token.clone(),
+                    serial: None,
+                    pin: None,
+                };
                 let token = module.token(&which)?;
-                Ok(Source::Module(module, token))
+                Ok(Source::Module(Box::new((module, token))))
             }
             (None, None) => usage("where from? give --from DIR or --from-module SO"),
         }
@@ -66,14 +88,15 @@ impl Source {
     fn label(&self) -> &str {
         match self {
             Source::SoftHsm(token) => &token.label,
-            Source::Module(_, token) => token.info.label(),
+            Source::Module(module) => module.1.info.label(),
         }
     }
 
     fn haul(&self, pin: &Secret) -> Result<Haul> {
         match self {
             Source::SoftHsm(token) => token.haul(pin),
-            Source::Module(module, token) => {
+            Source::Module(source) => {
+                let (module, token) = &**source;
                 let session = module.user(token, pin)?;
                 source::haul(&session)
             }
@@ -83,22 +106,36 @@ impl Source {
 
 fn chosen(dir: &Path, label: Option<&str>) -> Result<Token> {
     let mut tokens = softhsm::tokens(dir)?;
-    let labels = tokens.iter().map(|token| token.label.clone()).collect::<Vec<_>>().join(", ");
+    let labels = tokens
+        .iter()
+        .map(|token| token.label.clone())
+        .collect::<Vec<_>>()
+        .join(", ");
     tokens.retain(|token| label.is_none_or(|label| token.label == label));
     match tokens.len() {
         1 => Ok(tokens.remove(0)),
-        0 => failed(format!("SoftHSM2 has no token {}; it has: {labels}", label.unwrap_or_default())),
-        _ if label.is_none() => usage(format!("SoftHSM2 has several tokens: choose one with --from-token; they are: {labels}")),
+        0 => failed(format!(
+            "SoftHSM2 has no token {}; it has: {labels}",
+            label.unwrap_or_default()
+        )),
+        _ if label.is_none() => usage(format!(
+            "SoftHSM2 has several tokens: choose one with --from-token; they are: {labels}"
+        )),
         _ => usage("several SoftHSM2 tokens have this label: give one's own directory with --from"),
     }
 }
 
 pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
     if args.from_module.is_some() && args.from_module == place.module {
-        return usage("--from-module and --module are the same module: the objects would go in circles");
+        return usage(
+            "--from-module and --module are the same module: the objects would go in circles",
+        );
     }
     let source = Source::open(args)?;
-    let label = args.token.clone().unwrap_or_else(|| source.label().to_owned());
+    let label = args
+        .token
+        .clone()
+        .unwrap_or_else(|| source.label().to_owned());
     let given = args.from_pin.as_ref().or(args.pin.as_ref());
     let from_pin = FROM_PIN.given_or_asked(given)?;
     // The source first: nothing is made if it does not open.
@@ -114,7 +151,13 @@ pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
     Ok(answer(&source, &token, made, &outcome))
 }
 
-fn make(target: &Module, source: &Source, args: &Migrate, label: &str, pin: &Secret) -> Result<Found> {
+fn make(
+    target: &Module,
+    source: &Source,
+    args: &Migrate,
+    label: &str,
+    pin: &Secret,
+) -> Result<Found> {
     let so_pin = SO_PIN.given_or_asked(args.so_pin.as_ref())?;
     if let Source::SoftHsm(token) = source
         && !token.is_so_pin(&so_pin)
@@ -132,22 +175,46 @@ fn answer(source: &Source, token: &Found, made: bool, outcome: &Outcome) -> Answ
     let mut lines = Vec::new();
     let label = token.info.label();
     if made {
-        lines.push(format!("made the token {label} with the PIN that opened {}", source.label()));
+        lines.push(format!(
+            "made the token {label} with the PIN that opened {}",
+            source.label()
+        ));
     }
     for object in &outcome.carried {
-        lines.push(format!("carried {}", object["name"].as_str().unwrap_or_default()));
+        lines.push(format!(
+            "carried {}",
+            object["name"].as_str().unwrap_or_default()
+        ));
         let notes = object["notes"].as_array().into_iter().flatten();
-        lines.extend(notes.filter_map(|note| note.as_str()).map(|note| format!("  but {note}")));
+        lines.extend(
+            notes
+                .filter_map(|note| note.as_str())
+                .map(|note| format!("  but {note}")),
+        );
     }
-    lines.extend(outcome.there.iter().map(|name| format!("there already: {name}")));
-    lines.extend(outcome.left.iter().map(|left| format!("left behind {}: {}", left.name, left.why)));
+    lines.extend(
+        outcome
+            .there
+            .iter()
+            .map(|name| format!("there already: {name}")),
+    );
+    lines.extend(
+        outcome
+            .left
+            .iter()
+            .map(|left| format!("left behind {}: {}", left.name, left.why)),
+    );
     lines.push(format!(
         "{} carried, {} there already, {} left behind",
         outcome.carried.len(),
         outcome.there.len(),
         outcome.left.len()
     ));
-    let left = outcome.left.iter().map(|left| json!({ "name": left.name, "reason": left.why })).collect::<Vec<_>>();
+    let left = outcome
+        .left
+        .iter()
+        .map(|left| json!({ "name": left.name, "reason": left.why }))
+        .collect::<Vec<_>>();
     let json = json!({
         "token": label,
         "created": made,
@@ -155,5 +222,9 @@ fn answer(source: &Source, token: &Found, made: bool, outcome: &Outcome) -> Answ
         "there": outcome.there,
         "left": left,
     });
-    Answer { well: outcome.left.is_empty(), json, text: lines.join("\n") }
+    Answer {
+        well: outcome.left.is_empty(),
+        json,
+        text: lines.join("\n"),
+    }
 }

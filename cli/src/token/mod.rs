@@ -112,7 +112,11 @@ struct Answer {
 
 impl Answer {
     fn new(text: impl Into<String>, json: Value) -> Answer {
-        Answer { json, text: text.into(), well: true }
+        Answer {
+            json,
+            text: text.into(),
+            well: true,
+        }
     }
 
     /// A list; `columns` chooses and orders what people see.

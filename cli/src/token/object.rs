@@ -56,8 +56,15 @@ pub struct Id(pub Vec<u8>);
 
 /// Reads an id; colons between the bytes are as welcome as `0x` in front.
 pub fn id(text: &str) -> std::result::Result<Id, String> {
-    let digits: String = text.strip_prefix("0x").unwrap_or(text).chars().filter(|c| *c != ':').collect();
-    hex::decode(&digits).map(Id).map_err(|_| "an id is an even number of hexadecimal digits, such as 01 or 0a:ff".into())
+    let digits: String = text
+        .strip_prefix("0x")
+        .unwrap_or(text)
+        .chars()
+        .filter(|c| *c != ':')
+        .collect();
+    hex::decode(&digits)
+        .map(Id)
+        .map_err(|_| "an id is an even number of hexadecimal digits, such as 01 or 0a:ff".into())
 }
 
 impl Choice {
@@ -69,7 +76,11 @@ impl Choice {
     /// The objects that fit.
     pub fn all(&self, session: &Session) -> Result<Vec<Object>> {
         let mut template = vec![Attribute::Token(true)];
-        template.extend(self.label.as_ref().map(|label| Attribute::Label(label.as_bytes().to_vec())));
+        template.extend(
+            self.label
+                .as_ref()
+                .map(|label| Attribute::Label(label.as_bytes().to_vec())),
+        );
         template.extend(self.id.as_ref().map(|id| Attribute::Id(id.0.clone())));
         template.extend(self.class.map(|class| Attribute::Class(class.code())));
         objects(session, &template)
@@ -78,15 +89,25 @@ impl Choice {
     /// The one object that fits.
     pub fn one(&self, session: &Session) -> Result<Object> {
         if self.is_empty() {
-            return usage("which object? give --label, --id or --class; `keystead token list --token LABEL` shows them");
+            return usage(
+                "which object? give --label, --id or --class; `keystead token list --token LABEL` shows them",
+            );
         }
         let mut found = self.all(session)?;
         match found.len() {
             1 => Ok(found.remove(0)),
-            0 => failed("the token has no such object; `keystead token list --token LABEL` shows what it has"),
+            0 => failed(
+                "the token has no such object; `keystead token list --token LABEL` shows what it has",
+            ),
             _ => {
-                let names = found.iter().map(Object::name).collect::<Vec<_>>().join("; ");
-                usage(format!("several objects fit: say more with --label, --id or --class; there are: {names}"))
+                let names = found
+                    .iter()
+                    .map(Object::name)
+                    .collect::<Vec<_>>()
+                    .join("; ");
+                usage(format!(
+                    "several objects fit: say more with --label, --id or --class; there are: {names}"
+                ))
             }
         }
     }
@@ -137,11 +158,18 @@ const SHOWN: [AttributeType; 24] = [
 /// The objects that a template finds, in the token's order.
 pub fn objects(session: &Session, template: &[Attribute]) -> Result<Vec<Object>> {
     let handles = session.find_objects(template).map_err(said)?;
-    handles.into_iter().map(|handle| Object::read(session, handle)).collect()
+    handles
+        .into_iter()
+        .map(|handle| Object::read(session, handle))
+        .collect()
 }
 
 /// Those of the wanted attributes that the object has and shows.
-pub fn attributes(session: &Session, handle: ObjectHandle, wanted: &[AttributeType]) -> Result<Vec<Attribute>> {
+pub fn attributes(
+    session: &Session,
+    handle: ObjectHandle,
+    wanted: &[AttributeType],
+) -> Result<Vec<Attribute>> {
     match session.get_attributes(handle, wanted) {
         Ok(all) => Ok(all),
         Err(error @ Error::Pkcs11(..)) if wanted.len() == 1 => Err(said(error)),
@@ -150,7 +178,9 @@ pub fn attributes(session: &Session, handle: ObjectHandle, wanted: &[AttributeTy
         Err(_) => {
             let one = |ty: &AttributeType| match session.get_attributes(handle, &[*ty]) {
                 Ok(values) => Ok(values),
-                Err(Error::Pkcs11(code, function)) if fatal(code) => Err(said(Error::Pkcs11(code, function))),
+                Err(Error::Pkcs11(code, function)) if fatal(code) => {
+                    Err(said(Error::Pkcs11(code, function)))
+                }
                 Err(_) => Ok(Vec::new()),
             };
             Ok(wanted.iter().map(one).collect::<Result<Vec<_>>>()?.concat())
@@ -177,12 +207,21 @@ impl Object {
     /// Reads one.
     pub fn read(session: &Session, handle: ObjectHandle) -> Result<Object> {
         let shown = attributes(session, handle, &SHOWN)?;
-        let mut object = Object { handle, class: None, key_type: None, label: String::new(), id: Vec::new(), shown };
+        let mut object = Object {
+            handle,
+            class: None,
+            key_type: None,
+            label: String::new(),
+            id: Vec::new(),
+            shown,
+        };
         for attribute in &object.shown {
             match attribute {
                 Attribute::Class(class) => object.class = Some(*class),
                 Attribute::KeyType(key_type) => object.key_type = Some(*key_type),
-                Attribute::Label(label) => object.label = String::from_utf8_lossy(label).into_owned(),
+                Attribute::Label(label) => {
+                    object.label = String::from_utf8_lossy(label).into_owned()
+                }
                 Attribute::Id(id) => object.id.clone_from(id),
                 _ => {}
             }
@@ -192,7 +231,10 @@ impl Object {
 
     /// Whether a flag is set; none where the object does not have it.
     pub fn flag(&self, ty: AttributeType) -> Option<bool> {
-        self.shown.iter().find(|a| a.attribute_type() == ty).and_then(bool_of)
+        self.shown
+            .iter()
+            .find(|a| a.attribute_type() == ty)
+            .and_then(bool_of)
     }
 
     /// In one phrase.
@@ -212,16 +254,19 @@ impl Object {
         for attribute in &self.shown {
             let ty = attribute.attribute_type();
             match (attribute, bool_of(attribute)) {
-                (_, Some(yes)) if USES.contains(&ty) => {
-                    if yes {
-                        can.push(format!("{ty:?}").to_lowercase());
-                    }
+                (_, Some(true)) if USES.contains(&ty) => {
+                    can.push(format!("{ty:?}").to_lowercase());
                 }
+                (_, Some(false)) if USES.contains(&ty) => {}
                 (_, Some(yes)) => json[snake(ty)] = json!(yes),
                 (Attribute::ValueLen(bytes), _) => json["bits"] = json!(**bytes * 8),
                 (Attribute::ModulusBits(bits), _) => json["bits"] = json!(**bits),
-                (Attribute::UniqueId(id), _) => json["unique_id"] = json!(String::from_utf8_lossy(id)),
-                (Attribute::Subject(name), _) if !name.is_empty() => json["subject"] = json!(subject(name)),
+                (Attribute::UniqueId(id), _) => {
+                    json["unique_id"] = json!(String::from_utf8_lossy(id))
+                }
+                (Attribute::Subject(name), _) if !name.is_empty() => {
+                    json["subject"] = json!(subject(name))
+                }
                 (Attribute::EcParams(params), _) => json["curve"] = json!(curve(params)),
                 _ => {}
             }
@@ -244,11 +289,20 @@ const USES: [AttributeType; 7] = [
 ];
 
 /// An object in one phrase.
-pub fn name(class: Option<ObjectClass>, key_type: Option<KeyType>, label: &str, id: &[u8]) -> String {
+pub fn name(
+    class: Option<ObjectClass>,
+    key_type: Option<KeyType>,
+    label: &str,
+    id: &[u8],
+) -> String {
     let kind = key_type.map(key_type_name);
     let mut words: Vec<String> = kind.into_iter().collect();
     words.push(class_name(class).to_owned());
-    words.push(if label.is_empty() { "without a label".into() } else { format!("{label:?}") });
+    words.push(if label.is_empty() {
+        "without a label".into()
+    } else {
+        format!("{label:?}")
+    });
     if !id.is_empty() {
         words.push(format!("(id {})", hex::encode(id)));
     }
@@ -330,7 +384,10 @@ pub fn derived_id(public: &[u8]) -> Vec<u8> {
 }
 
 /// Makes an object of a template.
-pub fn create(session: &Session, template: &[Attribute]) -> std::result::Result<ObjectHandle, Failure> {
+pub fn create(
+    session: &Session,
+    template: &[Attribute],
+) -> std::result::Result<ObjectHandle, Failure> {
     session.create_object(template).map_err(said)
 }
 
@@ -347,7 +404,12 @@ mod tests {
 
     #[test]
     fn an_object_in_one_phrase() {
-        let named = name(Some(ObjectClass::PRIVATE_KEY), Some(KeyType::EC), "a\nb", &[1]);
+        let named = name(
+            Some(ObjectClass::PRIVATE_KEY),
+            Some(KeyType::EC),
+            "a\nb",
+            &[1],
+        );
         assert_eq!(named, "EC private key \"a\\nb\" (id 01)");
         assert_eq!(snake(AttributeType::NeverExtractable), "never_extractable");
     }

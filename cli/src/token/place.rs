@@ -20,13 +20,19 @@ pub struct Config {
 impl Config {
     /// For a module that is not ours, or finds its own.
     pub fn none() -> Config {
-        Config { reserved: None, file: None, directories: Vec::new() }
+        Config {
+            reserved: None,
+            file: None,
+            directories: Vec::new(),
+        }
     }
 
     /// Has the module offer an uninitialised token in the first directory, or no longer. Nothing changes where the
     /// configuration is not one that we wrote.
     pub fn offer_blank(&self, offer: bool) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let text = text(&self.directories, offer)?;
         std::fs::write(file.path(), text).map_err(unwritten)
     }
@@ -48,8 +54,14 @@ struct Entry {
 pub fn config(place: &Place) -> Result<Config> {
     match (&place.directory, &place.config) {
         (Some(directory), _) => made(vec![absolute(directory)?]),
-        (None, Some(file)) if !file.is_file() => usage(format!("--config {}: there is no such file", file.display())),
-        (None, Some(file)) => Ok(Config { reserved: Some(reserved(&absolute(file)?)?), ..Config::none() }),
+        (None, Some(file)) if !file.is_file() => usage(format!(
+            "--config {}: there is no such file",
+            file.display()
+        )),
+        (None, Some(file)) => Ok(Config {
+            reserved: Some(reserved(&absolute(file)?)?),
+            ..Config::none()
+        }),
         (None, None) => Ok(Config::none()),
     }
 }
@@ -58,7 +70,9 @@ pub fn config(place: &Place) -> Result<Config> {
 pub fn config_for_new(place: &Place) -> Result<Config> {
     let directories = directories(place)?;
     if directories.is_empty() {
-        return usage("the configuration lists no directory of tokens: give --directory DIR, or add [[token]] with `directory`");
+        return usage(
+            "the configuration lists no directory of tokens: give --directory DIR, or add [[token]] with `directory`",
+        );
     }
     made(directories)
 }
@@ -68,47 +82,72 @@ pub fn directories(place: &Place) -> Result<Vec<PathBuf>> {
     if let Some(directory) = &place.directory {
         return Ok(vec![absolute(directory)?]);
     }
-    let Some(file) = place.config.clone().or_else(found) else { return Ok(vec![default_tokens()?]) };
+    let Some(file) = place.config.clone().or_else(found) else {
+        return Ok(vec![default_tokens()?]);
+    };
     let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
     let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
     let read: File = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
     let file = absolute(&file)?;
     let base = file.parent().unwrap_or(Path::new("/"));
     match read.token {
-        Some(tokens) => Ok(tokens.iter().map(|token| base.join(&token.directory)).collect()),
+        Some(tokens) => Ok(tokens
+            .iter()
+            .map(|token| base.join(&token.directory))
+            .collect()),
         None if read.cluster.is_empty() => Ok(vec![default_tokens()?]),
         None => Ok(Vec::new()),
     }
 }
 
 fn found() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(named) = set("KEYSTEAD_PKCS11_CONF") {
         return Some(named);
     }
     let user = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
-    let places = [user, Some(PathBuf::from("/etc"))].into_iter().flatten().map(|dir| dir.join("keystead/pkcs11.toml"));
+    let places = [user, Some(PathBuf::from("/etc"))]
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join("keystead/pkcs11.toml"));
     places.into_iter().find(|file| file.is_file())
 }
 
 fn default_tokens() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-    data.map(|dir| dir.join("keystead/tokens"))
-        .ok_or_else(|| Failure::Usage("neither XDG_DATA_HOME nor HOME is set: give --directory DIR".into()))
+    data.map(|dir| dir.join("keystead/tokens")).ok_or_else(|| {
+        Failure::Usage("neither XDG_DATA_HOME nor HOME is set: give --directory DIR".into())
+    })
 }
 
 fn made(directories: Vec<PathBuf>) -> Result<Config> {
     let mut file = NamedTempFile::new().map_err(unwritten)?;
-    file.write_all(text(&directories, false)?.as_bytes()).map_err(unwritten)?;
-    Ok(Config { reserved: Some(reserved(file.path())?), file: Some(file), directories })
+    file.write_all(text(&directories, false)?.as_bytes())
+        .map_err(unwritten)?;
+    Ok(Config {
+        reserved: Some(reserved(file.path())?),
+        file: Some(file),
+        directories,
+    })
 }
 
 fn text(directories: &[PathBuf], empty_slot: bool) -> Result<String> {
     let mut text = format!("empty-slot = {empty_slot}\n");
     for directory in directories {
         let Some(directory) = directory.to_str() else {
-            return usage(format!("{} is not UTF-8, which a configuration is", directory.display()));
+            return usage(format!(
+                "{} is not UTF-8, which a configuration is",
+                directory.display()
+            ));
         };
         text += &format!("[[token]]\ndirectory = {}\n", toml::Value::from(directory));
     }
@@ -121,14 +160,18 @@ fn unwritten(error: std::io::Error) -> Failure {
 
 /// A path that starts at the root, for the module takes others as starting at its configuration's directory.
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+    std::path::absolute(path)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
 }
 
 fn reserved(file: &Path) -> Result<String> {
     match file.to_str() {
         // The whole string is the path, as long as it begins with a slash and has no space at an end.
         Some(text) if text.starts_with('/') && text.trim() == text => Ok(text.to_owned()),
-        _ => usage(format!("the configuration's path {} must be UTF-8 without spaces at its end", file.display())),
+        _ => usage(format!(
+            "the configuration's path {} must be UTF-8 without spaces at its end",
+            file.display()
+        )),
     }
 }
 
@@ -141,22 +184,37 @@ mod tests {
     fn directories_start_at_the_configuration() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("pkcs11.toml");
-        let place = Place { module: None, config: Some(file.clone()), directory: None, output: Output::Json };
-        std::fs::write(&file, "[[token]]\ndirectory = \"a\"\n[[token]]\ndirectory = \"/b\"\n").unwrap();
+        let place = Place {
+            module: None,
+            config: Some(file.clone()),
+            directory: None,
+            output: Output::Json,
+        };
+        std::fs::write(
+            &file,
+            "[[token]]\ndirectory = \"a\"\n[[token]]\ndirectory = \"/b\"\n",
+        )
+        .unwrap();
         let listed = directories(&place).unwrap_or_default();
         assert_eq!(listed, [home.path().join("a"), PathBuf::from("/b")]);
         std::fs::write(&file, "[[cluster]]\nlabel = \"c\"\n").unwrap();
         assert!(directories(&place).unwrap_or_default().is_empty());
-        assert!(matches!(config_for_new(&place), Err(Failure::Usage(why)) if why.contains("--directory")));
+        assert!(
+            matches!(config_for_new(&place), Err(Failure::Usage(why)) if why.contains("--directory"))
+        );
     }
 
     #[test]
     fn a_made_configuration_reads_back() {
-        let config = made(vec![PathBuf::from("/with \"quotes\"")]).unwrap_or_else(|_| panic!("made"));
+        let config =
+            made(vec![PathBuf::from("/with \"quotes\"")]).unwrap_or_else(|_| panic!("made"));
         assert!(config.offer_blank(true).is_ok());
         let text = std::fs::read_to_string(config.reserved.unwrap()).unwrap();
         assert!(text.starts_with("empty-slot = true\n"), "{text}");
         let read: File = toml::from_str(&text).unwrap();
-        assert_eq!(read.token.unwrap()[0].directory, Path::new("/with \"quotes\""));
+        assert_eq!(
+            read.token.unwrap()[0].directory,
+            Path::new("/with \"quotes\"")
+        );
     }
 }

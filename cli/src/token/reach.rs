@@ -65,7 +65,14 @@ impl Module {
             Some(path) => path.clone(),
             None => module::beside_us().map_err(Failure::Failed)?,
         };
-        Module::open_at(&path, if place.module.is_none() { config } else { Config::none() })
+        Module::open_at(
+            &path,
+            if place.module.is_none() {
+                config
+            } else {
+                Config::none()
+            },
+        )
     }
 
     /// The module in a file.
@@ -78,29 +85,58 @@ impl Module {
     pub fn tokens(&self) -> Result<Vec<Found>> {
         let slots = self.ctx.get_slots_with_token().map_err(said)?;
         // One slot that does not answer must not hide the others.
-        Ok(slots.into_iter().filter_map(|slot| Some(Found { slot, info: self.ctx.get_token_info(slot).ok()? })).collect())
+        Ok(slots
+            .into_iter()
+            .filter_map(|slot| {
+                Some(Found {
+                    slot,
+                    info: self.ctx.get_token_info(slot).ok()?,
+                })
+            })
+            .collect())
     }
 
     /// The token that is meant.
     pub fn token(&self, which: &Which) -> Result<Found> {
         let mut tokens = self.tokens()?;
         tokens.retain(|token| token.info.token_initialized());
-        let labels = tokens.iter().map(|t| t.info.label().to_owned()).collect::<Vec<_>>().join(", ");
+        let labels = tokens
+            .iter()
+            .map(|t| t.info.label().to_owned())
+            .collect::<Vec<_>>()
+            .join(", ");
         let fits = |token: &Found| {
-            which.token.as_ref().is_none_or(|label| token.info.label() == label)
-                && which.serial.as_ref().is_none_or(|serial| token.info.serial_number() == serial)
+            which
+                .token
+                .as_ref()
+                .is_none_or(|label| token.info.label() == label)
+                && which
+                    .serial
+                    .as_ref()
+                    .is_none_or(|serial| token.info.serial_number() == serial)
         };
         tokens.retain(fits);
         match tokens.len() {
             1 => Ok(tokens.remove(0)),
-            0 if labels.is_empty() => failed("there is no initialised token: make one with `keystead token init --label LABEL`"),
-            0 => failed(format!("there is no token {}; there are: {labels}", which.named())),
-            _ if which.token.is_none() && which.serial.is_none() => {
-                usage(format!("there are several tokens: name one with --token; there are: {labels}"))
-            }
+            0 if labels.is_empty() => failed(
+                "there is no initialised token: make one with `keystead token init --label LABEL`",
+            ),
+            0 => failed(format!(
+                "there is no token {}; there are: {labels}",
+                which.named()
+            )),
+            _ if which.token.is_none() && which.serial.is_none() => usage(format!(
+                "there are several tokens: name one with --token; there are: {labels}"
+            )),
             _ => {
-                let serials = tokens.iter().map(|t| t.info.serial_number().to_owned()).collect::<Vec<_>>().join(", ");
-                usage(format!("several tokens have this label: choose with --serial among {serials}"))
+                let serials = tokens
+                    .iter()
+                    .map(|t| t.info.serial_number().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                usage(format!(
+                    "several tokens have this label: choose with --serial among {serials}"
+                ))
             }
         }
     }
@@ -108,7 +144,9 @@ impl Module {
     /// A session with the token, logged in as its user.
     pub fn user(&self, token: &Found, pin: &Secret) -> Result<Session> {
         let session = self.open(token)?;
-        session.login(UserType::User, Some(&pin.pin())).map_err(|error| login_said(error, token))?;
+        session
+            .login(UserType::User, Some(&pin.pin()))
+            .map_err(|error| login_said(error, token))?;
         Ok(session)
     }
 
@@ -160,18 +198,30 @@ pub fn login_said(error: Error, token: &Found) -> Failure {
 
 /// The answer by its name in the specification, and what to do about it where that is known.
 pub fn words(error: &Error) -> String {
-    let Error::Pkcs11(code, function) = error else { return error.to_string() };
+    let Error::Pkcs11(code, function) = error else {
+        return error.to_string();
+    };
     let advice = match code {
         RvError::PinIncorrect => ": the PIN is wrong; each wrong one counts towards locking it",
-        RvError::PinLocked => ": the PIN is locked after too many wrong ones; the security officer can set a new one",
-        RvError::PinLenRange => ": a PIN of this length is not allowed; `token list --output json` shows the limits",
+        RvError::PinLocked => {
+            ": the PIN is locked after too many wrong ones; the security officer can set a new one"
+        }
+        RvError::PinLenRange => {
+            ": a PIN of this length is not allowed; `token list --output json` shows the limits"
+        }
         RvError::UserNotLoggedIn => ": this needs a login",
-        RvError::TokenWriteProtected => ": the token's files cannot be written; look at their owner and rights",
+        RvError::TokenWriteProtected => {
+            ": the token's files cannot be written; look at their owner and rights"
+        }
         RvError::SessionExists => ": another application has the token open; close it first",
         RvError::AttributeReadOnly => ": the token does not let an attribute be set to this value",
         RvError::AttributeTypeInvalid => ": the token does not know an attribute of this object",
-        RvError::AttributeValueInvalid => ": the token does not take a value of this object, or this kind of key",
-        RvError::TemplateInconsistent => ": the object's attributes contradict each other for this token",
+        RvError::AttributeValueInvalid => {
+            ": the token does not take a value of this object, or this kind of key"
+        }
+        RvError::TemplateInconsistent => {
+            ": the object's attributes contradict each other for this token"
+        }
         RvError::DeviceMemory => ": the disk is full",
         RvError::ActionProhibited => ": the object is marked as not to be changed or destroyed",
         _ => "",
@@ -202,7 +252,10 @@ mod tests {
     #[test]
     fn answers_have_the_names_of_the_specification() {
         let text = words(&Error::Pkcs11(RvError::PinIncorrect, Function::Login));
-        assert!(text.starts_with("C_Login answered CKR_PIN_INCORRECT: the PIN is wrong"), "{text}");
+        assert!(
+            text.starts_with("C_Login answered CKR_PIN_INCORRECT: the PIN is wrong"),
+            "{text}"
+        );
         assert_eq!(rv_name(RvError::UnknownErrorCode(0x42)), "0x42");
     }
 }

@@ -79,17 +79,24 @@ fn secret(raw: Raw, bytes: &[u8]) -> Result<Item> {
         (Raw::Aes, 16 | 24 | 32) | (Raw::Generic, 1..) => {
             Ok(What::Secret(raw, Zeroizing::new(bytes.to_vec())).into())
         }
-        (Raw::Aes, length) => usage(format!("an AES key has 16, 24 or 32 bytes; the file has {length}")),
+        (Raw::Aes, length) => usage(format!(
+            "an AES key has 16, 24 or 32 bytes; the file has {length}"
+        )),
         (Raw::Generic, _) => usage("the file is empty"),
     }
 }
 
 fn armoured(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
-    let blocks = pem::parse_many(bytes).map_err(|error| Failure::Usage(format!("the file's PEM is malformed: {error}")))?;
+    let blocks = pem::parse_many(bytes)
+        .map_err(|error| Failure::Usage(format!("the file's PEM is malformed: {error}")))?;
     let mut items = Vec::new();
     for block in blocks {
         let der = Zeroizing::new(block.contents().to_vec());
-        if block.headers().get("Proc-Type").is_some_and(|value| value.contains("ENCRYPTED")) {
+        if block
+            .headers()
+            .get("Proc-Type")
+            .is_some_and(|value| value.contains("ENCRYPTED"))
+        {
             return usage(
                 "the key is encrypted in OpenSSL's old form; `openssl pkcs8 -topk8 -in OLD -out NEW` writes it as PKCS#8",
             );
@@ -105,9 +112,15 @@ fn armoured(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
             // What `openssl ecparam -genkey` puts in front of the key, which says the same.
             "EC PARAMETERS" => continue,
             "OPENSSH PRIVATE KEY" => {
-                return usage("the key has OpenSSH's own form; `ssh-keygen -p -m PKCS8 -f FILE` rewrites it as PKCS#8");
+                return usage(
+                    "the key has OpenSSH's own form; `ssh-keygen -p -m PKCS8 -f FILE` rewrites it as PKCS#8",
+                );
             }
-            other => return usage(format!("the file holds a PEM block of type {other}, which is no key and no certificate")),
+            other => {
+                return usage(format!(
+                    "the file holds a PEM block of type {other}, which is no key and no certificate"
+                ));
+            }
         };
         items.push(item);
     }
@@ -163,7 +176,9 @@ fn pkcs8_key(der: &[u8]) -> Result<PrivateKey> {
 }
 
 fn pkcs1_key(der: &[u8]) -> Result<PrivateKey> {
-    hsm_crypto::pkcs8::rsa_from_pkcs1(der).map(PrivateKey::Rsa).map_err(no_key)
+    hsm_crypto::pkcs8::rsa_from_pkcs1(der)
+        .map(PrivateKey::Rsa)
+        .map_err(no_key)
 }
 
 fn public(der: &[u8]) -> Result<PublicKey> {
@@ -173,7 +188,8 @@ fn public(der: &[u8]) -> Result<PublicKey> {
 fn pkcs1_public(der: &[u8]) -> Result<PublicKey> {
     let malformed = |_| no_key(hsm_crypto::Error::BadKey);
     let key = pkcs1::RsaPublicKey::<pkcs1::UintRef<'_>>::from_der(der).map_err(malformed)?;
-    let key = hsm_crypto::RsaKey::from_public(key.modulus.as_bytes(), key.public_exponent.as_bytes());
+    let key =
+        hsm_crypto::RsaKey::from_public(key.modulus.as_bytes(), key.public_exponent.as_bytes());
     key.map(PublicKey::Rsa).map_err(no_key)
 }
 
@@ -182,10 +198,14 @@ fn sec1_key(der: &[u8]) -> Result<PrivateKey> {
     let malformed = |_| no_key(hsm_crypto::Error::BadKey);
     let key = sec1::EcPrivateKey::from_der(der).map_err(malformed)?;
     let Some(sec1::EcParameters::NamedCurve(curve)) = key.parameters else {
-        return usage("the file's EC key does not name its curve; `openssl pkcs8 -topk8 -nocrypt` writes it with its name");
+        return usage(
+            "the file's EC key does not name its curve; `openssl pkcs8 -topk8 -nocrypt` writes it with its name",
+        );
     };
     let curve = Curve::from_ec_params(&curve.to_der().map_err(malformed)?).map_err(no_key)?;
-    EcKey::from_scalar(curve, key.private_key).map(PrivateKey::Ec).map_err(no_key)
+    EcKey::from_scalar(curve, key.private_key)
+        .map(PrivateKey::Ec)
+        .map_err(no_key)
 }
 
 fn encrypted(der: &[u8], ask: Ask<'_>) -> Result<PrivateKey> {
@@ -202,7 +222,7 @@ fn encrypted(der: &[u8], ask: Ask<'_>) -> Result<PrivateKey> {
 
 fn certificate(der: &[u8]) -> Result<Vec<u8>> {
     match x509_parser::parse_x509_certificate(der) {
-        Ok((rest, _)) if rest.is_empty() => Ok(der.to_vec()),
+        Ok(([], _)) => Ok(der.to_vec()),
         _ => usage("the file's certificate is malformed"),
     }
 }
@@ -213,15 +233,28 @@ fn pkcs12(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
     })?;
     let mut items = Vec::new();
     for bag in &archive.keys {
-        items.push(Item { what: What::Private(pkcs8_key(bag.key.as_der())?), name: bag.friendly_name.clone() });
+        items.push(Item {
+            what: What::Private(pkcs8_key(bag.key.as_der())?),
+            name: bag.friendly_name.clone(),
+        });
     }
     for bag in &archive.certs {
-        items.push(Item { what: What::Certificate(certificate(bag.cert.as_der())?), name: bag.friendly_name.clone() });
+        items.push(Item {
+            what: What::Certificate(certificate(bag.cert.as_der())?),
+            name: bag.friendly_name.clone(),
+        });
     }
     for bag in &archive.secrets {
         let key = bag.key.key();
-        let raw = if matches!(key.len(), 16 | 24 | 32) { Raw::Aes } else { Raw::Generic };
-        items.push(Item { what: What::Secret(raw, Zeroizing::new(key.to_vec())), name: bag.friendly_name.clone() });
+        let raw = if matches!(key.len(), 16 | 24 | 32) {
+            Raw::Aes
+        } else {
+            Raw::Generic
+        };
+        items.push(Item {
+            what: What::Secret(raw, Zeroizing::new(key.to_vec())),
+            name: bag.friendly_name.clone(),
+        });
     }
     match items.is_empty() {
         true => usage("the PKCS#12 file holds no key and no certificate"),
@@ -251,7 +284,10 @@ mod tests {
         let key = EcKey::generate(Curve::P256).unwrap();
         let point = key.point().unwrap();
         let pkcs8 = PrivateKey::Ec(key).to_pkcs8().unwrap();
-        let inner = PrivateKeyInfoRef::from_der(&pkcs8).unwrap().private_key.as_bytes();
+        let inner = PrivateKeyInfoRef::from_der(&pkcs8)
+            .unwrap()
+            .private_key
+            .as_bytes();
         let mut sec1 = sec1::EcPrivateKey::from_der(inner).unwrap();
         let curve = pkcs8::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
         sec1.parameters = Some(sec1::EcParameters::NamedCurve(curve));
@@ -264,7 +300,9 @@ mod tests {
         ];
         for (number, form) in forms.iter().enumerate() {
             let items = file(form, None, &mut nobody()).unwrap_or_else(|_| panic!("form {number}"));
-            assert!(matches!(&items[..], [Item { what: What::Private(PrivateKey::Ec(key)), .. }] if key.point().unwrap() == point));
+            assert!(
+                matches!(&items[..], [Item { what: What::Private(PrivateKey::Ec(key)), .. }] if key.point().unwrap() == point)
+            );
         }
     }
 }

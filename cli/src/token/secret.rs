@@ -49,12 +49,23 @@ pub struct Wanted {
 }
 
 /// The user's PIN.
-pub const PIN: Wanted = Wanted { what: "the user's PIN", option: "--pin", variable: "KEYSTEAD_PIN" };
+pub const PIN: Wanted = Wanted {
+    what: "the user's PIN",
+    option: "--pin",
+    variable: "KEYSTEAD_PIN",
+};
 /// The security officer's PIN.
-pub const SO_PIN: Wanted = Wanted { what: "the security officer's PIN", option: "--so-pin", variable: "KEYSTEAD_SO_PIN" };
+pub const SO_PIN: Wanted = Wanted {
+    what: "the security officer's PIN",
+    option: "--so-pin",
+    variable: "KEYSTEAD_SO_PIN",
+};
 /// What a file is encrypted under.
-pub const PASSPHRASE: Wanted =
-    Wanted { what: "the file's passphrase", option: "--passphrase", variable: "KEYSTEAD_PASSPHRASE" };
+pub const PASSPHRASE: Wanted = Wanted {
+    what: "the file's passphrase",
+    option: "--passphrase",
+    variable: "KEYSTEAD_PASSPHRASE",
+};
 
 impl Wanted {
     /// The one that was given, else the one that somebody types.
@@ -88,7 +99,9 @@ impl Wanted {
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]

@@ -48,11 +48,16 @@ pub struct Token {
 
 /// The tokens in a directory, or in the one that a softhsm2.conf names; the directory may also be a token's own.
 pub fn tokens(from: &Path) -> Result<Vec<Token>> {
-    let dir = if from.is_file() { configured(from)? } else { from.to_owned() };
+    let dir = if from.is_file() {
+        configured(from)?
+    } else {
+        from.to_owned()
+    };
     if dir.join("token.object").is_file() {
         return Ok(vec![Token::open(&dir)?]);
     }
-    let entries = std::fs::read_dir(&dir).map_err(|error| Failure::Usage(format!("{}: {error}", dir.display())))?;
+    let entries = std::fs::read_dir(&dir)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", dir.display())))?;
     let mut found = Vec::new();
     let mut database = false;
     for entry in entries.flatten() {
@@ -72,14 +77,18 @@ pub fn tokens(from: &Path) -> Result<Vec<Token>> {
 }
 
 fn configured(file: &Path) -> Result<PathBuf> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
     let setting = |line: &str| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "directories.tokendir").then(|| PathBuf::from(value.trim()))
     };
     match text.lines().find_map(setting) {
         Some(dir) => Ok(dir),
-        None => usage(format!("{}: there is no line `directories.tokendir = DIR`", file.display())),
+        None => usage(format!(
+            "{}: there is no line `directories.tokendir = DIR`",
+            file.display()
+        )),
     }
 }
 
@@ -92,7 +101,12 @@ impl Token {
             _ => Vec::new(),
         };
         let label = String::from_utf8_lossy(&bytes(LABEL)).trim_end().to_owned();
-        Ok(Token { dir: dir.to_owned(), label, so_pin: bytes(SO_PIN), user_pin: bytes(USER_PIN) })
+        Ok(Token {
+            dir: dir.to_owned(),
+            label,
+            so_pin: bytes(SO_PIN),
+            user_pin: bytes(USER_PIN),
+        })
     }
 
     /// Whether this is the security officer's PIN.
@@ -103,16 +117,24 @@ impl Token {
     /// Everything in it.
     pub fn haul(&self, pin: &Secret) -> Result<Haul> {
         if self.user_pin.is_empty() {
-            return failed(format!("the SoftHSM2 token {} has no user's PIN, and so no keys", self.label));
+            return failed(format!(
+                "the SoftHSM2 token {} has no user's PIN, and so no keys",
+                self.label
+            ));
         }
         let Some(key) = open_key(&self.user_pin, pin) else {
-            return failed(format!("the user's PIN does not open the SoftHSM2 token {}", self.label));
+            return failed(format!(
+                "the user's PIN does not open the SoftHSM2 token {}",
+                self.label
+            ));
         };
         let mut files: Vec<PathBuf> = std::fs::read_dir(&self.dir)
             .map_err(|error| Failure::Failed(format!("{}: {error}", self.dir.display())))?
             .flatten()
             .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|x| x == "object") && !path.ends_with("token.object"))
+            .filter(|path| {
+                path.extension().is_some_and(|x| x == "object") && !path.ends_with("token.object")
+            })
             .collect();
         files.sort();
         let mut haul = Haul::default();
@@ -141,7 +163,10 @@ fn open_key(blob: &[u8], pin: &Secret) -> Option<AesKey> {
         hash = Hash::Sha256.digest(&hash);
     }
     let mut plain = Zeroizing::new(vec![0; sealed.len()]);
-    let length = AesKey::new(&hash).ok()?.cbc_pad_decrypt(iv, sealed, &mut plain).ok()?;
+    let length = AesKey::new(&hash)
+        .ok()?
+        .cbc_pad_decrypt(iv, sealed, &mut plain)
+        .ok()?;
     hash.zeroize();
     AesKey::new(plain[..length].strip_prefix(MAGIC)?).ok()
 }
@@ -158,7 +183,10 @@ fn unsealed(key: &AesKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// An object's file; the name in the error is what could be read of it.
-fn object(file: &Path, key: &AesKey) -> std::result::Result<Option<Carried>, (Option<String>, String)> {
+fn object(
+    file: &Path,
+    key: &AesKey,
+) -> std::result::Result<Option<Carried>, (Option<String>, String)> {
     let text = |failure| match failure {
         Failure::Failed(why) | Failure::Usage(why) => (None, why),
     };
@@ -167,11 +195,16 @@ fn object(file: &Path, key: &AesKey) -> std::result::Result<Option<Carried>, (Op
     }
     let mut values = read(file).map_err(text)?;
     let code = |ty: AttributeType| u64::from(ty);
-    if matches!(values.get(&code(AttributeType::Private)), Some(Value::Bool(true))) {
+    if matches!(
+        values.get(&code(AttributeType::Private)),
+        Some(Value::Bool(true))
+    ) {
         for value in values.values_mut() {
             if let Value::Bytes(bytes) = value {
-                *bytes = unsealed(key, bytes)
-                    .ok_or((None, "a value does not open under the token's key: the file is damaged".to_owned()))?;
+                *bytes = unsealed(key, bytes).ok_or((
+                    None,
+                    "a value does not open under the token's key: the file is damaged".to_owned(),
+                ))?;
             }
         }
     }
@@ -183,8 +216,16 @@ fn object(file: &Path, key: &AesKey) -> std::result::Result<Option<Carried>, (Op
             Some(attribute) => all.push(attribute),
             None => match value {
                 Value::Map(0) => {}
-                Value::Map(_) => rule = Some("it has a CKA_WRAP_TEMPLATE or CKA_UNWRAP_TEMPLATE, which is not carried"),
-                Value::Mechs(_) => rule = Some("it is limited to mechanisms (CKA_ALLOWED_MECHANISMS) that are not all known here"),
+                Value::Map(_) => {
+                    rule = Some(
+                        "it has a CKA_WRAP_TEMPLATE or CKA_UNWRAP_TEMPLATE, which is not carried",
+                    )
+                }
+                Value::Mechs(_) => {
+                    rule = Some(
+                        "it is limited to mechanisms (CKA_ALLOWED_MECHANISMS) that are not all known here",
+                    )
+                }
                 Value::Bytes(bytes) if bytes.is_empty() => {}
                 Value::Bool(false) | Value::Ulong(0) => {}
                 _ if harmless(*code) => {}
@@ -227,13 +268,18 @@ fn attribute(code: u64, value: &Value) -> Option<Attribute> {
         Value::Ulong(number) => match ty {
             A::Class => ObjectClass::try_from(*number).ok().map(Attribute::Class),
             A::KeyType => KeyType::try_from(*number).ok().map(Attribute::KeyType),
-            A::CertificateType => CertificateType::try_from(*number).ok().map(Attribute::CertificateType),
-            A::KeyGenMechanism => MechanismType::try_from(*number).ok().map(Attribute::KeyGenMechanism),
+            A::CertificateType => CertificateType::try_from(*number)
+                .ok()
+                .map(Attribute::CertificateType),
+            A::KeyGenMechanism => MechanismType::try_from(*number)
+                .ok()
+                .map(Attribute::KeyGenMechanism),
             _ => one_of!((*number).into(); ModulusBits ValueLen),
         },
         Value::Mechs(codes) if ty == A::AllowedMechanisms => {
             let all = codes.iter().map(|code| MechanismType::try_from(*code).ok());
-            all.collect::<Option<Vec<_>>>().map(Attribute::AllowedMechanisms)
+            all.collect::<Option<Vec<_>>>()
+                .map(Attribute::AllowedMechanisms)
         }
         _ => None,
     }
@@ -254,7 +300,12 @@ fn date(bytes: &[u8]) -> Option<Date> {
 fn read(file: &Path) -> Result<Attributes> {
     let bytes = std::fs::read(file).map(Zeroizing::new);
     let bytes = bytes.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
-    parse(&bytes).ok_or_else(|| Failure::Failed(format!("{} is damaged, or of another version of SoftHSM2", file.display())))
+    parse(&bytes).ok_or_else(|| {
+        Failure::Failed(format!(
+            "{} is damaged, or of another version of SoftHSM2",
+            file.display()
+        ))
+    })
 }
 
 fn parse(mut rest: &[u8]) -> Option<Attributes> {
@@ -328,14 +379,22 @@ mod tests {
             (0x4000_0600, 5, &mechs),
         ]);
         let all = parse(&bytes).unwrap();
-        let carried: Vec<Attribute> = all.iter().filter_map(|(code, value)| attribute(*code, value)).collect();
+        let carried: Vec<Attribute> = all
+            .iter()
+            .filter_map(|(code, value)| attribute(*code, value))
+            .collect();
         assert!(carried.contains(&Attribute::Class(ObjectClass::SECRET_KEY)));
         assert!(carried.contains(&Attribute::Token(true)));
         assert!(carried.contains(&Attribute::Label(b"abc".to_vec())));
-        assert!(carried.contains(&Attribute::AllowedMechanisms(vec![MechanismType::AES_ECB, MechanismType::AES_GCM])));
+        assert!(carried.contains(&Attribute::AllowedMechanisms(vec![
+            MechanismType::AES_ECB,
+            MechanismType::AES_GCM
+        ])));
         assert_eq!(carried.len(), 4);
         // Cut anywhere but between two attributes, it is damaged.
-        let whole = (0..bytes.len()).filter(|length| parse(&bytes[..*length]).is_some()).count();
+        let whole = (0..bytes.len())
+            .filter(|length| parse(&bytes[..*length]).is_some())
+            .count();
         assert_eq!(whole, 5);
     }
 

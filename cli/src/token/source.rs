@@ -2,7 +2,9 @@
 //! wrapping it under a key that we know.
 
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeInfo, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{
+    Attribute, AttributeInfo, AttributeType, KeyType, ObjectClass, ObjectHandle,
+};
 use cryptoki::session::Session;
 use hsm_crypto::{AesKey, PrivateKey, keywrap};
 use zeroize::Zeroizing;
@@ -79,7 +81,10 @@ pub fn haul(session: &Session) -> Result<Haul> {
     for object in objects(session, &[Attribute::Token(true)])? {
         match read(session, &object, &kek) {
             Ok(carried) => haul.objects.push(carried),
-            Err(Failure::Failed(why) | Failure::Usage(why)) => haul.left.push(Left { name: object.name(), why }),
+            Err(Failure::Failed(why) | Failure::Usage(why)) => haul.left.push(Left {
+                name: object.name(),
+                why,
+            }),
         }
     }
     if let Ok(kek) = kek {
@@ -89,9 +94,16 @@ pub fn haul(session: &Session) -> Result<Haul> {
     Ok(haul)
 }
 
-fn read(session: &Session, object: &Object, kek: &std::result::Result<Kek, String>) -> Result<carry::Carried> {
+fn read(
+    session: &Session,
+    object: &Object,
+    kek: &std::result::Result<Kek, String>,
+) -> Result<carry::Carried> {
     let fail = |why: &str| Err(Failure::Failed(why.to_owned()));
-    let key = matches!(object.class, Some(ObjectClass::PRIVATE_KEY | ObjectClass::SECRET_KEY | ObjectClass::PUBLIC_KEY));
+    let key = matches!(
+        object.class,
+        Some(ObjectClass::PRIVATE_KEY | ObjectClass::SECRET_KEY | ObjectClass::PUBLIC_KEY)
+    );
     match object.class {
         Some(ObjectClass::DATA | ObjectClass::CERTIFICATE) => {}
         Some(_) if key && object.key_type.is_some() => {}
@@ -102,12 +114,19 @@ fn read(session: &Session, object: &Object, kek: &std::result::Result<Kek, Strin
     if key {
         unread(session, object.handle, &all.0)?;
     }
-    let hidden = matches!(object.class, Some(ObjectClass::PRIVATE_KEY | ObjectClass::SECRET_KEY));
+    let hidden = matches!(
+        object.class,
+        Some(ObjectClass::PRIVATE_KEY | ObjectClass::SECRET_KEY)
+    );
     if hidden && !has_value(&all.0, object) {
         if object.flag(AttributeType::Extractable) != Some(true) {
             return fail("it is not extractable");
         }
-        let kek = kek.as_ref().map_err(|why| Failure::Failed(format!("it is sensitive, and wrapping it is not possible: {why}")))?;
+        let kek = kek.as_ref().map_err(|why| {
+            Failure::Failed(format!(
+                "it is sensitive, and wrapping it is not possible: {why}"
+            ))
+        })?;
         let mut value = kek.unwrapped(session, object)?;
         all.0.append(&mut value.0);
     }
@@ -120,19 +139,32 @@ fn unread(session: &Session, handle: ObjectHandle, read: &[Attribute]) -> Result
         Ok(info) => matches!(info[..], [AttributeInfo::Available(length)] if length > 0),
         Err(_) => false,
     };
-    let listed = read.iter().any(|attribute| matches!(attribute, Attribute::AllowedMechanisms(_)));
+    let listed = read
+        .iter()
+        .any(|attribute| matches!(attribute, Attribute::AllowedMechanisms(_)));
     if !listed && filled(AttributeType::AllowedMechanisms) {
-        return Err(Failure::Failed("it is limited to mechanisms (CKA_ALLOWED_MECHANISMS) that are not all known here".into()));
+        return Err(Failure::Failed(
+            "it is limited to mechanisms (CKA_ALLOWED_MECHANISMS) that are not all known here"
+                .into(),
+        ));
     }
-    if TEMPLATES.iter().any(|code| filled(AttributeType::VendorDefined(*code))) {
-        return Err(Failure::Failed("it has a CKA_WRAP_TEMPLATE, UNWRAP_TEMPLATE or DERIVE_TEMPLATE, which is not carried".into()));
+    if TEMPLATES
+        .iter()
+        .any(|code| filled(AttributeType::VendorDefined(*code)))
+    {
+        return Err(Failure::Failed(
+            "it has a CKA_WRAP_TEMPLATE, UNWRAP_TEMPLATE or DERIVE_TEMPLATE, which is not carried"
+                .into(),
+        ));
     }
     Ok(())
 }
 
 fn has_value(all: &[Attribute], object: &Object) -> bool {
     all.iter().any(|attribute| match attribute {
-        Attribute::PrivateExponent(bytes) => object.key_type == Some(KeyType::RSA) && !bytes.is_empty(),
+        Attribute::PrivateExponent(bytes) => {
+            object.key_type == Some(KeyType::RSA) && !bytes.is_empty()
+        }
         Attribute::Value(bytes) => !bytes.is_empty(),
         _ => false,
     })
@@ -159,7 +191,9 @@ impl Kek {
             Attribute::Encrypt(true),
             Attribute::Value(bytes.to_vec()),
         ]);
-        let handle = session.create_object(&template.0).map_err(|error| words(&error))?;
+        let handle = session
+            .create_object(&template.0)
+            .map_err(|error| words(&error))?;
         let value = AesKey::new(&bytes[..]).map_err(|error| error.to_string())?;
         Ok(Kek { handle, value })
     }
@@ -173,11 +207,17 @@ impl Kek {
         let plain = match plain {
             Some(plain) => plain,
             None => {
-                let wrapped = session.wrap_key(&Mechanism::AesCbcPad(CBC_IV), self.handle, object.handle);
+                let wrapped =
+                    session.wrap_key(&Mechanism::AesCbcPad(CBC_IV), self.handle, object.handle);
                 let wrapped = wrapped.map_err(|error| {
-                    Failure::Failed(format!("it is sensitive, and the token does not wrap it: {}", words(&error)))
+                    Failure::Failed(format!(
+                        "it is sensitive, and the token does not wrap it: {}",
+                        words(&error)
+                    ))
                 })?;
-                self.open_cbc(&wrapped).ok_or_else(|| Failure::Failed("what the token wraps is nothing that is known here".into()))?
+                self.open_cbc(&wrapped).ok_or_else(|| {
+                    Failure::Failed("what the token wraps is nothing that is known here".into())
+                })?
             }
         };
         value(object, &plain)
@@ -192,7 +232,10 @@ impl Kek {
 
     fn open_cbc(&self, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let mut plain = Zeroizing::new(vec![0; wrapped.len()]);
-        let length = self.value.cbc_pad_decrypt(&CBC_IV, wrapped, &mut plain).ok()?;
+        let length = self
+            .value
+            .cbc_pad_decrypt(&CBC_IV, wrapped, &mut plain)
+            .ok()?;
         plain.truncate(length);
         Some(plain)
     }
@@ -203,9 +246,15 @@ fn value(object: &Object, plain: &[u8]) -> Result<Template> {
     if object.class == Some(ObjectClass::SECRET_KEY) {
         return Ok(Template(vec![Attribute::Value(plain.to_vec())]));
     }
-    let key = PrivateKey::from_pkcs8(plain)
-        .map_err(|error| Failure::Failed(format!("the private key that the token wrapped cannot be read: {error}")))?;
-    let secrecy = Secrecy { sensitive: true, extractable: true };
+    let key = PrivateKey::from_pkcs8(plain).map_err(|error| {
+        Failure::Failed(format!(
+            "the private key that the token wrapped cannot be read: {error}"
+        ))
+    })?;
+    let secrecy = Secrecy {
+        sensitive: true,
+        extractable: true,
+    };
     let mut whole = template::private(&key, "", &[], secrecy)?;
     let value = |attribute: &Attribute| {
         matches!(

@@ -147,7 +147,11 @@ pub fn secret(raw: Raw, key: &[u8], label: &str, id: &[u8], secrecy: Secrecy) ->
     let mut all = Template(named(ObjectClass::SECRET_KEY, label, id));
     let aes = raw == Raw::Aes;
     all.0.extend([
-        Attribute::KeyType(if aes { KeyType::AES } else { KeyType::GENERIC_SECRET }),
+        Attribute::KeyType(if aes {
+            KeyType::AES
+        } else {
+            KeyType::GENERIC_SECRET
+        }),
         Attribute::Private(true),
         Attribute::Sensitive(secrecy.sensitive),
         Attribute::Extractable(secrecy.extractable),
@@ -164,10 +168,19 @@ pub fn secret(raw: Raw, key: &[u8], label: &str, id: &[u8], secrecy: Secrecy) ->
 }
 
 /// A certificate.
-pub fn certificate(der: &[u8], parsed: &X509Certificate<'_>, label: &str, id: &[u8]) -> Result<Template> {
+pub fn certificate(
+    der: &[u8],
+    parsed: &X509Certificate<'_>,
+    label: &str,
+    id: &[u8],
+) -> Result<Template> {
     let serial = pkcs8::der::asn1::IntRef::new(parsed.raw_serial());
     let serial = serial.and_then(|serial| serial.to_der());
-    let serial = serial.map_err(|error| Failure::Usage(format!("the certificate's serial number is malformed: {error}")))?;
+    let serial = serial.map_err(|error| {
+        Failure::Usage(format!(
+            "the certificate's serial number is malformed: {error}"
+        ))
+    })?;
     let mut all = named(ObjectClass::CERTIFICATE, label, id);
     all.extend([
         Attribute::CertificateType(CertificateType::X_509),
@@ -197,7 +210,9 @@ pub fn half(key: &PrivateKey) -> Result<PublicKey> {
 pub fn key_bits(key: &PublicKey) -> Result<Vec<u8>> {
     let der = key.to_spki().map_err(broken)?;
     let info = SubjectPublicKeyInfoRef::from_der(&der);
-    let bits = info.ok().and_then(|info| Some(info.subject_public_key.as_bytes()?.to_vec()));
+    let bits = info
+        .ok()
+        .and_then(|info| Some(info.subject_public_key.as_bytes()?.to_vec()));
     bits.ok_or_else(|| broken(hsm_crypto::Error::BadKey))
 }
 

@@ -75,21 +75,15 @@ impl SimLink {
                 "session keys are not shared",
             ));
         }
-        let mut origin = old.origin.clone();
-        origin.shared.retain(|u| *u != user);
-        if share {
-            origin.shared.push(user);
-            origin.shared.sort_unstable();
-        }
-        origin.version += 1;
-        origin.origin = self.inner.origin();
-        let new = Object::new(key, origin, old.attrs.clone());
-        if !self.inner.replace(&old, &new)? {
-            return Err(Error::new(
-                Rv::FUNCTION_FAILED,
-                "another changed the key: try again",
-            ));
-        }
+        self.inner.update(key, |now| {
+            let mut origin = now.origin.clone();
+            origin.shared.retain(|u| *u != user);
+            if share {
+                origin.shared.push(user);
+                origin.shared.sort_unstable();
+            }
+            Ok((origin, now.attrs.clone()))
+        })?;
         self.made(&[key])
     }
 

@@ -15,9 +15,6 @@ use crate::policy;
 use crate::table::matches;
 use crate::template;
 
-/// How often a change is tried anew because another came first.
-const TRIES: u32 = 16;
-
 impl SimLink {
     pub(crate) fn resolve(&self, id: ObjectId) -> Result<Reply> {
         let object = self.object(id)?;
@@ -35,16 +32,14 @@ impl SimLink {
 
     pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
         let who = self.who();
-        for _ in 0..TRIES {
-            let old = self.object(id)?;
-            let attrs = if who.node && who.is_officer() {
+        let change = |old: &Object| {
+            if who.node && who.is_officer() {
                 if template.iter().any(|a| a.ty != attr::TRUSTED) {
                     return Err(Error::new(
                         Rv::FUNCTION_REJECTED,
                         "an officer may set CKA_TRUSTED and nothing else",
                     ));
                 }
-                template::change(&old.attrs, template, When::LATER, true)?
             } else {
                 policy::may_write(who, old.facts.private)?;
                 if !old.facts.modifiable {
@@ -53,29 +48,24 @@ impl SimLink {
                         "the object is not CKA_MODIFIABLE",
                     ));
                 }
-                template::change(&old.attrs, template, When::LATER, who.is_officer())?
-            };
-            let mut origin = old.origin.clone();
-            origin.version += 1;
-            origin.origin = self.inner.origin();
-            let new = Object::new(id, origin, attrs);
-            if old.facts.token {
-                if self.inner.replace(&old, &new)? {
-                    return self.made(&[id]);
-                }
-                continue;
             }
-            let mut own = self.own.lock();
-            if let Some((_, place)) = own.objects.get_mut(&id) {
-                place.retire();
-                *place = Arc::new(new);
-            }
-            return self.made(&[]);
+            let attrs = template::change(&old.attrs, template, When::LATER, who.is_officer())?;
+            Ok((old.origin.clone(), attrs))
+        };
+        let old = self.object(id)?;
+        if old.facts.token {
+            // What is refused is refused without a write.
+            change(&old)?;
+            self.inner.update(id, change)?;
+            return self.made(&[id]);
         }
-        Err(Error::new(
-            Rv::DEVICE_ERROR,
-            "others keep changing the object",
-        ))
+        let mut own = self.own.lock();
+        let (_, place) = own.objects.get_mut(&id).ok_or_else(crate::table::absent)?;
+        let (origin, attrs) = change(place)?;
+        place.retire();
+        *place = Arc::new(Object::new(id, origin, attrs));
+        drop(own);
+        self.made(&[])
     }
 
     pub(crate) fn find(&self, template: &Template) -> Result<Reply> {

@@ -24,19 +24,20 @@ impl SimLink {
             ))
         })?;
         let login = self.login();
-        let of = |role: Role| {
-            let mine = login.as_ref().filter(|l| l.role == role).map(|l| l.user);
-            all.iter()
-                .find(|u| u.role == role && mine.is_none_or(|id| id == u.id))
+        let node = self.inner.node.as_ref();
+        // Where there are many users, the flags are those of the one who asks.
+        let of = |role: Role| match login.as_ref().filter(|l| l.role == role) {
+            Some(mine) => all.iter().find(|u| u.id == mine.user),
+            None if node.is_some() => None,
+            None => all.iter().find(|u| u.role == role),
         };
         let failures = |role| of(role).map_or(0, |u| u.failures);
-        let node = self.inner.node.as_ref();
         Ok(Reply::Token(TokenInfo {
             initialized: label.is_some() || node.is_some(),
             label: node.map_or_else(|| text(label), |_| "keystead".to_owned()),
             serial: node.map_or_else(|| text(serial), |n| n.settings.serial.clone()),
             model: "Keystead".to_owned(),
-            user_pin_set: of(Role::Cu).is_some(),
+            user_pin_set: all.iter().any(|u| u.role == Role::Cu),
             user_failures: failures(Role::Cu),
             user_locked: failures(Role::Cu) >= rules.failures,
             so_failures: failures(Role::Co),

@@ -223,6 +223,36 @@ fn many_threads_and_processes_lose_nothing() {
     }
 }
 
+#[test]
+fn logins_and_logouts_side_by_side_do_not_lock_each_other_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, first) = token(dir.path());
+    let key = first.aes(vec![b(attr::TOKEN, true)]);
+    drop(first);
+    let mech = Mechanism {
+        id: MechId(0x1082),
+        params: Params::Iv(vec![0; 16].into()),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let link = link(&engine, Peer::Client);
+                    assert_eq!(link.found(vec![]), [], "not logged in");
+                    link.login(Role::Cu, None, "1234").unwrap();
+                    assert_eq!(link.found(vec![]), [key]);
+                    link.crypt(Op::Encrypt, &mech, key, &[0; 16]).unwrap();
+                    link.made(&Request::SetAttributes {
+                        id: key,
+                        template: vec![bytes(attr::LABEL, b"again")],
+                    });
+                    link.ask(&Request::Logout).unwrap();
+                }
+            });
+        }
+    });
+}
+
 /// A process that is killed at any moment leaves a store that the next one opens, with everything
 /// that was acknowledged. This test starts itself again as that process.
 #[test]
