@@ -56,6 +56,8 @@ struct New {
     template: Template,
     label: String,
     id: Vec<u8>,
+    /// An authority's certificate beside the key: other keys may have brought it.
+    shared: bool,
 }
 
 pub(super) fn run(place: &Place, args: &Import) -> Result<Answer> {
@@ -71,7 +73,7 @@ pub(super) fn run(place: &Place, args: &Import) -> Result<Answer> {
     for new in new {
         match there(&session, &new)? {
             false => wanted.push(new),
-            true if args.if_not_exists => {}
+            true if args.if_not_exists || new.shared => {}
             true => {
                 return failed(format!(
                     "the token has such an object already: {}; choose another --label or --id, or say --if-not-exists",
@@ -200,6 +202,7 @@ fn plan(args: &Import, items: &[Item]) -> Result<Vec<New>> {
             template,
             label: label.clone(),
             id: id.clone(),
+            shared: !chosen && matches!(item.what, What::Certificate(_)),
         }));
     }
     Ok(new)

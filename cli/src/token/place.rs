@@ -27,6 +27,25 @@ impl Config {
         }
     }
 
+    /// Waits for its turn to make a token in the first directory. C_InitToken on a token that somebody made a moment ago, with
+    /// the same PIN, would wipe it; so whoever makes one looks again once the others are done. Held until dropped.
+    pub fn turn(&self) -> Option<std::fs::File> {
+        let directory = self.directories.first()?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        // Where nothing can be written no token will be made either, and finding one needs no turn.
+        builder.create(directory).ok()?;
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(directory.join(".init.lock")).ok()?;
+        file.lock().ok()?;
+        Some(file)
+    }
+
     /// Has the module offer an uninitialised token in the first directory, or no longer. Nothing changes where the
     /// configuration is not one that we wrote.
     pub fn offer_blank(&self, offer: bool) -> Result<()> {

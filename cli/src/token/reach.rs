@@ -31,6 +31,8 @@ pub struct Which {
 pub struct Module {
     ctx: Pkcs11,
     config: Config,
+    /// Held while tokens may be made: see [`Config::turn`].
+    turn: Option<std::fs::File>,
 }
 
 /// A token of it.
@@ -51,7 +53,13 @@ impl Module {
     pub fn load_for_new(place: &Place) -> Result<Module> {
         match place.module {
             Some(_) => Module::load(place),
-            None => Module::load_with(place, place::config_for_new(place)?),
+            None => {
+                let config = place::config_for_new(place)?;
+                let turn = config.turn();
+                let mut module = Module::load_with(place, config)?;
+                module.turn = turn;
+                Ok(module)
+            }
         }
     }
 
@@ -78,7 +86,11 @@ impl Module {
     /// The module in a file.
     pub fn open_at(path: &Path, config: Config) -> Result<Module> {
         let ctx = kms_core::p11::open(path, config.reserved.as_deref()).map_err(Failure::Usage)?;
-        Ok(Module { ctx, config })
+        Ok(Module {
+            ctx,
+            config,
+            turn: None,
+        })
     }
 
     /// Every token that answers.
