@@ -84,13 +84,6 @@ fn token(place: &Place, args: &Delete) -> Result<Answer> {
     let module = Module::load(place)?;
     let found = module.token(&args.which)?;
     let dir = directory(place, &found)?;
-    if found
-        .info
-        .session_count()
-        .is_some_and(|sessions| sessions > 0)
-    {
-        return failed("an application has the token open: close it first");
-    }
     let named = format!(
         "the token {} in {} with everything in it",
         found.info.label(),

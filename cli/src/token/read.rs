@@ -61,6 +61,11 @@ pub fn file(bytes: &[u8], raw: Option<Raw>, ask: Ask<'_>) -> Result<Vec<Item>> {
     if bytes.first() == Some(&0x30) {
         return der(bytes, ask);
     }
+    bare(bytes)
+}
+
+/// What has no form. One key in 256 begins as DER does.
+fn bare(bytes: &[u8]) -> Result<Vec<Item>> {
     match bytes.len() {
         16 | 24 | 32 => secret(Raw::Aes, bytes).map(|item| vec![item]),
         _ => unknown(),
@@ -156,7 +161,7 @@ fn der(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
     // A PFX begins with its version, 3.
     match bytes.windows(3).take(8).any(|window| window == [2, 1, 3]) {
         true => pkcs12(bytes, ask),
-        false => unknown(),
+        false => bare(bytes),
     }
 }
 
@@ -274,6 +279,7 @@ mod tests {
     fn bare_bytes_are_an_aes_key_only_of_its_lengths() {
         let items = file(&[7; 24], None, &mut nobody()).unwrap_or_default();
         assert!(matches!(&items[0].what, What::Secret(Raw::Aes, key) if ***key == [7; 24]));
+        assert!(file(&[0x30; 32], None, &mut nobody()).is_ok());
         assert!(file(&[7; 25], None, &mut nobody()).is_err());
         assert!(file(&[7; 25], Some(Raw::Generic), &mut nobody()).is_ok());
         assert!(file(&[7; 25], Some(Raw::Aes), &mut nobody()).is_err());

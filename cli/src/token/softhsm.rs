@@ -228,7 +228,7 @@ fn object(
                 }
                 Value::Bytes(bytes) if bytes.is_empty() => {}
                 Value::Bool(false) | Value::Ulong(0) => {}
-                _ if harmless(*code) => {}
+                _ if harmless(*code, value) => {}
                 _ => notes.push(format!("the attribute {code:#x} is not carried")),
             },
         }
@@ -240,9 +240,14 @@ fn object(
     }
 }
 
-/// SoftHSM2's own notes about the object, and CK_UNAVAILABLE_INFORMATION as the mechanism that made it.
-fn harmless(code: u64) -> bool {
-    code == u64::from(AttributeType::KeyGenMechanism) || code >= 0x8000_0000
+/// What says nothing that the target would not say itself: SoftHSM2's own notes about the object, the mechanism that made it,
+/// and SHA-1 as the hash of names in a certificate, which is what it is when nobody says.
+fn harmless(code: u64, value: &Value) -> bool {
+    const NAME_HASH_ALGORITHM: u64 = 0x8C;
+    const SHA_1: u64 = 0x220;
+    code == u64::from(AttributeType::KeyGenMechanism)
+        || code >= 0x8000_0000
+        || (code == NAME_HASH_ALGORITHM && matches!(value, Value::Ulong(SHA_1)))
 }
 
 fn attribute(code: u64, value: &Value) -> Option<Attribute> {
