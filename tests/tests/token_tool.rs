@@ -1,11 +1,13 @@
 //! `keystead token`: keys that openssl made go in, pkcs11-tool uses them, openssl judges; SoftHSM2's tokens come over.
 
+use crate::cluster_module::crypto_user;
 use std::thread;
+use tests::boto::Boto;
 use tests::openssl::{accepts, openssl};
 use tests::p11::Token;
 use tests::run::Run;
 use tests::tools;
-use tests::up::Home;
+use tests::up::{Home, Up};
 
 const SO_PIN: &str = "87654321";
 const PIN: &str = "135790";
@@ -643,4 +645,53 @@ fn p11_kit_finds_the_module_by_its_file() {
         .ok()
         .says("token=t")
         .says("manufacturer=Keystead");
+}
+
+#[test]
+fn a_cluster_is_a_token_like_any_other() {
+    let home = Home::new();
+    let dir = home.path("");
+    let up = Up::bare(&home);
+    let boto = Boto::new(&up);
+    let (_cluster, token) = crypto_user(&home, &boto);
+    let cluster = |words: &str| {
+        let run = tool(&home, words).env("KEYSTEAD_PIN", "cu1:password1");
+        run.words("--config pkcs11.toml")
+    };
+    home.write("message", [3; 99]);
+    openssl(&dir, "genrsa -out rsa.pem 2048").ok();
+    openssl(&dir, "rsa -in rsa.pem -pubout -outform DER -out rsa.der").ok();
+    cluster("import --token cavium --id 01 --label rsa rsa.pem").ok();
+    token
+        .user("--sign --mechanism SHA256-RSA-PKCS --id 01 -i message -o signature")
+        .ok();
+    accepts(&dir, "rsa.der", "message", "signature", "");
+    cluster("check --token cavium").ok().says("sound");
+
+    // A SoftHSM2 token's keys move into the cluster.
+    let theirs = Token::softhsm(&home, "old", PIN);
+    theirs.init(SO_PIN);
+    theirs
+        .user("--keypairgen --key-type rsa:2048 --id 02 --label moved")
+        .ok();
+    theirs
+        .user("--read-object --type pubkey --id 02 -o moved.der")
+        .ok();
+    cluster("migrate --from softhsm-tokens --token cavium")
+        .env("KEYSTEAD_FROM_PIN", PIN)
+        .ok()
+        .says("2 carried");
+    token
+        .user("--sign --mechanism SHA256-RSA-PKCS --id 02 -i message -o signature2")
+        .ok();
+    accepts(&dir, "moved.der", "message", "signature2", "");
+    cluster("delete --token cavium --id 02 --all --yes").ok();
+    cluster("list --token cavium").ok().silent_about("moved");
+
+    // The cluster itself is the service's to make and to delete.
+    let done = cluster("init --label other").fails();
+    assert_eq!(done.says("--directory").code, Some(2));
+    cluster("delete --token cavium --whole-token --yes")
+        .fails()
+        .says("a cluster's tokens are not deleted here");
 }

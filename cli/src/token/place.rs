@@ -4,8 +4,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tempfile::NamedTempFile;
+use toml::{Table, Value};
 
 use super::{Failure, Place, Result, usage};
 
@@ -14,6 +14,13 @@ pub struct Config {
     /// For `pReserved`; without it the module finds its own.
     pub reserved: Option<String>,
     file: Option<NamedTempFile>,
+    settings: Settings,
+}
+
+/// What a configuration says, its paths starting at the root.
+#[derive(Default)]
+struct Settings {
+    table: Table,
     directories: Vec<PathBuf>,
 }
 
@@ -23,14 +30,14 @@ impl Config {
         Config {
             reserved: None,
             file: None,
-            directories: Vec::new(),
+            settings: Settings::default(),
         }
     }
 
     /// Waits for its turn to make a token in the first directory. C_InitToken on a token that somebody made a moment ago, with
     /// the same PIN, would wipe it; so whoever makes one looks again once the others are done. Held until dropped.
     pub fn turn(&self) -> Option<std::fs::File> {
-        let directory = self.directories.first()?;
+        let directory = self.settings.directories.first()?;
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -52,27 +59,19 @@ impl Config {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        let text = text(&self.directories, offer)?;
-        std::fs::write(file.path(), text).map_err(unwritten)
+        if offer && self.settings.directories.is_empty() {
+            return usage(
+                "the configuration lists no directory of tokens: give --directory DIR, or add [[token]] with `directory`",
+            );
+        }
+        std::fs::write(file.path(), self.settings.text(offer)).map_err(unwritten)
     }
-}
-
-#[derive(Deserialize)]
-struct File {
-    token: Option<Vec<Entry>>,
-    #[serde(default)]
-    cluster: Vec<toml::Value>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    directory: PathBuf,
 }
 
 /// What our module is to be told for this command line.
 pub fn config(place: &Place) -> Result<Config> {
     match (&place.directory, &place.config) {
-        (Some(directory), _) => made(vec![absolute(directory)?]),
+        (Some(_), _) => made(settings(place)?),
         (None, Some(file)) if !file.is_file() => usage(format!(
             "--config {}: there is no such file",
             file.display()
@@ -87,35 +86,96 @@ pub fn config(place: &Place) -> Result<Config> {
 
 /// The same, able to offer an uninitialised token: [`Config::offer_blank`].
 pub fn config_for_new(place: &Place) -> Result<Config> {
-    let directories = directories(place)?;
-    if directories.is_empty() {
-        return usage(
-            "the configuration lists no directory of tokens: give --directory DIR, or add [[token]] with `directory`",
-        );
-    }
-    made(directories)
+    made(settings(place)?)
 }
 
 /// The directories of embedded tokens, in the module's order.
 pub fn directories(place: &Place) -> Result<Vec<PathBuf>> {
+    Ok(settings(place)?.directories)
+}
+
+fn settings(place: &Place) -> Result<Settings> {
     if let Some(directory) = &place.directory {
-        return Ok(vec![absolute(directory)?]);
+        return Settings::of_directory(directory);
     }
-    let Some(file) = place.config.clone().or_else(found) else {
-        return Ok(vec![default_tokens()?]);
-    };
-    let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-    let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
-    let read: File = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
-    let file = absolute(&file)?;
-    let base = file.parent().unwrap_or(Path::new("/"));
-    match read.token {
-        Some(tokens) => Ok(tokens
-            .iter()
-            .map(|token| base.join(&token.directory))
-            .collect()),
-        None if read.cluster.is_empty() => Ok(vec![default_tokens()?]),
-        None => Ok(Vec::new()),
+    match place.config.clone().or_else(found) {
+        Some(file) => Settings::read(&file),
+        None => Settings::of_directory(&default_tokens()?),
+    }
+}
+
+impl Settings {
+    fn of_directory(directory: &Path) -> Result<Settings> {
+        let mut settings = Settings::default();
+        settings.add(absolute(directory)?)?;
+        Ok(settings)
+    }
+
+    fn add(&mut self, directory: PathBuf) -> Result<()> {
+        let entry = Table::from_iter([("directory".to_owned(), path_value(&directory)?)]);
+        self.table
+            .insert("token".into(), Value::Array(vec![Value::Table(entry)]));
+        self.directories.push(directory);
+        Ok(())
+    }
+
+    fn read(file: &Path) -> Result<Settings> {
+        let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let table: Table =
+            toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
+        let file = absolute(file)?;
+        let base = file.parent().unwrap_or(Path::new("/"));
+        let mut settings = Settings {
+            table,
+            directories: Vec::new(),
+        };
+        for (list, key) in [("token", "directory"), ("cluster", "trust-anchor")] {
+            for entry in settings
+                .table
+                .get_mut(list)
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                let Some(Value::String(path)) = entry.get_mut(key) else {
+                    return Err(wrong(format!(
+                        "an entry of [[{list}]] has no `{key} = \"PATH\"`"
+                    )));
+                };
+                let there = base.join(&*path);
+                // Both parts are text, and so is the whole.
+                *path = there.display().to_string();
+                if list == "token" {
+                    settings.directories.push(there);
+                }
+            }
+        }
+        if let Some(Value::String(log)) = settings.table.get_mut("log")
+            && !matches!(&**log, "stderr" | "off")
+        {
+            *log = base.join(&*log).display().to_string();
+        }
+        if !settings.table.contains_key("token") && !settings.table.contains_key("cluster") {
+            settings.add(default_tokens()?)?;
+        }
+        Ok(settings)
+    }
+
+    fn text(&self, empty_slot: bool) -> String {
+        let mut table = self.table.clone();
+        table.insert("empty-slot".into(), Value::Boolean(empty_slot));
+        table.to_string()
+    }
+}
+
+fn path_value(path: &Path) -> Result<Value> {
+    match path.to_str() {
+        Some(text) => Ok(Value::from(text)),
+        None => usage(format!(
+            "{} is not UTF-8, which a configuration is",
+            path.display()
+        )),
     }
 }
 
@@ -148,29 +208,15 @@ fn default_tokens() -> Result<PathBuf> {
     })
 }
 
-fn made(directories: Vec<PathBuf>) -> Result<Config> {
+fn made(settings: Settings) -> Result<Config> {
     let mut file = NamedTempFile::new().map_err(unwritten)?;
-    file.write_all(text(&directories, false)?.as_bytes())
+    file.write_all(settings.text(false).as_bytes())
         .map_err(unwritten)?;
     Ok(Config {
         reserved: Some(reserved(file.path())?),
         file: Some(file),
-        directories,
+        settings,
     })
-}
-
-fn text(directories: &[PathBuf], empty_slot: bool) -> Result<String> {
-    let mut text = format!("empty-slot = {empty_slot}\n");
-    for directory in directories {
-        let Some(directory) = directory.to_str() else {
-            return usage(format!(
-                "{} is not UTF-8, which a configuration is",
-                directory.display()
-            ));
-        };
-        text += &format!("[[token]]\ndirectory = {}\n", toml::Value::from(directory));
-    }
-    Ok(text)
 }
 
 fn unwritten(error: std::io::Error) -> Failure {
@@ -199,41 +245,57 @@ mod tests {
     use super::*;
     use crate::table::Output;
 
-    #[test]
-    fn directories_start_at_the_configuration() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("pkcs11.toml");
-        let place = Place {
+    fn place(config: &Path) -> Place {
+        Place {
             module: None,
-            config: Some(file.clone()),
+            config: Some(config.to_owned()),
             directory: None,
             output: Output::Json,
-        };
-        std::fs::write(
-            &file,
-            "[[token]]\ndirectory = \"a\"\n[[token]]\ndirectory = \"/b\"\n",
-        )
-        .unwrap();
-        let listed = directories(&place).unwrap_or_default();
-        assert_eq!(listed, [home.path().join("a"), PathBuf::from("/b")]);
-        std::fs::write(&file, "[[cluster]]\nlabel = \"c\"\n").unwrap();
-        assert!(directories(&place).unwrap_or_default().is_empty());
-        assert!(
-            matches!(config_for_new(&place), Err(Failure::Usage(why)) if why.contains("--directory"))
+        }
+    }
+
+    #[test]
+    fn paths_start_at_the_configuration_and_the_rest_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("pkcs11.toml");
+        let text = "log = \"calls.log\"\n[[token]]\ndirectory = \"with \\\"quotes\\\"\"\n[[token]]\ndirectory = \"/b\"\n\
+                    [[cluster]]\nlabel = \"c\"\nnodes = [\"x:1\"]\ntrust-anchor = \"ca.crt\"\n";
+        std::fs::write(&file, text).unwrap();
+        let made = config_for_new(&place(&file)).unwrap_or_else(|_| panic!("made"));
+        let directories = [home.path().join("with \"quotes\""), PathBuf::from("/b")];
+        assert_eq!(made.settings.directories, directories);
+        assert!(made.offer_blank(true).is_ok());
+        let written = std::fs::read_to_string(made.reserved.as_ref().unwrap()).unwrap();
+        let table: Table = toml::from_str(&written).unwrap();
+        assert_eq!(table["empty-slot"], Value::Boolean(true));
+        assert_eq!(
+            table["token"][0]["directory"].as_str(),
+            directories[0].to_str()
+        );
+        assert_eq!(
+            table["cluster"][0]["trust-anchor"].as_str(),
+            home.path().join("ca.crt").to_str()
+        );
+        assert_eq!(table["cluster"][0]["nodes"][0].as_str(), Some("x:1"));
+        assert_eq!(
+            table["log"].as_str(),
+            home.path().join("calls.log").to_str()
         );
     }
 
     #[test]
-    fn a_made_configuration_reads_back() {
-        let config =
-            made(vec![PathBuf::from("/with \"quotes\"")]).unwrap_or_else(|_| panic!("made"));
-        assert!(config.offer_blank(true).is_ok());
-        let text = std::fs::read_to_string(config.reserved.unwrap()).unwrap();
-        assert!(text.starts_with("empty-slot = true\n"), "{text}");
-        let read: File = toml::from_str(&text).unwrap();
-        assert_eq!(
-            read.token.unwrap()[0].directory,
-            Path::new("/with \"quotes\"")
+    fn clusters_alone_offer_no_token_to_make() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("pkcs11.toml");
+        std::fs::write(&file, "[[cluster]]\nlabel = \"c\"\ntrust-anchor = \"x\"\n").unwrap();
+        let made = config_for_new(&place(&file)).unwrap_or_else(|_| panic!("made"));
+        assert!(made.offer_blank(false).is_ok());
+        assert!(
+            matches!(made.offer_blank(true), Err(Failure::Usage(why)) if why.contains("--directory"))
+        );
+        std::fs::write(&file, "[[token]]\ndirectory = 7\n").unwrap();
+        assert!(
+            matches!(directories(&place(&file)), Err(Failure::Usage(why)) if why.contains("[[token]]"))
         );
     }
 }
