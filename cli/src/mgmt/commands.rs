@@ -56,7 +56,7 @@ impl Session {
     /// Runs one command.
     pub fn run(&mut self, words: &[String], input: &mut dyn Input) -> io::Result<Outcome> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if words.iter().any(|w| *w == "-2fa") {
+        if words.contains(&"-2fa") {
             println!(
                 "{}: -2fa: second factors are not offered by these HSMs",
                 words[0]
