@@ -7,10 +7,10 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::Session;
 use serde_json::{Value, json};
 
-use super::object;
 use super::reach::said;
 use super::template::Template;
 use super::{Failure, Result};
+use super::{describe, object};
 
 /// An object that can be carried.
 pub struct Carried {
@@ -63,7 +63,7 @@ pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>) -> Carried {
     }
     let (class, key_type, label, id) = identity(&template.0);
     Carried {
-        name: object::name(class, key_type, &label, &id),
+        name: describe::name(class, key_type, &label, &id),
         template,
         notes,
     }

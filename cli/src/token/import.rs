@@ -9,6 +9,7 @@ use hsm_crypto::PublicKey;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::describe;
 use super::object::{self, Id, derived_id};
 use super::reach::{Module, Which, said};
 use super::read::{self, Item, Raw, What};
@@ -114,7 +115,7 @@ fn phrase(new: &New) -> String {
             _ => {}
         }
     }
-    object::name(class, key_type, &new.label, &new.id)
+    describe::name(class, key_type, &new.label, &new.id)
 }
 
 fn there(session: &Session, new: &New) -> Result<bool> {

@@ -5,7 +5,7 @@
 //! | `reach` | the module, the token, the session; what an answer means in words |
 //! | `place` | the configuration of our own module, and where its token directories are |
 //! | `secret` | PINs and passphrases: option, environment or prompt |
-//! | `object` | objects: which one is meant, and how one is described |
+//! | `object`, `describe` | objects: which one is meant, and how one is described |
 //! | `init`, `list`, `delete`, `check` | the commands |
 //! | `import`, `read`, `template` | from a file through its formats to templates |
 //! | `export` | from an object to a file |
@@ -14,6 +14,7 @@
 mod carry;
 mod check;
 mod delete;
+mod describe;
 mod export;
 mod import;
 mod init;
