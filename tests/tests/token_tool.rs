@@ -452,6 +452,63 @@ fn a_softhsm_token_comes_over_with_its_pins_and_its_hidden_keys() {
 }
 
 #[test]
+fn certificates_data_and_keys_that_look_alike_come_over_too() {
+    let home = Home::new();
+    let dir = home.path("");
+    let theirs = Token::softhsm(&home, "old", PIN);
+    theirs.init(SO_PIN);
+    openssl(
+        &dir,
+        "req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.der -outform DER -subj /CN=old",
+    )
+    .ok();
+    home.write("content", "some data");
+    theirs
+        .user("--write-object c.der --type cert --id 01 --label cert")
+        .ok();
+    theirs
+        .user("--write-object content --type data --private --label notes --application-label app")
+        .ok();
+    theirs
+        .user("--keypairgen --key-type EC:edwards25519 --id 02 --label ed")
+        .ok();
+    let limited = "--keypairgen --key-type EC:prime256v1 --id 03 --label limited";
+    theirs
+        .user(&format!("{limited} --allowed-mechanisms ECDSA"))
+        .ok();
+    for _ in 0..2 {
+        theirs.user("--keygen --key-type aes:16 --label same").ok();
+    }
+    let migrate = "migrate --from softhsm2.conf --output json";
+    let answer = tool(&home, migrate).ok().json();
+    let count = |answer: &serde_json::Value, list: &str| answer[list].as_array().map(Vec::len);
+    assert_eq!(count(&answer, "carried"), Some(8), "{answer}");
+    let ours = Token::ours(&home, "old", PIN);
+    ours.user("--read-object --type cert --id 01 -o back.der")
+        .ok();
+    assert_eq!(home.read("back.der"), home.read("c.der"));
+    ours.user("--read-object --type data --label notes -o back")
+        .ok();
+    assert_eq!(home.read("back"), home.read("content"));
+    // A key that may do one thing still may do nothing else.
+    let sign = "--sign --id 03 -i content -o signature --mechanism";
+    ours.user(&format!("{sign} ECDSA")).ok();
+    ours.user(&format!("{sign} ECDSA-SHA256"))
+        .fails()
+        .says("CKR_MECHANISM_INVALID");
+    ours.user("--keypairgen --key-type EC:prime256v1 --id 04 --label free")
+        .ok();
+    ours.user("--sign --id 04 -i content -o signature --mechanism ECDSA-SHA256")
+        .ok();
+    let again = tool(&home, migrate).ok().json();
+    assert_eq!(count(&again, "there"), Some(8), "{again}");
+    // One more of those that look alike is one more.
+    theirs.user("--keygen --key-type aes:16 --label same").ok();
+    let again = tool(&home, migrate).ok().json();
+    assert_eq!(count(&again, "carried"), Some(1), "{again}");
+}
+
+#[test]
 fn another_module_gives_what_it_lets_out_and_the_rest_is_named() {
     let home = Home::new();
     let theirs = Token::softhsm(&home, "source", PIN);
