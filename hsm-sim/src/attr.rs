@@ -297,6 +297,10 @@ attributes! {
     // These five bind their key for life: a copy without them would be the same key, unbound.
     ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, MADE, NO)];
     WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
+    // Of built-in objects, which nobody makes (`builtin.rs`).
+    HW_FEATURE_TYPE = 0x300, Ulong, [];
+    MECHANISM_TYPE = 0x500, Ulong, [];
+    PROFILE_ID = 0x601, Ulong, [];
     WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, MADE, Absent)];
     UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, MADE, Absent)];
     DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, MADE, Absent)];

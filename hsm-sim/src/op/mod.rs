@@ -4,6 +4,8 @@ mod cluster;
 mod crypt;
 mod make;
 mod objects;
+pub(crate) mod random;
+pub(crate) mod state;
 pub(crate) mod stream;
 mod token;
 mod users;

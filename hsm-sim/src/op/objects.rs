@@ -9,6 +9,7 @@ use hsm_api::{
 };
 
 use crate::attr::{self, When};
+use crate::builtin;
 use crate::code::class;
 use crate::link::SimLink;
 use crate::object::{Attrs, Object};
@@ -26,12 +27,23 @@ impl SimLink {
 
     pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
         let object = self.object(id)?;
+        if builtin::get(id).is_some() {
+            let shown = types.iter().map(|ty| match builtin::value(&object, *ty) {
+                Some(value) => AttrReply::Is(Attr { ty: *ty, value }),
+                None => AttrReply::Withheld(*ty, Rv::ATTRIBUTE_TYPE_INVALID),
+            });
+            return Ok(Reply::Attributes(shown.collect()));
+        }
         let secrets = policy::may_read_secrets(self.who());
         let show = |ty: &AttrType| show(&object.attrs, *ty, secrets);
         Ok(Reply::Attributes(types.iter().map(show).collect()))
     }
 
     pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
+        if builtin::get(id).is_some() {
+            let why = "the object is the token's own";
+            return Err(Error::new(Rv::ACTION_PROHIBITED, why));
+        }
         let who = self.who();
         let change = |old: &Object| {
             if who.node && who.is_officer() {
@@ -79,6 +91,9 @@ impl SimLink {
                     format!("a value of another form for {:#x}", want.ty.0),
                 ));
             }
+        }
+        if let Some(found) = builtin::find(template, |_| true) {
+            return Ok(Reply::Objects(found));
         }
         let who = self.who();
         let see = |object: &Object| policy::may_see(who, object);
