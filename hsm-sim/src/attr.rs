@@ -207,6 +207,7 @@ const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
 const CREATE: When = When::CREATE;
 const NEVER: When = When::NEVER;
 const BORN: When = When::BORN;
+const MADE: When = When::MADE;
 const ALWAYS: When = When::ALWAYS;
 /// Given at creation, made by everything else.
 const IMPORTED: When = When::CREATE;
@@ -293,16 +294,17 @@ attributes! {
         // Not in the specification, but several clients write it along with the private key.
         of(On::PRIVATE, CURVES, IMPORTED, NEVER, Absent),
     ];
-    ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, BORN, NO)];
+    // These five bind their key for life: a copy without them would be the same key, unbound.
+    ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, MADE, NO)];
     WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
     // Of built-in objects, which nobody makes (`builtin.rs`).
     HW_FEATURE_TYPE = 0x300, Ulong, [];
     MECHANISM_TYPE = 0x500, Ulong, [];
     PROFILE_ID = 0x601, Ulong, [];
-    WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, ALWAYS, Absent)];
-    UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, ALWAYS, Absent)];
-    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, ALWAYS, Absent)];
-    ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, ALWAYS, Absent)];
+    WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, MADE, Absent)];
+    UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, MADE, Absent)];
+    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, MADE, Absent)];
+    ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, MADE, Absent)];
 }
 
 /// Whether an object of this class hides its secret attributes at all: data and certificates do not.

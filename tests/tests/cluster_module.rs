@@ -31,7 +31,8 @@ fn client_ports(cluster: &Cluster) -> Vec<String> {
         .collect()
 }
 
-fn crypto_user<'a>(home: &'a Home, boto: &'a Boto) -> (Cluster<'a>, Token) {
+/// A cluster of two with a crypto user, reached through `pkcs11.toml`.
+pub fn crypto_user<'a>(home: &'a Home, boto: &'a Boto) -> (Cluster<'a>, Token) {
     let cluster = Cluster::pair(home, boto);
     cluster.officer("createUser CU cu1 password1\ny").ok();
     let config = config(home, &client_ports(&cluster), &cluster.ca.path());

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use kms_server::{Config, Keyring, Level, Log, Server, Signals};
 
+use crate::aws::Aws;
 use crate::running::Running;
 use stack::Stack;
 
@@ -41,7 +42,8 @@ pub struct UpArgs {
     /// With --module: the label of its token
     #[arg(long, value_name = "LABEL", requires = "module", default_value = "kms")]
     token_label: String,
-    /// Accept only requests signed with a key of this file, in the form of ~/.aws/credentials
+    /// Accept only requests signed with a key of this file, in the form of ~/.aws/credentials.
+    /// What `up` itself makes is made with the key of [default], else the first
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// What to log of requests
@@ -60,6 +62,7 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         Some(module) => Stack::on_module(&data_dir, module, &args.token_label)?,
         None => Stack::on_cluster(&data_dir)?,
     };
+    let own = keyring.as_ref().and_then(Keyring::own).cloned();
     let config = Config {
         keyring,
         log: Log::stderr(level(&args.log)),
@@ -74,19 +77,26 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     let url = server.url();
     Running::announce(&url, &data_dir)
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
-    let outcome = serve(args, &data_dir, &url, signals);
+    let aws = own.map_or_else(|| Aws::new(&url), |key| Aws::signing(&url, key));
+    let outcome = serve(args, &data_dir, &url, aws, signals);
     Running::withdraw(&data_dir);
     server.stop();
     stack.stop();
     outcome
 }
 
-fn serve(args: &UpArgs, data_dir: &Path, url: &str, signals: Signals<'_>) -> Result<(), String> {
+fn serve(
+    args: &UpArgs,
+    data_dir: &Path,
+    url: &str,
+    aws: Aws,
+    signals: Signals<'_>,
+) -> Result<(), String> {
     if !args.bare {
         let running = Running::find(data_dir)?;
         match (&args.module, &args.pin) {
-            (Some(_), Some(pin)) => make::on_module(&running, pin)?,
-            _ => make::on_cluster(&running)?,
+            (Some(_), Some(pin)) => make::on_module(aws, pin)?,
+            _ => make::on_cluster(&running, aws)?,
         }
     }
     // Whoever started us may have closed its end; that is no reason to stop serving.

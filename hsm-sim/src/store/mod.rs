@@ -4,6 +4,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `generation` | the mapped number |
+//! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
 //! | `record` | an object's row: what is sealed in it, and what it is bound to |
 //!
@@ -11,6 +12,7 @@
 //! its tombstone, so a process reads just what is newer than what it has.
 
 pub mod generation;
+pub mod inspect;
 pub mod record;
 pub mod seal;
 
@@ -26,6 +28,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use generation::Generation;
 use record::Record;
 use seal::SealKey;
+
+use crate::users::Guesses;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -51,6 +55,7 @@ pub struct Store {
     generation: Generation,
     full: AtomicBool,
     device: SealKey,
+    guesses: Guesses,
 }
 
 /// A write transaction under way.
@@ -119,6 +124,7 @@ impl Store {
             generation,
             full: AtomicBool::new(false),
             device,
+            guesses: Guesses::default(),
         };
         store.mend();
         Ok(store)
@@ -132,6 +138,11 @@ impl Store {
     /// The key in the directory itself: it seals what must be readable without a login.
     pub fn device(&self) -> &SealKey {
         &self.device
+    }
+
+    /// PINs being checked in this process.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// The number to compare; see [`generation`].
@@ -246,6 +257,30 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Refuses to write what was made under a token key that is no longer: somebody has initialized or
+    /// restored everything since `epoch`.
+    ///
+    /// # Errors
+    /// USER_NOT_LOGGED_IN; DEVICE_ERROR.
+    pub fn still(&self, epoch: u64) -> Result<()> {
+        if number(&self.sql, "epoch")? == epoch {
+            return Ok(());
+        }
+        Err(Error::new(
+            Rv::USER_NOT_LOGGED_IN,
+            "the token was initialized anew meanwhile",
+        ))
+    }
+
+    /// Voids every login.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn void(&self) -> Result<()> {
+        let epoch = number(&self.sql, "epoch")?;
+        self.put_number("epoch", epoch + 1)
+    }
+
     /// Forgets every object, tombstones too, and every user.
     ///
     /// # Errors
@@ -254,9 +289,13 @@ impl Tx<'_> {
         self.sql
             .execute_batch("DELETE FROM objects; DELETE FROM users;")
             .map_err(fault)?;
-        let epoch = number(&self.sql, "epoch")?;
-        self.put_number("epoch", epoch + 1)
+        self.void()
     }
+}
+
+/// What [`Tx::still`] compares.
+pub(crate) fn epoch(sql: &Connection) -> Result<u64> {
+    number(sql, "epoch")
 }
 
 /// A named value.
