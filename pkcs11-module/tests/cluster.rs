@@ -8,7 +8,7 @@ use cryptoki::context::Pkcs11;
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
@@ -230,6 +230,28 @@ fn cloudhsm_refuses_what_the_real_library_refuses() {
     let long = vec![0; 16_225];
     let rv = refused(session.encrypt(&gcm(&mut zero), key, &long));
     assert_eq!(rv, RvError::DataLenRange);
+}
+
+#[test]
+fn a_cluster_has_what_every_token_has() {
+    let rig = Rig::new("standard");
+    let (_p11, _slot, session) = rig.user();
+    let own = key(&session);
+    for (class, least) in [(ObjectClass::PROFILE, 3), (ObjectClass::MECHANISM, 40)] {
+        let found = session.find_objects(&[Attribute::Class(class)]).unwrap();
+        assert!(found.len() >= least, "{class}: {found:?}");
+        let asked = [AttributeType::Class];
+        let is = session.get_attributes(found[0], &asked).unwrap();
+        assert_eq!(is, [Attribute::Class(class)]);
+        let refused = refused(session.destroy_object(found[0]));
+        assert_eq!(refused, RvError::ActionProhibited, "{class}");
+    }
+    assert_eq!(session.find_objects(&[]).unwrap(), [own]);
+    session.seed_random(b"seed").unwrap();
+    assert_ne!(
+        session.generate_random_vec(32).unwrap(),
+        session.generate_random_vec(32).unwrap()
+    );
 }
 
 #[test]
