@@ -1,7 +1,7 @@
 //! Keys in DER: PKCS#8 (RFC 5958) and SubjectPublicKeyInfo (RFC 5280), for wrapped private keys and imported tokens.
 
 use crate::rsa::{Crt, Parts};
-use crate::{Curve, EcKey, EdKey, Error, Result, RsaKey, XKey};
+use crate::{Curve, EcKey, Ed448Key, EdKey, Error, Result, RsaKey, X448Key, XKey};
 use pkcs1::UintRef;
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
@@ -13,6 +13,8 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
+const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
 
 /// A private key of any kind that has a DER form here.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub enum PrivateKey {
     Ec(EcKey),
     Ed(EdKey),
     X(XKey),
+    Ed448(Ed448Key),
+    X448(X448Key),
 }
 
 /// A public key of any kind that has a DER form here.
@@ -33,6 +37,10 @@ pub enum PublicKey {
     Ed(EdKey),
     /// An X25519 public key, which is nothing but its 32 bytes.
     X([u8; 32]),
+    #[allow(missing_docs)]
+    Ed448(Ed448Key),
+    /// An X448 public key, which is nothing but its 56 bytes.
+    X448([u8; 56]),
 }
 
 fn bad<E>(_: E) -> Error {
@@ -57,6 +65,8 @@ impl PrivateKey {
             }
             ED25519 => Ok(PrivateKey::Ed(EdKey::from_seed(inner(key)?)?)),
             X25519 => Ok(PrivateKey::X(XKey::from_private(inner(key)?)?)),
+            ED448 => Ok(PrivateKey::Ed448(Ed448Key::from_seed(inner(key)?)?)),
+            X448 => Ok(PrivateKey::X448(X448Key::from_private(inner(key)?)?)),
             _ => Err(Error::Unsupported),
         }
     }
@@ -81,6 +91,8 @@ impl PrivateKey {
             }
             PrivateKey::Ed(key) => info(ED25519, None, &octets(&*key.seed()?)?),
             PrivateKey::X(key) => info(X25519, None, &octets(&**key.private())?),
+            PrivateKey::Ed448(key) => info(ED448, None, &octets(key.seed()?)?),
+            PrivateKey::X448(key) => info(X448, None, &octets(&**key.private())?),
         }
     }
 }
@@ -106,6 +118,8 @@ impl PublicKey {
             }
             ED25519 => Ok(PublicKey::Ed(EdKey::from_public(key)?)),
             X25519 => Ok(PublicKey::X(key.try_into().map_err(bad)?)),
+            ED448 => Ok(PublicKey::Ed448(Ed448Key::from_public(key)?)),
+            X448 => Ok(PublicKey::X448(key.try_into().map_err(bad)?)),
             _ => Err(Error::Unsupported),
         }
     }
@@ -135,6 +149,8 @@ impl PublicKey {
             }
             PublicKey::Ed(key) => (ED25519, None, key.public().to_vec()),
             PublicKey::X(key) => (X25519, None, key.to_vec()),
+            PublicKey::Ed448(key) => (ED448, None, key.public().to_vec()),
+            PublicKey::X448(key) => (X448, None, key.to_vec()),
         };
         let subject_public_key = BitStringRef::from_bytes(&key).map_err(bad)?;
         let algorithm = AlgorithmIdentifierRef { oid, parameters };
