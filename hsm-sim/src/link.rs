@@ -254,7 +254,11 @@ impl Link for SimLink {
 
             R::TokenInfo => self.token_info(),
             R::Mechanisms => Ok(Reply::Mechanisms(
-                crate::mech::ALL.iter().map(|m| m.id.0).collect(),
+                crate::mech::ALL
+                    .iter()
+                    .filter(|m| self.offers(m).is_ok())
+                    .map(|m| m.id.0)
+                    .collect(),
             )),
             R::InitToken { so_pin, label } => self.init_token(so_pin, label),
             R::InitPin { pin } => self.init_pin(pin),

@@ -66,6 +66,7 @@ impl SimLink {
             ));
         }
         let mech = mech::check_init(op, mechanism, key.as_ref().map(|k| &k.facts))?;
+        self.offers(mech)?;
         let open = mech
             .stream
             .filter(|_| !matches!(op, Op::SignRecover | Op::VerifyRecover));
@@ -129,12 +130,15 @@ impl SimLink {
         let running = self.running(id)?;
         let mut running = running.lock();
         let room = running.room(0, Step::Finish { fed: running.fed });
-        let padded = running.mech.output == mech::Output::Padded && running.op == Op::Decrypt;
+        let padded = matches!(
+            running.mech.output,
+            mech::Output::Padded | mech::Output::Padded8
+        ) && running.op == Op::Decrypt;
         if out.len() < room && !padded {
             return Err(too_small(room));
         }
         let stream = running.stream.take().ok_or_else(none)?;
-        let mut scratch = Zeroizing::new([0; 16]);
+        let mut scratch = Zeroizing::new(vec![0; if padded { room } else { 0 }]);
         let done = with_call(
             running.mech,
             running.key.as_deref(),
@@ -197,6 +201,25 @@ fn owned(mechanism: &Mechanism<'_>) -> Mechanism<'static> {
             aad: own(aad),
             tag_bits: *tag_bits,
         },
+        Params::Ccm {
+            data_len,
+            nonce,
+            aad,
+            mac_len,
+        } => Params::Ccm {
+            data_len: *data_len,
+            nonce: own(nonce),
+            aad: own(aad),
+            mac_len: *mac_len,
+        },
+        Params::ChaCha20 { counter, nonce } => Params::ChaCha20 {
+            counter: *counter,
+            nonce: own(nonce),
+        },
+        Params::ChaCha20Poly1305 { nonce, aad } => Params::ChaCha20Poly1305 {
+            nonce: own(nonce),
+            aad: own(aad),
+        },
         Params::Pss {
             hash,
             mgf,
@@ -210,6 +233,15 @@ fn owned(mechanism: &Mechanism<'_>) -> Mechanism<'static> {
         Params::EdDsa { prehash, context } => Params::EdDsa {
             prehash: *prehash,
             context: own(context),
+        },
+        Params::SignContext {
+            hedge,
+            context,
+            hash,
+        } => Params::SignContext {
+            hedge: *hedge,
+            context: own(context),
+            hash: *hash,
         },
         // No other shape belongs to a mechanism that can be fed in parts.
         _ => Params::None,

@@ -73,14 +73,20 @@ impl SimLink {
                 Rv::KEY_HANDLE_INVALID => Error::new(Rv::WRAPPING_KEY_HANDLE_INVALID, e.why),
                 _ => e,
             })?;
+        self.offers(mech)?;
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
         check(&with, &key)?;
         let mut plain = crate::encode::encode(&key.attrs)?;
-        if mech.output == Output::Block && key.facts.class == class::SECRET {
+        let block = match mech.output {
+            Output::Block => 16,
+            Output::Block8 => 8,
+            _ => 1,
+        };
+        if key.facts.class == class::SECRET {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
-            let whole = plain.len().next_multiple_of(16);
+            let whole = plain.len().next_multiple_of(block);
             plain.resize(whole, 0);
         }
         let facts = Some(&with.facts);
