@@ -53,10 +53,18 @@ impl Peer {
         )?;
         let (_, rsa) = session.generate_key_pair(
             &Mechanism::RsaPkcsKeyPairGen,
-            &[Attribute::ModulusBits(2048.into()), Attribute::PublicExponent(vec![1, 0, 1])],
+            &[
+                Attribute::ModulusBits(2048.into()),
+                Attribute::PublicExponent(vec![1, 0, 1]),
+            ],
             &[Attribute::Sign(true), Attribute::Token(false)],
         )?;
-        Ok(Peer { name, session, aes, rsa })
+        Ok(Peer {
+            name,
+            session,
+            aes,
+            rsa,
+        })
     }
 
     /// Puts small token objects into the token, each under a label of its own: `label-0`, `label-1`, ...
@@ -89,9 +97,18 @@ pub fn under_test(dir: &Path) -> std::io::Result<Command> {
     let tokens = dir.join("softhsm");
     std::fs::create_dir_all(&tokens)?;
     let conf = dir.join("softhsm2.conf");
-    std::fs::write(&conf, format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()))?;
+    std::fs::write(
+        &conf,
+        format!(
+            "directories.tokendir = {}\nlog.level = ERROR\n",
+            tokens.display()
+        ),
+    )?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.env("SOFTHSM2_CONF", conf).env("XDG_DATA_HOME", dir.join("data")).env("XDG_CONFIG_HOME", dir.join("config"));
+    command
+        .env("SOFTHSM2_CONF", conf)
+        .env("XDG_DATA_HOME", dir.join("data"))
+        .env("XDG_CONFIG_HOME", dir.join("config"));
     Ok(command)
 }
 
@@ -100,7 +117,14 @@ pub fn find(variable: &str, places: &[&str]) -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    places.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
-        format!("none of {} exists; build or install it, or name it by {variable}", places.join(", "))
-    })
+    places
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .ok_or_else(|| {
+            format!(
+                "none of {} exists; build or install it, or name it by {variable}",
+                places.join(", ")
+            )
+        })
 }

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// Operations a second of each contender: the median of `rounds` windows of length `window`, taken in turn.
-pub fn interleaved(contenders: &mut [Box<dyn FnMut() + '_>], rounds: usize, window: Duration) -> Vec<f64> {
+pub fn interleaved(
+    contenders: &mut [Box<dyn FnMut() + '_>],
+    rounds: usize,
+    window: Duration,
+) -> Vec<f64> {
     let mut rates = vec![Vec::with_capacity(rounds); contenders.len()];
     for contender in contenders.iter_mut() {
         run(contender, window / 4);

@@ -31,14 +31,22 @@ pub struct Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.code)?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        if self.message.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.message)
+        }
     }
 }
 
 /// The region that this tool's own calls are for: AWS_REGION or AWS_DEFAULT_REGION, as for the AWS CLI, else us-east-1.
 pub fn region() -> String {
-    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "us-east-1".to_owned())
+    let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    named
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "us-east-1".to_owned())
 }
 const ACCESS_KEY: &str = "123456789012";
 const SECRET_KEY: &str = "keystead";
@@ -46,7 +54,10 @@ const SECRET_KEY: &str = "keystead";
 impl Aws {
     /// A client of the endpoint at `url`.
     pub fn new(url: &str) -> Self {
-        Aws { url: url.to_owned(), client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), &region()) }
+        Aws {
+            url: url.to_owned(),
+            client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), &region()),
+        }
     }
 
     /// One operation.
@@ -55,22 +66,30 @@ impl Aws {
             Service::Kms => kms_core::API.model,
             Service::CloudHsm => cloudhsm_core::API.model,
         };
-        self.client.call(model, operation, body).map_err(|error| self.refusal(error))
+        self.client
+            .call(model, operation, body)
+            .map_err(|error| self.refusal(error))
     }
 
     /// One request to the simulation's own paths (VPC, faults), which AWS has no call for.
     pub fn simulation(&self, verb: &str, body: &Value) -> Result<Value, Refusal> {
-        self.client.post(&format!("/_keystead/{verb}"), body).map_err(|error| self.refusal(error))
+        self.client
+            .post(&format!("/_keystead/{verb}"), body)
+            .map_err(|error| self.refusal(error))
     }
 
     fn refusal(&self, error: CallError) -> Refusal {
         match error {
-            CallError::Refused { exception, message, .. } => {
-                Refusal { code: exception, message: message.unwrap_or_default() }
-            }
-            CallError::Broken(error) => {
-                Refusal { code: "Unreachable".into(), message: format!("{} does not answer: {error}", self.url) }
-            }
+            CallError::Refused {
+                exception, message, ..
+            } => Refusal {
+                code: exception,
+                message: message.unwrap_or_default(),
+            },
+            CallError::Broken(error) => Refusal {
+                code: "Unreachable".into(),
+                message: format!("{} does not answer: {error}", self.url),
+            },
         }
     }
 }

@@ -125,26 +125,51 @@ pub fn run(args: &Fault, running: &Running) -> Result<(), String> {
         Kind::Kill(hsm) => ("kill", hsm.body()),
         Kind::Restart(hsm) => ("restart", hsm.body()),
         Kind::Partition(hsm) => ("partition", hsm.body()),
-        Kind::Delay { hsm, milliseconds } => ("delay", with(hsm.body(), "Milliseconds", json!(milliseconds))),
-        Kind::Drop { hsm, requests, replies } => {
-            ("drop", with(with(hsm.body(), "RequestPercent", json!(requests)), "ReplyPercent", json!(replies)))
-        }
+        Kind::Delay { hsm, milliseconds } => (
+            "delay",
+            with(hsm.body(), "Milliseconds", json!(milliseconds)),
+        ),
+        Kind::Drop {
+            hsm,
+            requests,
+            replies,
+        } => (
+            "drop",
+            with(
+                with(hsm.body(), "RequestPercent", json!(requests)),
+                "ReplyPercent",
+                json!(replies),
+            ),
+        ),
         Kind::FillDisk(hsm) => ("fill-disk", hsm.body()),
         Kind::ClosePort { hsm, port } => ("close-port", with(hsm.body(), "Port", json!(port))),
         Kind::OpenPort { hsm, port } => ("open-port", with(hsm.body(), "Port", json!(port))),
         Kind::Heal(hsm) => ("heal", hsm.body()),
         Kind::DeleteSubnet(subnet) => ("delete-subnet", subnet.body()),
-        Kind::ExhaustAddresses { subnet, free } => ("exhaust-addresses", with(subnet.body(), "Free", json!(free))),
+        Kind::ExhaustAddresses { subnet, free } => (
+            "exhaust-addresses",
+            with(subnet.body(), "Free", json!(free)),
+        ),
         Kind::FreeAddresses(subnet) => ("free-addresses", subnet.body()),
         Kind::List => ("list", json!({})),
-        Kind::LockUser { user, hsm_id } => return lock_user(running, &args.region, user, hsm_id.as_deref()),
-        Kind::DeleteUser { user, hsm_id, officer, password } => {
+        Kind::LockUser { user, hsm_id } => {
+            return lock_user(running, &args.region, user, hsm_id.as_deref());
+        }
+        Kind::DeleteUser {
+            user,
+            hsm_id,
+            officer,
+            password,
+        } => {
             let servers = connect::servers(running, &args.region, None)?;
             return delete_user(&servers, user, hsm_id, officer, password);
         }
     };
     body = with(body, "Region", json!(args.region));
-    let now = running.aws().simulation(&format!("fault/{verb}"), &body).map_err(|refusal| refusal.to_string())?;
+    let now = running
+        .aws()
+        .simulation(&format!("fault/{verb}"), &body)
+        .map_err(|refusal| refusal.to_string())?;
     println!("{now:#}");
     Ok(())
 }
@@ -172,9 +197,21 @@ const SESSION: SessionId = SessionId(1);
 /// Enough wrong passwords for any limit that an HSM of ours has.
 const ATTEMPTS: usize = 25;
 
-fn lock_user(running: &Running, region: &str, user: &str, hsm_id: Option<&str>) -> Result<(), String> {
-    for server in connect::servers(running, region, None)?.iter().filter(|s| hsm_id.is_none_or(|id| id == s.hsm_id)) {
-        let wrong = Request::Login { role: Role::Cu, name: Some(user), pin: Hidden(b"not-the-password") };
+fn lock_user(
+    running: &Running,
+    region: &str,
+    user: &str,
+    hsm_id: Option<&str>,
+) -> Result<(), String> {
+    for server in connect::servers(running, region, None)?
+        .iter()
+        .filter(|s| hsm_id.is_none_or(|id| id == s.hsm_id))
+    {
+        let wrong = Request::Login {
+            role: Role::Cu,
+            name: Some(user),
+            pin: Hidden(b"not-the-password"),
+        };
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
             match server.link.call(SESSION, &wrong, &mut []) {
@@ -183,24 +220,50 @@ fn lock_user(running: &Running, region: &str, user: &str, hsm_id: Option<&str>) 
                     break;
                 }
                 Err(error) => last = error.to_string(),
-                Ok(_) => return Err(format!("{user} logs in with any password at {}", server.host)),
+                Ok(_) => {
+                    return Err(format!(
+                        "{user} logs in with any password at {}",
+                        server.host
+                    ));
+                }
             }
         }
         match last.as_str() {
             "" => println!("{user} is locked on {} ({})", server.hsm_id, server.host),
-            why => return Err(format!("{user} could not be locked on {}: {why}", server.hsm_id)),
+            why => {
+                return Err(format!(
+                    "{user} could not be locked on {}: {why}",
+                    server.hsm_id
+                ));
+            }
         }
     }
     Ok(())
 }
 
-fn delete_user(servers: &[Server], user: &str, hsm_id: &str, officer: &str, password: &str) -> Result<(), String> {
+fn delete_user(
+    servers: &[Server],
+    user: &str,
+    hsm_id: &str,
+    officer: &str,
+    password: &str,
+) -> Result<(), String> {
     let server = servers.iter().find(|server| server.hsm_id == hsm_id);
     let server = server.ok_or_else(|| format!("{hsm_id} is no ACTIVE HSM of the cluster"))?;
-    let login = Request::Login { role: Role::Co, name: Some(officer), pin: Hidden(password.as_bytes()) };
-    let delete = Request::DeleteUser { role: Role::Cu, name: user };
+    let login = Request::Login {
+        role: Role::Co,
+        name: Some(officer),
+        pin: Hidden(password.as_bytes()),
+    };
+    let delete = Request::DeleteUser {
+        role: Role::Cu,
+        name: user,
+    };
     for request in [login, delete] {
-        server.link.call(SESSION, &request, &mut []).map_err(|error| error.to_string())?;
+        server
+            .link
+            .call(SESSION, &request, &mut [])
+            .map_err(|error| error.to_string())?;
     }
     println!("{user} is deleted on {hsm_id} ({})", server.host);
     Ok(())

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair,
-    PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
+    KeyPair, PKCS_RSA_SHA256,
 };
 use serde_json::{Value, json};
 
@@ -40,21 +40,32 @@ pub struct Signed {
 impl Guide {
     /// At the beginning.
     pub fn new(aws: Aws) -> Self {
-        Guide { aws, cluster: String::new(), store: String::new() }
+        Guide {
+            aws,
+            cluster: String::new(),
+            store: String::new(),
+        }
     }
 
     /// A KMS operation.
     pub fn kms(&self, operation: &str, body: Value) -> Result<Value, String> {
-        self.aws.call(Service::Kms, operation, &body).map_err(|refusal| refusal.to_string())
+        self.aws
+            .call(Service::Kms, operation, &body)
+            .map_err(|refusal| refusal.to_string())
     }
 
     fn hsm(&self, operation: &str, body: Value) -> Result<Value, String> {
-        self.aws.call(Service::CloudHsm, operation, &body).map_err(|refusal| refusal.to_string())
+        self.aws
+            .call(Service::CloudHsm, operation, &body)
+            .map_err(|refusal| refusal.to_string())
     }
 
     /// Two subnets of the simulated VPC: their ids, and their zones.
     pub fn two_subnets(&self) -> Result<([String; 2], [String; 2]), String> {
-        let list = self.aws.simulation("vpc/subnets", &json!({ "Region": crate::aws::region() })).map_err(|r| r.to_string())?;
+        let list = self
+            .aws
+            .simulation("vpc/subnets", &json!({ "Region": crate::aws::region() }))
+            .map_err(|r| r.to_string())?;
         match list.as_array().map(Vec::as_slice) {
             Some([a, b, ..]) => Ok((
                 [text(&a["SubnetId"]), text(&b["SubnetId"])],
@@ -66,39 +77,63 @@ impl Guide {
 
     /// Creates the cluster, and waits until it can take its first HSM.
     pub fn create_cluster(&mut self, subnets: &[String; 2], wait: &dyn Fn()) -> Result<(), String> {
-        let made = self.hsm("CreateCluster", json!({ "HsmType": "hsm2m.medium", "SubnetIds": subnets }))?;
+        let made = self.hsm(
+            "CreateCluster",
+            json!({ "HsmType": "hsm2m.medium", "SubnetIds": subnets }),
+        )?;
         self.cluster = text(&made["Cluster"]["ClusterId"]);
         self.until_cluster("UNINITIALIZED", wait)
     }
 
     /// The cluster as DescribeClusters shows it.
     pub fn cluster_now(&self) -> Result<Value, String> {
-        let all = self.hsm("DescribeClusters", json!({ "Filters": { "clusterIds": [self.cluster] } }))?;
+        let all = self.hsm(
+            "DescribeClusters",
+            json!({ "Filters": { "clusterIds": [self.cluster] } }),
+        )?;
         Ok(all["Clusters"][0].clone())
     }
 
     fn until_cluster(&self, state: &str, wait: &dyn Fn()) -> Result<(), String> {
-        until(wait, || Ok((self.cluster_now()?["State"] == state).then_some(())))
-            .map_err(|error| format!("the cluster should become {state}: {error}"))
+        until(wait, || {
+            Ok((self.cluster_now()?["State"] == state).then_some(()))
+        })
+        .map_err(|error| format!("the cluster should become {state}: {error}"))
     }
 
     /// The HSMs that are ACTIVE.
     pub fn active_hsms(&self) -> Result<Vec<Value>, String> {
-        let hsms = self.cluster_now()?["Hsms"].as_array().cloned().unwrap_or_default();
-        Ok(hsms.into_iter().filter(|hsm| hsm["State"] == "ACTIVE").collect())
+        let hsms = self.cluster_now()?["Hsms"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        Ok(hsms
+            .into_iter()
+            .filter(|hsm| hsm["State"] == "ACTIVE")
+            .collect())
     }
 
     /// Creates an HSM in `zone` and waits until it is ACTIVE.
     pub fn create_hsm(&self, zone: &str, wait: &dyn Fn()) -> Result<Value, String> {
-        let made = self.hsm("CreateHsm", json!({ "ClusterId": self.cluster, "AvailabilityZone": zone }))?;
+        let made = self.hsm(
+            "CreateHsm",
+            json!({ "ClusterId": self.cluster, "AvailabilityZone": zone }),
+        )?;
         until(wait, || {
-            Ok(self.active_hsms()?.into_iter().find(|hsm| hsm["HsmId"] == made["Hsm"]["HsmId"]))
+            Ok(self
+                .active_hsms()?
+                .into_iter()
+                .find(|hsm| hsm["HsmId"] == made["Hsm"]["HsmId"]))
         })
     }
 
     /// The signing request that the first HSM made.
     pub fn csr(&self, wait: &dyn Fn()) -> Result<String, String> {
-        until(wait, || Ok(self.cluster_now()?["Certificates"]["ClusterCsr"].as_str().map(str::to_owned)))
+        until(wait, || {
+            Ok(self.cluster_now()?["Certificates"]["ClusterCsr"]
+                .as_str()
+                .map(str::to_owned))
+        })
     }
 
     /// Initializes the cluster.
@@ -109,28 +144,54 @@ impl Guide {
     }
 
     /// Sets the first officer's password.
-    pub fn activate(&self, officer: &str, mgmt: MgmtTool<'_>, wait: &dyn Fn()) -> Result<(), String> {
-        mgmt(&format!("loginHSM PRECO admin password\nchangePswd PRECO admin {officer}\ny\nlogoutHSM"))?;
+    pub fn activate(
+        &self,
+        officer: &str,
+        mgmt: MgmtTool<'_>,
+        wait: &dyn Fn(),
+    ) -> Result<(), String> {
+        mgmt(&format!(
+            "loginHSM PRECO admin password\nchangePswd PRECO admin {officer}\ny\nlogoutHSM"
+        ))?;
         self.until_cluster("ACTIVE", wait)
     }
 
     /// Creates the crypto user `kmsuser`.
-    pub fn create_kmsuser(&self, officer: &str, password: &str, mgmt: MgmtTool<'_>) -> Result<(), String> {
-        mgmt(&format!("loginHSM CO admin {officer}\ncreateUser CU kmsuser {password}\ny\nlogoutHSM")).map(|_| ())
+    pub fn create_kmsuser(
+        &self,
+        officer: &str,
+        password: &str,
+        mgmt: MgmtTool<'_>,
+    ) -> Result<(), String> {
+        mgmt(&format!(
+            "loginHSM CO admin {officer}\ncreateUser CU kmsuser {password}\ny\nlogoutHSM"
+        ))
+        .map(|_| ())
     }
 
     /// Creates the key store `name`; its id.
-    pub fn create_key_store(&self, name: &str, password: &str, anchor: &str) -> Result<String, String> {
-        let made = self.kms("CreateCustomKeyStore", json!({
-            "CustomKeyStoreName": name, "CloudHsmClusterId": self.cluster,
-            "KeyStorePassword": password, "TrustAnchorCertificate": anchor,
-        }))?;
+    pub fn create_key_store(
+        &self,
+        name: &str,
+        password: &str,
+        anchor: &str,
+    ) -> Result<String, String> {
+        let made = self.kms(
+            "CreateCustomKeyStore",
+            json!({
+                "CustomKeyStoreName": name, "CloudHsmClusterId": self.cluster,
+                "KeyStorePassword": password, "TrustAnchorCertificate": anchor,
+            }),
+        )?;
         Ok(text(&made["CustomKeyStoreId"]))
     }
 
     fn until_store(&self, state: &str, wait: &dyn Fn()) -> Result<(), String> {
         until(wait, || {
-            let all = self.kms("DescribeCustomKeyStores", json!({ "CustomKeyStoreId": self.store }))?;
+            let all = self.kms(
+                "DescribeCustomKeyStores",
+                json!({ "CustomKeyStoreId": self.store }),
+            )?;
             let store = &all["CustomKeyStores"][0];
             match store["ConnectionErrorCode"].as_str() {
                 Some(code) => Err(format!("the key store could not connect: {code}")),
@@ -141,13 +202,19 @@ impl Guide {
 
     /// Connects the key store and waits until it is CONNECTED.
     pub fn connect(&self, wait: &dyn Fn()) -> Result<(), String> {
-        self.kms("ConnectCustomKeyStore", json!({ "CustomKeyStoreId": self.store }))?;
+        self.kms(
+            "ConnectCustomKeyStore",
+            json!({ "CustomKeyStoreId": self.store }),
+        )?;
         self.until_store("CONNECTED", wait)
     }
 
     /// Disconnects the key store and waits until it is DISCONNECTED.
     pub fn disconnect(&self, wait: &dyn Fn()) -> Result<(), String> {
-        self.kms("DisconnectCustomKeyStore", json!({ "CustomKeyStoreId": self.store }))?;
+        self.kms(
+            "DisconnectCustomKeyStore",
+            json!({ "CustomKeyStoreId": self.store }),
+        )?;
         self.until_store("DISCONNECTED", wait)
     }
 }
@@ -157,7 +224,10 @@ pub fn sign(csr: &str) -> Result<Signed, String> {
     let (anchor, issuer) = new_authority().map_err(wrong)?;
     let request = CertificateSigningRequestParams::from_pem(csr).map_err(wrong)?;
     let certificate = request.signed_by(&issuer).map_err(wrong)?.pem();
-    Ok(Signed { anchor, certificate })
+    Ok(Signed {
+        anchor,
+        certificate,
+    })
 }
 
 /// The certificate of an authority that signs nothing, PEM.
@@ -169,8 +239,12 @@ fn new_authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
     let mut params = CertificateParams::new(vec![])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::OrganizationName, "Keystead");
-    params.distinguished_name.push(DnType::CommonName, "customerCA");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "Keystead");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "customerCA");
     let anchor = params.self_signed(&key)?.pem();
     Ok((anchor, Issuer::new(params, key)))
 }
@@ -180,7 +254,10 @@ fn wrong(error: rcgen::Error) -> String {
 }
 
 /// Asks until there is an answer; `wait` is called between, to show progress.
-pub fn until<T>(wait: &dyn Fn(), mut ask: impl FnMut() -> Result<Option<T>, String>) -> Result<T, String> {
+pub fn until<T>(
+    wait: &dyn Fn(),
+    mut ask: impl FnMut() -> Result<Option<T>, String>,
+) -> Result<T, String> {
     let began = Instant::now();
     loop {
         crate::interrupt::check()?;

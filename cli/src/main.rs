@@ -78,7 +78,10 @@ fn main() -> ExitCode {
 
 /// Called under the name of the tool that it stands in for, the binary is that tool.
 fn called_as(mut args: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
-    let name = args.first().map(PathBuf::from).and_then(|path| Some(path.file_name()?.to_owned()));
+    let name = args
+        .first()
+        .map(PathBuf::from)
+        .and_then(|path| Some(path.file_name()?.to_owned()));
     if name.is_some_and(|name| name == "cloudhsm_mgmt_util") {
         args.splice(..1, ["keystead".into(), "mgmt".into()]);
     }

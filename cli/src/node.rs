@@ -12,8 +12,8 @@ use clap::Args;
 use cloudhsm_core::node::{Conditions, NodeCommand, NodeSpec, PeerSpec, Ready};
 use hsm_api::{Hsm, Secret};
 use hsm_net::{
-    Anchors, Credentials, Faults, Identity, Limits, Node, NodeConfig, Peers, Purpose, ServiceTrust, Sync as CatchUp,
-    SyncConfig,
+    Anchors, Credentials, Faults, Identity, Limits, Node, NodeConfig, Peers, Purpose, ServiceTrust,
+    Sync as CatchUp, SyncConfig,
 };
 use hsm_sim::{ClusterIdentity, Engine, NodeSettings, PinRules};
 use parking_lot::Mutex;
@@ -35,14 +35,22 @@ pub struct NodeArgs {
 /// Serves until standard input ends.
 pub fn run(args: &NodeArgs) -> Result<(), String> {
     let text = read(&args.spec)?;
-    let spec: NodeSpec = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", args.spec.display()))?;
-    let engine = Engine::node(&spec.data_dir, settings(&spec)?).map_err(|error| format!("{}: {error}", spec.hsm_id))?;
+    let spec: NodeSpec =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", args.spec.display()))?;
+    let _alone = alone(&spec.data_dir)?;
+    let engine = Engine::node(&spec.data_dir, settings(&spec)?)
+        .map_err(|error| format!("{}: {error}", spec.hsm_id))?;
     let own = credentials(&spec)?;
     let service_ca = anchors(&read(&spec.service_ca)?)?;
-    let identity = Arc::new(Presented { engine: engine.clone(), own: own.clone(), cluster: Mutex::default() });
+    let identity = Arc::new(Presented {
+        engine: engine.clone(),
+        own: own.clone(),
+        cluster: Mutex::default(),
+    });
     let hsm: Arc<dyn Hsm> = Arc::new(engine.clone());
     let id = spec.hsm_id.clone();
-    let log: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |line: &str| eprintln!("{id}: {line}"));
+    let log: Arc<dyn Fn(&str) + Send + Sync> =
+        Arc::new(move |line: &str| eprintln!("{id}: {line}"));
 
     let mut ports = Vec::new();
     let each = [
@@ -57,12 +65,19 @@ pub fn run(args: &NodeArgs) -> Result<(), String> {
             listeners: vec![(purpose, listener)],
             hsm: hsm.clone(),
             identity: identity.clone(),
-            trust: ServiceTrust { ca: service_ca.clone() },
+            trust: ServiceTrust {
+                ca: service_ca.clone(),
+            },
             limits: Limits::default(),
             faults: faults.clone(),
             log: log.clone(),
         });
-        ports.push(Port { number, purpose, faults, node: node.map_err(|error| format!("{address}: {error}"))? });
+        ports.push(Port {
+            number,
+            purpose,
+            faults,
+            node: node.map_err(|error| format!("{address}: {error}"))?,
+        });
     }
     let peers = Peers::default();
     let catch_up = CatchUp::start(SyncConfig {
@@ -75,12 +90,21 @@ pub fn run(args: &NodeArgs) -> Result<(), String> {
         log,
     });
 
-    let mut hsm = RunningHsm { engine, ports, peers, known: Vec::new(), partitioned: false };
+    let mut hsm = RunningHsm {
+        engine,
+        ports,
+        peers,
+        known: Vec::new(),
+        partitioned: false,
+    };
     hsm.set_peers(&spec.peers);
     hsm.set_conditions(&spec.conditions);
-    let ready = serde_json::to_string(&Ready { ready: spec.hsm_id }).map_err(|error| error.to_string())?;
+    let ready =
+        serde_json::to_string(&Ready { ready: spec.hsm_id }).map_err(|error| error.to_string())?;
     let said = |error: io::Error| format!("telling that the HSM serves: {error}");
-    writeln!(io::stdout(), "{ready}").and_then(|()| io::stdout().flush()).map_err(said)?;
+    writeln!(io::stdout(), "{ready}")
+        .and_then(|()| io::stdout().flush())
+        .map_err(said)?;
     for line in io::stdin().lock().lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(NodeCommand::Conditions(conditions)) => hsm.set_conditions(&conditions),
@@ -93,6 +117,14 @@ pub fn run(args: &NodeArgs) -> Result<(), String> {
         port.node.shutdown(GRACE);
     }
     Ok(())
+}
+
+/// The HSM's directory for this process alone. One that was told to end may still be carrying out its last request: what it
+/// does then, this one must see done before it serves.
+fn alone(data_dir: &Path) -> Result<fs::File, String> {
+    let file = data_dir.join("node.lock");
+    let locked = fs::File::create(&file).and_then(|lock| lock.lock().map(|()| lock));
+    locked.map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// One listening port with the faults that it has of its own.
@@ -119,12 +151,15 @@ impl RunningHsm {
 
     fn set_conditions(&mut self, now: &Conditions) {
         for port in &self.ports {
-            port.faults.refuse(now.partitioned || now.closed_ports.contains(&port.number));
+            port.faults
+                .refuse(now.partitioned || now.closed_ports.contains(&port.number));
             // The service's own line stays as it is: it is how a late or lossy HSM can still be watched.
             if port.purpose != Purpose::Service {
                 port.faults.delay(Duration::from_millis(now.delay_ms));
-                port.faults.lose_requests(f64::from(now.drop_requests) / 100.0);
-                port.faults.lose_replies(f64::from(now.drop_replies) / 100.0);
+                port.faults
+                    .lose_requests(f64::from(now.drop_requests) / 100.0);
+                port.faults
+                    .lose_replies(f64::from(now.drop_replies) / 100.0);
             }
         }
         self.engine.fill_disk(now.disk_full);
@@ -134,7 +169,11 @@ impl RunningHsm {
 
     /// Cut off, an HSM asks nobody either.
     fn tell_peers(&self) {
-        self.peers.set(if self.partitioned { Vec::new() } else { self.known.clone() });
+        self.peers.set(if self.partitioned {
+            Vec::new()
+        } else {
+            self.known.clone()
+        });
     }
 }
 
@@ -147,7 +186,9 @@ struct Presented {
 
 impl Identity for Presented {
     fn current(&self) -> Arc<Credentials> {
-        let Some(now) = self.engine.cluster_identity() else { return self.own.clone() };
+        let Some(now) = self.engine.cluster_identity() else {
+            return self.own.clone();
+        };
         let mut cluster = self.cluster.lock();
         if let Some((known, credentials)) = &*cluster
             && Arc::ptr_eq(known, &now)
@@ -178,14 +219,21 @@ fn engine_identity(presented: &Presented) -> Option<Arc<ClusterIdentity>> {
 
 /// Other HSMs of the cluster show the cluster certificate, and before they have it the service's.
 fn trusted_peers(identity: &Option<Arc<ClusterIdentity>>, service_ca: &Anchors) -> Anchors {
-    match identity.as_ref().and_then(|identity| Anchors::from_pem(&identity.anchor).ok()) {
+    match identity
+        .as_ref()
+        .and_then(|identity| Anchors::from_pem(&identity.anchor).ok())
+    {
         Some(customer) => customer.and(service_ca.clone()),
         None => service_ca.clone(),
     }
 }
 
 fn settings(spec: &NodeSpec) -> Result<NodeSettings, String> {
-    let secret = |file: &Path| fs::read(file).map(Secret::new).map_err(|error| format!("{}: {error}", file.display()));
+    let secret = |file: &Path| {
+        fs::read(file)
+            .map(Secret::new)
+            .map_err(|error| format!("{}: {error}", file.display()))
+    };
     Ok(NodeSettings {
         hsm_id: spec.hsm_id.clone(),
         serial: spec.serial.clone(),
@@ -203,7 +251,8 @@ fn settings(spec: &NodeSpec) -> Result<NodeSettings, String> {
 fn credentials(spec: &NodeSpec) -> Result<Arc<Credentials>, String> {
     let key = zeroize::Zeroizing::new(read(&spec.credentials.key)?);
     let read = Credentials::from_pem(&read(&spec.credentials.certificate)?, &key);
-    read.map(Arc::new).map_err(|error| format!("the HSM's credentials: {error}"))
+    read.map(Arc::new)
+        .map_err(|error| format!("the HSM's credentials: {error}"))
 }
 
 fn anchors(pem: &str) -> Result<Anchors, String> {

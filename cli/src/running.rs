@@ -25,7 +25,11 @@ const FILE: &str = "running.json";
 impl Running {
     /// Says that this process serves `data_dir` at `url`.
     pub fn announce(url: &str, data_dir: &Path) -> std::io::Result<()> {
-        let running = Running { url: url.into(), pid: std::process::id(), data_dir: data_dir.into() };
+        let running = Running {
+            url: url.into(),
+            pid: std::process::id(),
+            data_dir: data_dir.into(),
+        };
         let part = data_dir.join("running.json.new");
         fs::write(&part, serde_json::to_vec_pretty(&running)?)?;
         fs::rename(part, data_dir.join(FILE))
@@ -64,12 +68,20 @@ impl Running {
             .spawn()
             .map_err(failed)?;
         // Dropping the pipe's end tells the shell that the script is over.
-        child.stdin.take().expect("standard input is a pipe").write_all(script.as_bytes()).map_err(failed)?;
+        child
+            .stdin
+            .take()
+            .expect("standard input is a pipe")
+            .write_all(script.as_bytes())
+            .map_err(failed)?;
         let output = child.wait_with_output().map_err(failed)?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         match output.status.success() {
             true => Ok(text),
-            false => Err(format!("keystead mgmt:\n{text}{}", String::from_utf8_lossy(&output.stderr))),
+            false => Err(format!(
+                "keystead mgmt:\n{text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
         }
     }
 
@@ -81,8 +93,13 @@ impl Running {
 
 /// `--data-dir`, else KEYSTEAD_DATA_DIR, else `$XDG_DATA_HOME/keystead/up`, else `~/.local/share/keystead/up`.
 pub fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, String> {
-    let dir = named.or_else(|| std::env::var_os("XDG_DATA_HOME").map(|d| PathBuf::from(d).join("keystead/up")));
-    let dir = dir.or_else(|| std::env::var_os("HOME").map(|d| PathBuf::from(d).join(".local/share/keystead/up")));
-    let dir = dir.ok_or("no data directory: give --data-dir DIR, or set KEYSTEAD_DATA_DIR or HOME")?;
+    let dir = named.or_else(|| {
+        std::env::var_os("XDG_DATA_HOME").map(|d| PathBuf::from(d).join("keystead/up"))
+    });
+    let dir = dir.or_else(|| {
+        std::env::var_os("HOME").map(|d| PathBuf::from(d).join(".local/share/keystead/up"))
+    });
+    let dir =
+        dir.ok_or("no data directory: give --data-dir DIR, or set KEYSTEAD_DATA_DIR or HOME")?;
     std::path::absolute(&dir).map_err(|error| format!("{}: {error}", dir.display()))
 }

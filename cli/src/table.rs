@@ -25,11 +25,20 @@ fn table(list: &Value, columns: &[&str]) -> String {
     for item in list.as_array().into_iter().flatten() {
         rows.push(columns.iter().map(|column| cell(&item[*column])).collect());
     }
-    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+    let width = |n: usize| {
+        rows.iter()
+            .map(|row| row[n].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text += cells.join("  ").trim_end();
         text.push('\n');
     }
@@ -51,6 +60,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let list = serde_json::json!([{ "A": "longer", "B": 3 }, { "A": "x" }]);
-        assert_eq!(table(&list, &["A", "B"]), "A       B\nlonger  3\nx       -\n");
+        assert_eq!(
+            table(&list, &["A", "B"]),
+            "A       B\nlonger  3\nx       -\n"
+        );
     }
 }

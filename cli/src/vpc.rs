@@ -32,11 +32,31 @@ enum List {
 /// Prints the list.
 pub fn run(args: &Vpc, running: &Running) -> Result<(), String> {
     let (verb, columns): (_, &[&str]) = match args.list {
-        List::Subnets => ("vpc/subnets", &["SubnetId", "AvailabilityZone", "CidrBlock", "AvailableIpAddressCount", "State"]),
+        List::Subnets => (
+            "vpc/subnets",
+            &[
+                "SubnetId",
+                "AvailabilityZone",
+                "CidrBlock",
+                "AvailableIpAddressCount",
+                "State",
+            ],
+        ),
         List::SecurityGroups => ("vpc/security-groups", &["GroupId", "GroupName", "VpcId"]),
-        List::Enis => ("vpc/enis", &["NetworkInterfaceId", "SubnetId", "PrivateIpAddress", "Description"]),
+        List::Enis => (
+            "vpc/enis",
+            &[
+                "NetworkInterfaceId",
+                "SubnetId",
+                "PrivateIpAddress",
+                "Description",
+            ],
+        ),
     };
-    let list = running.aws().simulation(verb, &json!({ "Region": args.region })).map_err(|refusal| refusal.to_string())?;
+    let list = running
+        .aws()
+        .simulation(verb, &json!({ "Region": args.region }))
+        .map_err(|refusal| refusal.to_string())?;
     table::print(&list, columns, args.output);
     Ok(())
 }

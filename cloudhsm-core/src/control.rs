@@ -15,6 +15,7 @@ use hsm_api::{Link, Result as HsmResult, Rv};
 use parking_lot::Mutex;
 
 use crate::ca::Ca;
+use crate::hold::UserLocks;
 use crate::link::{Appliance, Dial, NetDial};
 use crate::model::{Cluster, ClusterState, Hsm, HsmState, Time};
 use crate::node::{Conditions, Listen, NodeCommand, NodeSpec, PeerSpec};
@@ -94,6 +95,7 @@ pub struct Control {
     threads: Mutex<Vec<(Option<Place>, JoinHandle<()>)>>,
     /// Held as long as we live: two services on one directory would take each other's HSMs.
     _lock: fs::File,
+    pub(crate) users: UserLocks,
 }
 
 impl CloudHsm {
@@ -137,6 +139,7 @@ impl CloudHsm {
             lines: Mutex::default(),
             stopping: AtomicBool::new(false),
             threads: Mutex::default(),
+            users: UserLocks::default(),
             config,
         });
         backups::sweep(&control)?;

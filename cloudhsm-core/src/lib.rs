@@ -28,6 +28,7 @@ pub mod error;
 pub mod facts;
 pub mod faults;
 mod health;
+mod hold;
 pub mod ids;
 pub mod link;
 pub mod model;
@@ -41,6 +42,7 @@ mod worker;
 
 pub use control::{CloudHsm, Config};
 pub use facts::{Facts, HsmFact, NotAttached};
+pub use hold::Hold;
 pub use node::NodeSpec;
 pub use op::API;
 pub use process::{ProcessSpawner, Spawner};

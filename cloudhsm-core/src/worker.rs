@@ -161,6 +161,9 @@ fn lacks(serving: &Hsm, dead: &Hsm) -> bool {
 /// CreateHsm's work: a process, and in it all that the cluster's other HSMs hold.
 fn furnish(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Result<(), Refused> {
     control.pause(control.config.transition);
+    let Some(_alone) = control.alone(place) else {
+        return Ok(());
+    };
     let mut certificates = None;
     let mut copied = None;
     let filled = (|| -> Result<bool, String> {
@@ -327,6 +330,9 @@ fn revive(control: &Control, place: &Place, cluster: &Cluster, hsm: &Hsm) -> Res
         .filter(|p| p.id != hsm.id && serves(control, p))
         .collect();
     let source = peers.iter().find(|p| !lacks(p, hsm));
+    let Some(_alone) = control.alone(place) else {
+        return Ok(());
+    };
     let mut behind = None;
     let revived = (|| {
         if !control.nodes.alive(&hsm.id) {

@@ -176,13 +176,27 @@ mod tests {
         login(&officer, Role::PreCo, "admin", b"password").expect("fresh");
         let change = |role, name, password: &'static [u8]| {
             let password = Hidden(password);
-            ask(&officer, &Request::ChangePassword { role, name, password });
+            ask(
+                &officer,
+                &Request::ChangePassword {
+                    role,
+                    name,
+                    password,
+                },
+            );
         };
         change(Role::PreCo, "admin", b"officer1");
         ask(&officer, &Request::Logout);
         login(&officer, Role::Co, "admin", b"officer1").expect("activated");
         let (role, name, password) = (Role::Cu, "kmsuser", Hidden(b"kmsPswd1"));
-        ask(&officer, &Request::CreateUser { role, name, password });
+        ask(
+            &officer,
+            &Request::CreateUser {
+                role,
+                name,
+                password,
+            },
+        );
         copy(&here, &away);
         login(&link(&away, Peer::Client), role, name, b"kmsPswd1").expect("copied");
 

@@ -287,12 +287,28 @@ fn open(store: &Store, rules: &PinRules, user: &User, pin: &[u8]) -> Result<(Ope
     if user.failures >= rules.failures {
         return Err(locked());
     }
-    let mut opened = user.credential.open(pin)?.map(|key| (Opened::Current, key));
-    if opened.is_none()
-        && let Some(pending) = &user.pending
-    {
-        opened = pending.open(pin)?.map(|key| (Opened::Pending, key));
+    let opened = matching(user, pin)?;
+    admit(store, rules, user, opened)
+}
+
+/// The token key, if the PIN is the current or the prepared one.
+fn matching(user: &User, pin: &[u8]) -> Result<Option<(Opened, SealKey)>> {
+    if let Some(key) = user.credential.open(pin)? {
+        return Ok(Some((Opened::Current, key)));
     }
+    match &user.pending {
+        Some(pending) => Ok(pending.open(pin)?.map(|key| (Opened::Pending, key))),
+        None => Ok(None),
+    }
+}
+
+/// Counts a failure, or lets in who has given the right PIN and is not locked by now.
+fn admit(
+    store: &Store,
+    rules: &PinRules,
+    user: &User,
+    opened: Option<(Opened, SealKey)>,
+) -> Result<(Opened, SealKey)> {
     let Some(opened) = opened else {
         store.write(|tx| count_failures(tx, user.id, "failures + 1"))?;
         return Err(Error::new(
@@ -335,7 +351,17 @@ pub fn set_pin(
         return Ok(());
     }
     rules.check(new)?;
-    let (opened, token) = open(store, rules, &user, old)?;
+    if user.failures >= rules.failures {
+        return Err(locked());
+    }
+    let opened = matching(&user, old)?;
+    // The same change was asked for before, by a client that died, and has been carried out since: whoever takes it
+    // up again must find it done, not refused, or the HSMs of a cluster part for good (ADR 3).
+    let done_before = phase == Phase::Prepare && opened.is_none();
+    if done_before && user.credential.open(new)?.is_some() {
+        return Ok(());
+    }
+    let (opened, token) = admit(store, rules, &user, opened)?;
     if opened == Opened::Pending {
         // Using the prepared password commits it; the next is prepared beside that one.
         check(store, rules, role, name, old)?;

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{INVALID_CIPHERTEXT, Result};
+use crate::ids::is_key_arn;
 use crate::p11::Sealed;
 
 const VERSION: u8 = 1;
@@ -87,6 +88,10 @@ fn parse(blob: &[u8]) -> Option<(Header, Sealed)> {
         return None;
     }
     let key_arn = std::str::from_utf8(arn).ok()?.to_owned();
+    // A header that was tampered with is an invalid ciphertext, not one of a key that is nowhere.
+    if !is_key_arn(&key_arn) {
+        return None;
+    }
     Some((
         Header {
             key_arn,

@@ -7,6 +7,8 @@
 //! come from C_Login's own answer, and where PKCS#11 has no word for the cause, from [`Clusters::kmsuser`], which, like
 //! `listUsers`, needs no login and is asked *before* an attempt, so that a missing or locked user costs no failed login.
 
+use std::any::Any;
+
 use crate::ids::Scope;
 use crate::p11::ModuleSpec;
 use crate::quirks::PinForm;
@@ -118,6 +120,12 @@ pub trait Clusters: Send + Sync {
         cluster_id: &str,
         trust_anchor: &str,
     ) -> Result<Attachment, ConnectFailure>;
+
+    /// While the returned value lives, no HSM of the cluster is filled with the users of another: a copy made before
+    /// kmsuser's password changes, and restored after, would bring the old one back on that HSM alone.
+    fn hold(&self, _scope: &Scope, _cluster_id: &str) -> Box<dyn Any> {
+        Box::new(())
+    }
 
     /// `kmsuser` on each active HSM that answers, found without a login. Empty where it cannot be known: then C_Login's answer alone decides.
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser>;

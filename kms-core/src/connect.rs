@@ -52,6 +52,8 @@ impl Point {
     ];
 }
 
+type Password = Zeroizing<String>;
+
 /// Asked at each point; `true` ends the connect there as if the process had died.
 pub type Interrupt = Arc<dyn Fn(Point) -> bool + Send + Sync>;
 
@@ -88,6 +90,8 @@ impl KeyStores {
     /// Connects the store as its record says now.
     pub(crate) fn connect_now(&self, store: &KeyStore) -> Result<Token, Stop> {
         self.pass(Point::Begun)?;
+        // An HSM that comes back is filled from another, users included: not while their password changes.
+        let _still = self.clusters.hold(&store.scope, &store.cluster);
         let attachment = self
             .clusters
             .attach(&store.scope, &store.id, &store.cluster, &store.trust_anchor)
@@ -96,18 +100,19 @@ impl KeyStores {
         let module = self
             .modules
             .load(&attachment.module.path, attachment.module.config.as_deref())?;
-        let (token, used) = self.log_in(store, &module, &attachment)?;
+        let (token, used, unfinished) = self.log_in(store, &module, &attachment)?;
         self.pass(Point::LoggedIn)?;
-        self.rotate(store, &token, &used)?;
+        self.rotate(store, &token, &used, unfinished)?;
         Ok(token)
     }
 
+    /// The token, the password that logged in, and the one that an earlier rotation may have begun to set.
     fn log_in(
         &self,
         store: &KeyStore,
         module: &Arc<Module>,
         attachment: &Attachment,
-    ) -> Result<(Token, Zeroizing<String>), Stop> {
+    ) -> Result<(Token, Password, Option<Password>), Stop> {
         let users = self.clusters.kmsuser(&store.scope, &store.cluster);
         if let Some(refused) = refused_before_login(&users) {
             return Err(Stop::Failed(refused));
@@ -117,13 +122,23 @@ impl KeyStores {
         let pending = worth_a_try
             .map(|p| self.sealer.open(&store.id, p))
             .transpose()?;
-        let mut refusal = None;
-        for password in [current].into_iter().chain(pending) {
-            match Token::login(module, &attachment.module, &attachment.pin, &password) {
-                Ok(token) => return Ok((token, password)),
-                Err(wrong) if wrong.kind == FaultKind::WrongPassword => refusal = Some(wrong),
-                Err(other) => return Err(other.into()),
-            }
+        let log_in = |password: &Password| {
+            Token::login(module, &attachment.module, &attachment.pin, password)
+        };
+        let mut refusal = match log_in(&current) {
+            Ok(token) => return Ok((token, current, pending)),
+            Err(wrong) => wrong,
+        };
+        if refusal.kind == FaultKind::WrongPassword
+            && let Some(pending) = pending
+        {
+            refusal = match log_in(&pending) {
+                Ok(token) => return Ok((token, pending, None)),
+                Err(wrong) => wrong,
+            };
+        }
+        if refusal.kind != FaultKind::WrongPassword {
+            return Err(refusal.into());
         }
         self.update_wanted(store, |record| {
             record.pending_refused = record.pending.is_some();
@@ -133,17 +148,25 @@ impl KeyStores {
             .map(|user| user.failed_logins)
             .max()
             .unwrap_or(0);
-        Err(refusal.map_or(Stop::Unwanted, |wrong| {
-            let why = format!(
-                "{}, after {before} failed logins of kmsuser before",
-                wrong.why
-            );
-            Fault { why, ..wrong }.into()
-        }))
+        let why = format!(
+            "{}, after {before} failed logins of kmsuser before",
+            refusal.why
+        );
+        Err(Fault { why, ..refusal }.into())
     }
 
-    fn rotate(&self, store: &KeyStore, token: &Token, used: &str) -> Result<(), Stop> {
-        let new = new_password();
+    /// Gives kmsuser a password that only we know.
+    ///
+    /// An earlier rotation that did not come to its end is taken up again with the same password: its requests may
+    /// still be on their way to an HSM, and a third password would be refused there, or lost, for ever (ADR 3).
+    fn rotate(
+        &self,
+        store: &KeyStore,
+        token: &Token,
+        used: &str,
+        unfinished: Option<Password>,
+    ) -> Result<(), Stop> {
+        let new = unfinished.unwrap_or_else(new_password);
         let (used_sealed, new_sealed) = (
             self.sealer.seal(&store.id, used)?,
             self.sealer.seal(&store.id, &new)?,

@@ -96,6 +96,18 @@ impl KeyRef {
     }
 }
 
+/// Whether the text has the form of a key's ARN, of whatever account and region.
+pub(crate) fn is_key_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let ["arn", part, "kms", region, account, resource] = parts[..] else {
+        return false;
+    };
+    part == partition(region)
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && resource.strip_prefix("key/").is_some_and(is_key_id)
+}
+
 fn invalid_arn(text: &str) -> ServiceError {
     INVALID_ARN.says(format!("Invalid arn {text}"))
 }

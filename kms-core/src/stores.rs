@@ -349,6 +349,11 @@ impl KeyStores {
         let _naming = self.live.naming.lock();
         let store = self.store.view(|rows| must(rows, scope, id))?;
         let name_only = changes.password.is_none() && changes.cluster.is_none();
+        if name_only && changes.name.is_none() {
+            return Err(VALIDATION.says(
+                "Specify at least one of NewCustomKeyStoreName, KeyStorePassword and CloudHsmClusterId.",
+            ));
+        }
         let legal = |store: &KeyStore| match store.state {
             State::Disconnected => Ok(()),
             // The current API lets a connected store be renamed; the older guide did not.

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use aws_json::{Caller, Exception, Response, Service, ServiceError};
-use kms_core::clusters::{Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, KmsUser, Network};
+use kms_core::clusters::{
+    Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode, KmsUser, Network,
+};
 use kms_core::ids::Scope;
 use kms_core::p11::ModuleSpec;
 use kms_core::quirks::PinForm;
@@ -27,7 +29,10 @@ pub struct Foreign {
 impl Foreign {
     /// The token with this label, of the module in this file.
     pub fn new(module: PathBuf, label: &str) -> Foreign {
-        Foreign { module, label: label.to_owned() }
+        Foreign {
+            module,
+            label: label.to_owned(),
+        }
     }
 }
 
@@ -49,12 +54,16 @@ impl Service for ForeignCloudHsm {
     }
 
     fn operation(&self, name: &str) -> Option<&'static str> {
-        cloudhsm_core::op::OPERATIONS.iter().map(|row| row.name).find(|known| *known == name)
+        cloudhsm_core::op::OPERATIONS
+            .iter()
+            .map(|row| row.name)
+            .find(|known| *known == name)
     }
 
     fn call(&self, operation: &str, _: &[u8], _: &Caller) -> Response {
         if operation != "DescribeClusters" {
-            return self.refuse(REFUSED.says(format!("{operation} has no meaning here. {STATE_MESSAGE}")));
+            return self
+                .refuse(REFUSED.says(format!("{operation} has no meaning here. {STATE_MESSAGE}")));
         }
         let cluster = json!({
             "ClusterId": CLUSTER_ID, "State": "ACTIVE", "StateMessage": format!("{STATE_MESSAGE} Module: {}", self.module.display()),
@@ -87,13 +96,26 @@ impl Clusters for Foreign {
         trust_anchor.contains("-----BEGIN CERTIFICATE-----")
     }
 
-    fn attach(&self, _: &Scope, _: &str, cluster_id: &str, _: &str) -> Result<Attachment, ConnectFailure> {
+    fn attach(
+        &self,
+        _: &Scope,
+        _: &str,
+        cluster_id: &str,
+        _: &str,
+    ) -> Result<Attachment, ConnectFailure> {
         if cluster_id != CLUSTER_ID {
             let why = format!("{cluster_id} does not exist");
-            return Err(ConnectFailure::new(ConnectionErrorCode::ClusterNotFound, why));
+            return Err(ConnectFailure::new(
+                ConnectionErrorCode::ClusterNotFound,
+                why,
+            ));
         }
         Ok(Attachment {
-            module: ModuleSpec { path: self.module.clone(), config: None, token_label: self.label.clone() },
+            module: ModuleSpec {
+                path: self.module.clone(),
+                config: None,
+                token_label: self.label.clone(),
+            },
             pin: PinForm::Plain,
         })
     }

@@ -1,6 +1,7 @@
 //! KMS meets CloudHSM: `kms-core` asks [`Clusters`], `cloudhsm-core` knows the answers, and the PKCS#11 module is
 //! told of each attached cluster in its configuration file (ADR 4).
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 use cloudhsm_core::{CloudHsm, Facts, NotAttached};
 use kms_core::clusters::{
-    Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode as Code, KmsUser, Network,
+    Attachment, ClusterFacts, Clusters, ConnectFailure, ConnectionErrorCode as Code, KmsUser,
+    Network,
 };
 use kms_core::ids::Scope;
 use kms_core::p11::ModuleSpec;
@@ -43,7 +45,10 @@ impl ModuleConfig {
     /// The file cannot be written.
     pub fn create(dir: &Path) -> io::Result<ModuleConfig> {
         fs::create_dir_all(dir.join("tokens"))?;
-        let config = ModuleConfig { file: dir.join("pkcs11.toml"), clusters: Mutex::default() };
+        let config = ModuleConfig {
+            file: dir.join("pkcs11.toml"),
+            clusters: Mutex::default(),
+        };
         config.write(&BTreeMap::new())?;
         Ok(config)
     }
@@ -63,7 +68,14 @@ impl ModuleConfig {
         let anchor_file = dir.join(format!("{label}.crt"));
         fs::write(&anchor_file, anchor)?;
         let mut clusters = self.clusters.lock();
-        let old = clusters.insert(store_id.to_owned(), Row { label: label.clone(), nodes, anchor: anchor_file });
+        let old = clusters.insert(
+            store_id.to_owned(),
+            Row {
+                label: label.clone(),
+                nodes,
+                anchor: anchor_file,
+            },
+        );
         if old.as_ref() != clusters.get(store_id) {
             self.write(&clusters)?;
             if let Some(old) = old.filter(|old| old.label != label) {
@@ -113,19 +125,28 @@ pub struct InProcess {
 impl InProcess {
     /// Over the control plane, with the module at `module` and the file that tells it of clusters.
     pub fn new(service: Arc<CloudHsm>, module: PathBuf, config: Arc<ModuleConfig>) -> InProcess {
-        InProcess { service, module, config }
+        InProcess {
+            service,
+            module,
+            config,
+        }
     }
 
     /// Each ACTIVE HSM must answer as the anchor wants: the login, and the change of kmsuser's password, go to all of them.
     fn reach(&self, facts: &Facts, anchor: &str) -> Result<(), ConnectFailure> {
         let nodes = facts.hsms.iter().map(|hsm| hsm.client).collect();
         let health = self.service.health(nodes, anchor);
-        let health = health.map_err(|error| ConnectFailure::new(Code::InternalError, error.to_string()))?;
-        match health.into_iter().find_map(|(address, reached)| Some((address, reached.err()?))) {
+        let health =
+            health.map_err(|error| ConnectFailure::new(Code::InternalError, error.to_string()))?;
+        match health
+            .into_iter()
+            .find_map(|(address, reached)| Some((address, reached.err()?)))
+        {
             None => Ok(()),
-            Some((address, error)) => {
-                Err(ConnectFailure::new(Code::NetworkErrors, format!("the HSM at {address} does not answer: {error}")))
-            }
+            Some((address, error)) => Err(ConnectFailure::new(
+                Code::NetworkErrors,
+                format!("the HSM at {address} does not answer: {error}"),
+            )),
         }
     }
 }
@@ -156,14 +177,34 @@ impl Clusters for InProcess {
         cluster_id: &str,
         trust_anchor: &str,
     ) -> Result<Attachment, ConnectFailure> {
-        self.service.attach(&at(scope), store_id, cluster_id).map_err(not_attached)?;
-        let gone = || ConnectFailure::new(Code::ClusterNotFound, format!("{cluster_id} does not exist"));
-        let facts = self.service.facts(&at(scope), cluster_id).ok_or_else(gone)?;
+        self.service
+            .attach(&at(scope), store_id, cluster_id)
+            .map_err(not_attached)?;
+        let gone = || {
+            ConnectFailure::new(
+                Code::ClusterNotFound,
+                format!("{cluster_id} does not exist"),
+            )
+        };
+        let facts = self
+            .service
+            .facts(&at(scope), cluster_id)
+            .ok_or_else(gone)?;
         self.reach(&facts, trust_anchor)?;
-        let nodes = facts.hsms.iter().map(|hsm| hsm.client.to_string()).collect();
-        let label = self.config.put(store_id, nodes, trust_anchor).map_err(|error| {
-            ConnectFailure::new(Code::InternalError, format!("the module's configuration cannot be written: {error}"))
-        })?;
+        let nodes = facts
+            .hsms
+            .iter()
+            .map(|hsm| hsm.client.to_string())
+            .collect();
+        let label = self
+            .config
+            .put(store_id, nodes, trust_anchor)
+            .map_err(|error| {
+                ConnectFailure::new(
+                    Code::InternalError,
+                    format!("the module's configuration cannot be written: {error}"),
+                )
+            })?;
         Ok(Attachment {
             module: ModuleSpec {
                 path: self.module.clone(),
@@ -174,8 +215,15 @@ impl Clusters for InProcess {
         })
     }
 
+    fn hold(&self, scope: &Scope, cluster_id: &str) -> Box<dyn Any> {
+        Box::new(self.service.hold(&at(scope), cluster_id))
+    }
+
     fn kmsuser(&self, scope: &Scope, cluster_id: &str) -> Vec<KmsUser> {
-        let each = self.service.user(&at(scope), cluster_id, "kmsuser").into_iter();
+        let each = self
+            .service
+            .user(&at(scope), cluster_id, "kmsuser")
+            .into_iter();
         each.filter_map(|(hsm, user)| {
             let user = user.ok()?;
             Some(KmsUser {
@@ -199,12 +247,19 @@ impl Clusters for InProcess {
 
 fn not_attached(why: NotAttached) -> ConnectFailure {
     let (code, text) = match why {
-        NotAttached::ClusterNotFound => (Code::ClusterNotFound, "the cluster does not exist".to_owned()),
-        NotAttached::NoActiveHsm => (Code::InsufficientCloudhsmHsms, "the cluster has no active HSM".to_owned()),
+        NotAttached::ClusterNotFound => (
+            Code::ClusterNotFound,
+            "the cluster does not exist".to_owned(),
+        ),
+        NotAttached::NoActiveHsm => (
+            Code::InsufficientCloudhsmHsms,
+            "the cluster has no active HSM".to_owned(),
+        ),
         NotAttached::SubnetNotFound(id) => (Code::SubnetNotFound, format!("{id} was deleted")),
-        NotAttached::NoFreeAddress(id) => {
-            (Code::InsufficientFreeAddressesInSubnet, format!("{id} has no free address"))
-        }
+        NotAttached::NoFreeAddress(id) => (
+            Code::InsufficientFreeAddressesInSubnet,
+            format!("{id} has no free address"),
+        ),
         NotAttached::Failed(why) => (Code::InternalError, why),
     };
     ConnectFailure::new(code, text)
@@ -225,7 +280,9 @@ mod tests {
         assert_ne!(first, second);
         assert!(second.len() <= 32, "a token label has 32 bytes");
         let text = fs::read_to_string(dir.path().join("pkcs11.toml")).expect("reads");
-        assert!(text.contains(&second) && !text.contains(&first) && text.contains("127.20.1.2:2223"));
+        assert!(
+            text.contains(&second) && !text.contains(&first) && text.contains("127.20.1.2:2223")
+        );
         config.remove("cks-1").expect("removes");
         let left = fs::read_dir(dir.path()).expect("reads").count();
         assert_eq!(left, 2, "pkcs11.toml and tokens");

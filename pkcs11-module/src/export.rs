@@ -23,7 +23,12 @@ use crate::module::Module;
 const PKCS_11: &CStr = c"PKCS 11";
 
 /// Every interface, the newest first: who names no version gets the newest.
-static INTERFACES: [Interface; 2] = [
+static INTERFACES: [Interface; 3] = [
+    Interface(ck::CK_INTERFACE {
+        pInterfaceName: PKCS_11.as_ptr().cast_mut().cast(),
+        pFunctionList: (&raw const LIST_3_2).cast_mut().cast(),
+        flags: 0,
+    }),
     Interface(ck::CK_INTERFACE {
         pInterfaceName: PKCS_11.as_ptr().cast_mut().cast(),
         pFunctionList: (&raw const LIST_3_0).cast_mut().cast(),
@@ -37,7 +42,7 @@ static INTERFACES: [Interface; 2] = [
 ];
 
 /// The interfaces' versions, in the same order.
-const VERSIONS: [(u8, u8); 2] = [(3, 0), (2, 40)];
+const VERSIONS: [(u8, u8); 3] = [(3, 2), (3, 0), (2, 40)];
 
 /// Runs a function that needs no module.
 fn bare(name: &str, work: impl FnOnce() -> Result<()>) -> ck::CK_RV {

@@ -109,6 +109,16 @@ impl Module {
         *self.slots.write() = listing.known.iter().map(|k| k.slot.clone()).collect();
     }
 
+    /// Whether the slot has a token now; where it has none, the log says why.
+    pub fn has_token(&self, slot: &Slot) -> bool {
+        let info = slot.info();
+        if let Err(e) = &info {
+            self.log
+                .line(&format!("slot {} has no token: {e}", slot.id));
+        }
+        info.is_ok()
+    }
+
     /// A module with these slots, for tests of what lies above the configuration.
     pub fn with_slots(specs: Vec<SlotSpec>) -> Result<Module> {
         let module = Module::new(Config::empty(), Log::Off)?;

@@ -1,8 +1,16 @@
 //! Operation slots: what C_EncryptInit and its like leave behind, and how whole operations and
 //! streams run from there. Only this file takes an operation out of its slot.
 //!
+//! | file | holds |
+//! |---|---|
+//! | [`message`] | message-based operations |
+//! | [`iv`] | the IVs that they make |
+//!
 //! A whole operation is one request. A stream is opened by the first Update (or a Final without
 //! one), so that an Init never costs a hop.
+
+pub mod iv;
+pub mod message;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +27,10 @@ use crate::session::{Key, Session, State};
 
 /// One operation slot for each kind.
 #[derive(Default)]
-pub struct Ops([Option<Active>; 7]);
+pub struct Ops {
+    slots: [Option<Active>; 7],
+    messages: [Option<message::Process>; 4],
+}
 
 /// An operation between its Init and its end.
 pub struct Active {
@@ -31,6 +42,8 @@ pub struct Active {
     /// A result that the caller's buffer was too short for. Its length could be known only after
     /// the work, and the work is not done twice.
     pending: Option<Zeroizing<Vec<u8>>>,
+    /// What C_VerifySignatureInit took in advance.
+    signature: Option<Vec<u8>>,
 }
 
 /// How a call leaves an operation that did not fail.
@@ -41,7 +54,7 @@ enum Then {
 
 impl Ops {
     fn slot(&mut self, op: Op) -> &mut Option<Active> {
-        &mut self.0[match op {
+        &mut self.slots[match op {
             Op::Encrypt => 0,
             Op::Decrypt => 1,
             Op::Sign => 2,
@@ -65,7 +78,8 @@ impl Ops {
 
     /// Whether an operation with a key is active.
     pub fn any_key(&self) -> bool {
-        self.0.iter().flatten().any(|a| a.key.is_some())
+        self.slots.iter().flatten().any(|a| a.key.is_some())
+            || self.messages.iter().any(Option::is_some)
     }
 
     /// The mechanism of an active operation.
@@ -75,6 +89,26 @@ impl Ops {
 }
 
 impl Active {
+    fn new(mech: Mechanism<'static>, key: Option<Arc<Key>>) -> Active {
+        Active {
+            mech,
+            key,
+            stream: None,
+            fed: 0,
+            pending: None,
+            signature: None,
+        }
+    }
+
+    fn begin(&self, op: Op, stream: StreamId) -> Request<'_> {
+        Request::Begin {
+            stream,
+            op,
+            mech: Cow::Borrowed(&self.mech),
+            key: self.key_ref(),
+        }
+    }
+
     fn facts(&self) -> Option<&KeyFacts> {
         self.key.as_ref().map(|k| &k.facts)
     }
@@ -144,13 +178,7 @@ pub fn init(
         .map(|h| session.key(state, h, Rv::KEY_HANDLE_INVALID))
         .transpose()?;
     mech::check_init(op, &mech, key.as_ref().map(|k| &k.facts))?;
-    *state.ops.slot(op) = Some(Active {
-        mech,
-        key,
-        stream: None,
-        fed: 0,
-        pending: None,
-    });
+    *state.ops.slot(op) = Some(Active::new(mech, key));
     Ok(())
 }
 
@@ -173,7 +201,7 @@ fn settle<T>(session: &Session, state: &mut State, op: Op, result: Result<(T, Th
             Ok(told)
         }
         Err(e) => {
-            if e.rv != Rv::BUFFER_TOO_SMALL && e.rv != Rv::OPERATION_NOT_INITIALIZED {
+            if e.rv != Rv::BUFFER_TOO_SMALL {
                 cancel(session, state, op);
             }
             Err(e)
@@ -218,10 +246,42 @@ fn try_whole(
     })
 }
 
-/// C_Verify.
-pub fn verify(session: &Session, state: &mut State, data: &[u8], signature: &[u8]) -> Result<()> {
+/// C_VerifySignatureInit, after [`init`].
+pub fn keep_signature(state: &mut State, signature: &[u8]) -> Result<()> {
+    state.ops.active(Op::Verify)?.signature = Some(signature.to_vec());
+    Ok(())
+}
+
+/// The signature to verify: the one given with C_Verify and C_VerifyFinal, or without one (`None`)
+/// that of C_VerifySignatureInit. The two kinds of verification do not mix.
+fn signature_of<'a>(active: &'a Active, given: Option<&'a [u8]>) -> Result<&'a [u8]> {
+    match (&active.signature, given) {
+        (None, Some(given)) => Ok(given),
+        (Some(kept), None) => Ok(kept),
+        _ => Err(Error::new(
+            Rv::OPERATION_NOT_INITIALIZED,
+            "the verification that is active was begun by the other Init",
+        )),
+    }
+}
+
+/// Refuses C_VerifyUpdate for C_VerifySignatureInit, and the reverse; the operation stays.
+pub fn verifies(state: &mut State, early: bool) -> Result<()> {
+    let given: Option<&[u8]> = if early { None } else { Some(&[]) };
+    signature_of(state.ops.active(Op::Verify)?, given).map(drop)
+}
+
+/// C_Verify, and C_VerifySignature without a signature.
+pub fn verify(
+    session: &Session,
+    state: &mut State,
+    data: &[u8],
+    signature: Option<&[u8]>,
+) -> Result<()> {
+    verifies(state, signature.is_none())?;
     let result = state.ops.active(Op::Verify).and_then(|active| {
         not_begun(active)?;
+        let signature = signature_of(active, signature)?;
         session.done(&crypt(active, Op::Verify, data, signature))
     });
     settle(
@@ -266,12 +326,7 @@ pub fn stream_of(session: &Session, state: &mut State, op: Op) -> Result<StreamI
     }
     let stream = state.new_stream(session);
     let active = state.ops.active(op)?;
-    session.done(&Request::Begin {
-        stream,
-        op,
-        mech: Cow::Borrowed(&active.mech),
-        key: active.key_ref(),
-    })?;
+    session.done(&active.begin(op, stream))?;
     active.stream = Some(stream);
     Ok(stream)
 }
@@ -359,10 +414,11 @@ fn try_finish(session: &Session, state: &mut State, op: Op, out: &mut Out<'_>) -
     })
 }
 
-/// C_VerifyFinal.
-pub fn finish_verify(session: &Session, state: &mut State, signature: &[u8]) -> Result<()> {
+/// C_VerifyFinal, and C_VerifySignatureFinal without a signature.
+pub fn finish_verify(session: &Session, state: &mut State, signature: Option<&[u8]>) -> Result<()> {
+    verifies(state, signature.is_none())?;
     let result = stream_of(session, state, Op::Verify).and_then(|stream| {
-        let signature = Hidden(signature);
+        let signature = Hidden(signature_of(state.ops.active(Op::Verify)?, signature)?);
         session.done(&Request::Finish { stream, signature })
     });
     settle(
@@ -374,195 +430,4 @@ pub fn finish_verify(session: &Session, state: &mut State, signature: &[u8]) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::{Fake, PADDING};
-    use crate::module::Module;
-    use crate::personality::Personality;
-    use crate::session::{Entered, Session};
-    use crate::token::PinForm;
-
-    const CBC_PAD: MechId = MechId(0x1085);
-
-    fn session(fake: &Arc<Fake>) -> (Module, Arc<Session>) {
-        let m = fake.module(PinForm::Plain, Personality::Standard);
-        let h = m.sessions.open(&m.slot(0).unwrap(), true).unwrap();
-        let session = m.session(h).unwrap();
-        (m, session)
-    }
-
-    fn begin(session: &Session, state: &mut State, op: Op) {
-        let mech = Mechanism {
-            id: CBC_PAD,
-            params: Params::Iv(vec![0; 16].into()),
-        };
-        let key = session.slot.handle(hsm_api::ObjectId(7));
-        init(session, state, op, Some(mech), Some(key)).unwrap();
-    }
-
-    fn short(result: Result<Told>) -> bool {
-        result.is_err_and(|e| e.rv == Rv::BUFFER_TOO_SMALL)
-    }
-
-    #[test]
-    fn a_length_known_afterwards_costs_the_work_once() {
-        let fake = Arc::new(Fake::default());
-        let (_m, s) = session(&fake);
-        let mut state = s.enter().unwrap();
-        begin(&s, &mut state, Op::Decrypt);
-        assert_eq!(
-            fake.asked(),
-            ["other", "Resolve"],
-            "TokenInfo, the key, and no more for an Init"
-        );
-        let (data, mut len) = ([1u8; 32], 0);
-        let told = whole(
-            &s,
-            &mut state,
-            Op::Decrypt,
-            &data,
-            &mut Out::lent(None, &mut len),
-        );
-        assert_eq!(
-            (told, len),
-            (Ok(Told::Length), 32),
-            "the bound answers a query"
-        );
-        let mut small = [0u8; 4];
-        let mut out = Out::lent(Some(&mut small), &mut len);
-        assert!(short(whole(&s, &mut state, Op::Decrypt, &data, &mut out)));
-        assert_eq!((len as usize, fake.asked()), (32 - PADDING, vec!["Crypt"]));
-        let mut enough = [0u8; 32 - PADDING];
-        let mut out = Out::lent(Some(&mut enough), &mut len);
-        let told = whole(&s, &mut state, Op::Decrypt, &data, &mut out);
-        assert_eq!(told, Ok(Told::Bytes(32 - PADDING)));
-        assert_eq!(
-            (enough, fake.asked()),
-            ([0xD0; 32 - PADDING], vec![]),
-            "from the cache"
-        );
-        assert!(!state.ops.is_active(Op::Decrypt));
-    }
-
-    #[test]
-    fn an_exact_length_costs_no_work_when_the_buffer_is_short() {
-        let fake = Arc::new(Fake::default());
-        let (_m, s) = session(&fake);
-        let mut state = s.enter().unwrap();
-        begin(&s, &mut state, Op::Encrypt);
-        fake.asked();
-        let (mut buf, mut len) = ([0u8; 31], 0);
-        let mut out = Out::lent(Some(&mut buf), &mut len);
-        assert!(short(whole(
-            &s,
-            &mut state,
-            Op::Encrypt,
-            &[1; 16],
-            &mut out
-        )));
-        assert_eq!((len, fake.asked()), (32, vec![]));
-        assert!(
-            state.ops.is_active(Op::Encrypt),
-            "a short buffer ends nothing"
-        );
-    }
-
-    fn update_with(
-        s: &Session,
-        state: &mut Entered<'_>,
-        data: &[u8],
-        room: usize,
-    ) -> (Result<Told>, usize) {
-        let (mut buf, mut len) = (vec![0; room], 0);
-        let told = update(
-            s,
-            state,
-            Op::Encrypt,
-            data,
-            &mut Out::lent(Some(&mut buf), &mut len),
-        );
-        (told, len as usize)
-    }
-
-    #[test]
-    fn a_stream_begins_late_and_errors_end_it() {
-        let fake = Arc::new(Fake::default());
-        let (_m, s) = session(&fake);
-        let mut state = s.enter().unwrap();
-        begin(&s, &mut state, Op::Encrypt);
-        fake.asked();
-        let (told, len) = update_with(&s, &mut state, &[1; 20], 15);
-        assert!(short(told) && len == 16);
-        assert_eq!(
-            update_with(&s, &mut state, &[1; 20], 16).0,
-            Ok(Told::Bytes(16))
-        );
-        let (told, len) = update_with(&s, &mut state, &[1; 12], 0);
-        assert!(
-            short(told) && len == 16,
-            "4 bytes waited: 12 more make a block, and not 0"
-        );
-        assert_eq!(fake.asked(), ["Begin", "Update"]);
-        let one_shot = whole(
-            &s,
-            &mut state,
-            Op::Encrypt,
-            &[1],
-            &mut Out::lent(None, &mut 0),
-        );
-        assert_eq!(one_shot.unwrap_err().rv, Rv::OPERATION_ACTIVE);
-        assert_eq!(fake.asked(), ["Abort"]);
-        assert!(!state.ops.is_active(Op::Encrypt));
-
-        begin(&s, &mut state, Op::Encrypt);
-        assert_eq!(
-            update_with(&s, &mut state, &[1; 16], 16).0,
-            Ok(Told::Bytes(16))
-        );
-        let mut len = 0;
-        let told = finish(&s, &mut state, Op::Encrypt, &mut Out::lent(None, &mut len));
-        assert_eq!((told, len), (Ok(Told::Length), 16));
-        *fake.fail.lock() = Some(Rv::DEVICE_REMOVED);
-        let mut buf = [0; 16];
-        let told = finish(
-            &s,
-            &mut state,
-            Op::Encrypt,
-            &mut Out::lent(Some(&mut buf), &mut len),
-        );
-        assert_eq!(told.unwrap_err().rv, Rv::DEVICE_REMOVED);
-        assert!(
-            !state.ops.is_active(Op::Encrypt),
-            "and the session lives on"
-        );
-        begin(&s, &mut state, Op::Encrypt);
-    }
-
-    #[test]
-    fn a_panic_leaves_no_operation_behind() {
-        let fake = Arc::new(Fake::default());
-        let (_m, s) = session(&fake);
-        begin(&s, &mut s.enter().unwrap(), Op::Encrypt);
-        *fake.panic.lock() = true;
-        let work = std::panic::AssertUnwindSafe(|| {
-            let (mut buf, mut len) = ([0; 32], 0);
-            let mut state = s.enter().unwrap();
-            let mut out = Out::lent(Some(&mut buf), &mut len);
-            whole(&s, &mut state, Op::Encrypt, &[1; 16], &mut out)
-        });
-        assert!(std::panic::catch_unwind(work).is_err());
-        assert!(!s.enter().unwrap().ops.is_active(Op::Encrypt));
-    }
-
-    #[test]
-    fn a_null_mechanism_cancels() {
-        let fake = Arc::new(Fake::default());
-        let (_m, s) = session(&fake);
-        let mut state = s.enter().unwrap();
-        let none = init(&s, &mut state, Op::Encrypt, None, None);
-        assert_eq!(none.unwrap_err().rv, Rv::ARGUMENTS_BAD);
-        begin(&s, &mut state, Op::Encrypt);
-        init(&s, &mut state, Op::Encrypt, None, None).unwrap();
-        assert!(!state.ops.is_active(Op::Encrypt));
-    }
-}
+mod tests;

@@ -36,6 +36,9 @@ pub enum Difference {
     CallerIv,
     GcmParts,
     GcmLength,
+    Messages,
+    Encapsulate,
+    VerifySignature,
 }
 
 use Difference as D;
@@ -126,6 +129,21 @@ const CLOUDHSM: &[(Difference, Rv, &str)] = &[
         D::GcmLength,
         Rv::DATA_LEN_RANGE,
         "AES-GCM takes at most 16,224 bytes",
+    ),
+    (
+        D::Messages,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the library is one of PKCS#11 2.40, without messages",
+    ),
+    (
+        D::Encapsulate,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the library is one of PKCS#11 2.40, without encapsulation",
+    ),
+    (
+        D::VerifySignature,
+        Rv::FUNCTION_NOT_SUPPORTED,
+        "the library is one of PKCS#11 2.40: use C_VerifyInit",
     ),
 ];
 

@@ -129,11 +129,6 @@ impl Slot {
         }
     }
 
-    /// Whether a token is there now.
-    pub fn present(&self) -> bool {
-        self.info().is_ok()
-    }
-
     /// C_InitToken.
     pub fn initialize(&self, so_pin: &[u8], label: &str) -> Result<()> {
         self.allows(Difference::InitToken)?;

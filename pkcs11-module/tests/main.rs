@@ -5,4 +5,6 @@
 mod abi;
 mod cluster;
 mod copy;
+mod messages;
+mod raw;
 mod tokens;

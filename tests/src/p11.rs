@@ -130,7 +130,16 @@ impl Token {
 
     /// `pkcs11-tool --login --pin PIN WORDS` on the token.
     pub fn user(&self, words: &str) -> Run {
-        self.tool("--login --pin").arg(&self.pin).words(words)
+        // On a cluster the module refuses read-only sessions, as CloudHSM's own library does.
+        let session = if self.pin.contains(':') {
+            "--session-rw"
+        } else {
+            ""
+        };
+        self.tool(session)
+            .words("--login --pin")
+            .arg(&self.pin)
+            .words(words)
     }
 
     /// The probe's command on the token, logged in; its answer is JSON.

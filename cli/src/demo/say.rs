@@ -13,12 +13,20 @@ pub struct Teller {
 impl Teller {
     /// A story that begins now.
     pub fn new() -> Self {
-        Teller { terminal: io::stdout().is_terminal(), number: 0, began: Instant::now() }
+        Teller {
+            terminal: io::stdout().is_terminal(),
+            number: 0,
+            began: Instant::now(),
+        }
     }
 
     /// A heading between groups of steps.
     pub fn chapter(&self, title: &str) {
-        if self.terminal { println!("\n\x1b[1m{title}\x1b[0m") } else { println!("\n{title}") }
+        if self.terminal {
+            println!("\n\x1b[1m{title}\x1b[0m")
+        } else {
+            println!("\n{title}")
+        }
     }
 
     /// Does one step and tells it: what it achieved, how long it took, which call did it. `act` may
@@ -31,17 +39,29 @@ impl Teller {
     ) -> Result<T, String> {
         self.number += 1;
         let began = Instant::now();
-        let progress = Progress { terminal: self.terminal, plain: format!("{:>2}. {plain}", self.number), began };
+        let progress = Progress {
+            terminal: self.terminal,
+            plain: format!("{:>2}. {plain}", self.number),
+            began,
+        };
         progress.show();
         let outcome = crate::interrupt::check().and_then(|()| act(&progress));
         progress.clear();
         match outcome {
             Ok((value, words)) => {
                 let words = words.as_deref().unwrap_or(plain);
-                println!("{:>2}. {words}  [{}]  {}", self.number, time(began.elapsed()), self.faint(call));
+                println!(
+                    "{:>2}. {words}  [{}]  {}",
+                    self.number,
+                    time(began.elapsed()),
+                    self.faint(call)
+                );
                 Ok(value)
             }
-            Err(why) => Err(format!("step {} ({plain}) failed: {why}\n    the call: {call}", self.number)),
+            Err(why) => Err(format!(
+                "step {} ({plain}) failed: {why}\n    the call: {call}",
+                self.number
+            )),
         }
     }
 
@@ -56,7 +76,11 @@ impl Teller {
     }
 
     fn faint(&self, text: &str) -> String {
-        if self.terminal { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+        if self.terminal {
+            format!("\x1b[2m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -72,7 +96,11 @@ impl Progress {
     pub fn show(&self) {
         if self.terminal {
             let mark = ["|", "/", "-", "\\"][(self.began.elapsed().as_millis() / 120 % 4) as usize];
-            print!("\r\x1b[K{} {mark} {}", self.plain, time(self.began.elapsed()));
+            print!(
+                "\r\x1b[K{} {mark} {}",
+                self.plain,
+                time(self.began.elapsed())
+            );
             let _ = io::stdout().flush();
         }
     }
@@ -85,5 +113,9 @@ impl Progress {
 }
 
 fn time(took: Duration) -> String {
-    if took.as_secs() >= 1 { format!("{:.2} s", took.as_secs_f64()) } else { format!("{} ms", took.as_millis()) }
+    if took.as_secs() >= 1 {
+        format!("{:.2} s", took.as_secs_f64())
+    } else {
+        format!("{} ms", took.as_millis())
+    }
 }

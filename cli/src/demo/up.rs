@@ -23,7 +23,8 @@ impl Up {
     pub fn start(dir: &Path, progress: &Progress) -> Result<Up, String> {
         let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
         let log = dir.join("up.log");
-        let stderr = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let stderr =
+            std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut child = Command::new(&program)
             .args(["up", "--bare", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir.join("data"))
@@ -41,7 +42,11 @@ impl Up {
                 }
             }
         });
-        let mut up = Up { url: String::new(), child, dir: dir.to_owned() };
+        let mut up = Up {
+            url: String::new(),
+            child,
+            dir: dir.to_owned(),
+        };
         let url = until(&|| progress.show(), || match ready.try_recv() {
             Ok(url) => Ok(Some(url)),
             Err(_) => match up.child.try_wait() {
@@ -73,12 +78,21 @@ impl Up {
 
     /// Asks it to stop, and waits until it and its HSMs have.
     pub fn stop(&mut self) -> Result<(), String> {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
         if !asked.is_ok_and(|status| status.success()) {
             let _ = self.child.kill();
         }
-        let status = self.child.wait().map_err(|error| format!("waiting for keystead up: {error}"))?;
-        if status.success() { Ok(()) } else { Err(format!("keystead up ended with {status}")) }
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| format!("waiting for keystead up: {error}"))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("keystead up ended with {status}"))
+        }
     }
 }
 

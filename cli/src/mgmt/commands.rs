@@ -39,7 +39,10 @@ type Refused = hsm_api::Error;
 impl Session {
     /// A session over connected HSMs, in global mode.
     pub fn new(servers: Vec<Server>) -> Self {
-        Session { servers, only: None }
+        Session {
+            servers,
+            only: None,
+        }
     }
 
     /// What to show before a line.
@@ -53,21 +56,30 @@ impl Session {
     /// Runs one command.
     pub fn run(&mut self, words: &[String], input: &mut dyn Input) -> io::Result<Outcome> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if words.iter().any(|w| *w == "-2fa") {
-            println!("{}: -2fa: second factors are not offered by these HSMs", words[0]);
+        if words.contains(&"-2fa") {
+            println!(
+                "{}: -2fa: second factors are not offered by these HSMs",
+                words[0]
+            );
             return Ok(Outcome::Failed);
         }
         let well = match words[..] {
             ["loginHSM", role, user, password] => self.login(role, user, password, input)?,
             ["logoutHSM"] => self.logout(),
-            ["createUser", role, user, password] => self.create_user(role, user, password, input)?,
-            ["changePswd", role, user, password] => self.change_password(role, user, password, input)?,
+            ["createUser", role, user, password] => {
+                self.create_user(role, user, password, input)?
+            }
+            ["changePswd", role, user, password] => {
+                self.change_password(role, user, password, input)?
+            }
             ["deleteUser", role, user] => self.delete_user(role, user),
             ["listUsers"] => self.list_users(),
             ["getHSMInfo"] => self.hsm_info(),
             ["info", "server", n] => self.info(n),
             ["findAllKeys", user, hash, ref file @ ..] => self.find_all_keys(user, hash, file)?,
-            ["getAttribute", handle, attribute, ref file @ ..] => self.get_attribute(handle, attribute, file)?,
+            ["getAttribute", handle, attribute, ref file @ ..] => {
+                self.get_attribute(handle, attribute, file)?
+            }
             ["listAttributes"] => {
                 print!("{}", show::attributes());
                 true
@@ -98,7 +110,10 @@ impl Session {
     /// The HSMs that a command goes to: index and HSM.
     fn targets(&mut self) -> impl Iterator<Item = (usize, &mut Server)> {
         let only = self.only;
-        self.servers.iter_mut().enumerate().filter(move |(n, _)| only.is_none_or(|o| o == *n))
+        self.servers
+            .iter_mut()
+            .enumerate()
+            .filter(move |(n, _)| only.is_none_or(|o| o == *n))
     }
 
     /// Sends one request to each target and prints how it went there; true if all succeeded.
@@ -109,10 +124,22 @@ impl Session {
         })
     }
 
-    fn login(&mut self, role: &str, user: &str, password: &str, input: &mut dyn Input) -> io::Result<bool> {
-        let Some(role) = role_named(role) else { return Ok(bad_role(role)) };
+    fn login(
+        &mut self,
+        role: &str,
+        user: &str,
+        password: &str,
+        input: &mut dyn Input,
+    ) -> io::Result<bool> {
+        let Some(role) = role_named(role) else {
+            return Ok(bad_role(role));
+        };
         let password = typed(password, input, "Enter password: ")?;
-        let request = Request::Login { role, name: Some(user), pin: Hidden(password.as_bytes()) };
+        let request = Request::Login {
+            role,
+            name: Some(user),
+            pin: Hidden(password.as_bytes()),
+        };
         let mut well = true;
         for (n, server) in self.targets() {
             let result = server.link.call(SESSION, &request, &mut []).map(|_| ());
@@ -127,7 +154,10 @@ impl Session {
     fn logout(&mut self) -> bool {
         let mut well = true;
         for (n, server) in self.targets() {
-            let result = server.link.call(SESSION, &Request::Logout, &mut []).map(|_| ());
+            let result = server
+                .link
+                .call(SESSION, &Request::Logout, &mut [])
+                .map(|_| ());
             if result.is_ok() {
                 server.login = None;
             }
@@ -136,32 +166,73 @@ impl Session {
         well
     }
 
-    fn create_user(&mut self, role: &str, user: &str, password: &str, input: &mut dyn Input) -> io::Result<bool> {
-        let Some(kind) = role_named(role) else { return Ok(bad_role(role)) };
+    fn create_user(
+        &mut self,
+        role: &str,
+        user: &str,
+        password: &str,
+        input: &mut dyn Input,
+    ) -> io::Result<bool> {
+        let Some(kind) = role_named(role) else {
+            return Ok(bad_role(role));
+        };
         let password = typed(password, input, "Enter password: ")?;
         if !confirmed(input)? {
             return Ok(false);
         }
-        println!("Creating User {user}({role}) on {} nodes", self.targets().count());
-        let request = Request::CreateUser { role: kind, name: user, password: Hidden(password.as_bytes()) };
+        println!(
+            "Creating User {user}({role}) on {} nodes",
+            self.targets().count()
+        );
+        let request = Request::CreateUser {
+            role: kind,
+            name: user,
+            password: Hidden(password.as_bytes()),
+        };
         Ok(self.on_each("createUser", &request))
     }
 
-    fn change_password(&mut self, role: &str, user: &str, password: &str, input: &mut dyn Input) -> io::Result<bool> {
-        let Some(kind) = role_named(role) else { return Ok(bad_role(role)) };
+    fn change_password(
+        &mut self,
+        role: &str,
+        user: &str,
+        password: &str,
+        input: &mut dyn Input,
+    ) -> io::Result<bool> {
+        let Some(kind) = role_named(role) else {
+            return Ok(bad_role(role));
+        };
         let password = typed(password, input, "Enter new password: ")?;
         if !confirmed(input)? {
             return Ok(false);
         }
-        println!("Changing password for {user}({role}) on {} nodes", self.targets().count());
-        let request = Request::ChangePassword { role: kind, name: user, password: Hidden(password.as_bytes()) };
+        println!(
+            "Changing password for {user}({role}) on {} nodes",
+            self.targets().count()
+        );
+        let request = Request::ChangePassword {
+            role: kind,
+            name: user,
+            password: Hidden(password.as_bytes()),
+        };
         Ok(self.on_each("changePswd", &request))
     }
 
     fn delete_user(&mut self, role: &str, user: &str) -> bool {
-        let Some(kind) = role_named(role) else { return bad_role(role) };
-        println!("Deleting user {user}({role}) on {} nodes", self.targets().count());
-        self.on_each("deleteUser", &Request::DeleteUser { role: kind, name: user })
+        let Some(kind) = role_named(role) else {
+            return bad_role(role);
+        };
+        println!(
+            "Deleting user {user}({role}) on {} nodes",
+            self.targets().count()
+        );
+        self.on_each(
+            "deleteUser",
+            &Request::DeleteUser {
+                role: kind,
+                name: user,
+            },
+        )
     }
 
     fn list_users(&mut self) -> bool {
@@ -187,7 +258,9 @@ impl Session {
     }
 
     fn info(&mut self, n: &str) -> bool {
-        let Some((index, server)) = numbered(&mut self.servers, n) else { return false };
+        let Some((index, server)) = numbered(&mut self.servers, n) else {
+            return false;
+        };
         match node(server) {
             Ok(info) => print!("{}", show::server_info(index, server, &info)),
             Err(error) => return report("info", index, server, Err(error)),
@@ -196,7 +269,9 @@ impl Session {
     }
 
     fn enter(&mut self, n: &str) -> bool {
-        let Some((index, _)) = numbered(&mut self.servers, n) else { return false };
+        let Some((index, _)) = numbered(&mut self.servers, n) else {
+            return false;
+        };
         println!("Server is in 'E2' mode...");
         self.only = Some(index);
         true
@@ -204,7 +279,9 @@ impl Session {
 
     fn find_all_keys(&mut self, user: &str, hash: &str, file: &[&str]) -> io::Result<bool> {
         let (Ok(user), true) = (user.parse(), matches!(hash, "0" | "1")) else {
-            println!("findAllKeys: usage: findAllKeys <user id> <0|1: with key hashes> [output file]");
+            println!(
+                "findAllKeys: usage: findAllKeys <user id> <0|1: with key hashes> [output file]"
+            );
             return Ok(false);
         };
         let (mut text, mut well) = (String::new(), true);
@@ -244,7 +321,15 @@ impl Session {
         let mut well = true;
         for (n, server) in self.targets() {
             let result = key_by_handle(server, handle).and_then(|key| {
-                server.link.call(SESSION, &Request::Share { key, user, share: share == "1" }, &mut [])
+                server.link.call(
+                    SESSION,
+                    &Request::Share {
+                        key,
+                        user,
+                        share: share == "1",
+                    },
+                    &mut [],
+                )
             });
             well &= report("shareKey", n, server, result.map(|_| ()));
         }
@@ -280,8 +365,16 @@ fn bad_role(role: &str) -> bool {
 }
 
 /// A password from the line, or from the next line for `-hpswd`.
-fn typed(word: &str, input: &mut dyn Input, prompt: &str) -> io::Result<zeroize::Zeroizing<String>> {
-    let password = if word == "-hpswd" { input.password(prompt)? } else { word.to_owned() };
+fn typed(
+    word: &str,
+    input: &mut dyn Input,
+    prompt: &str,
+) -> io::Result<zeroize::Zeroizing<String>> {
+    let password = if word == "-hpswd" {
+        input.password(prompt)?
+    } else {
+        word.to_owned()
+    };
     Ok(zeroize::Zeroizing::new(password))
 }
 
@@ -325,7 +418,10 @@ fn numbered<'a>(servers: &'a mut [Server], n: &str) -> Option<(usize, &'a mut Se
 }
 
 fn unexpected() -> Refused {
-    Refused::new(hsm_api::Rv::GENERAL_ERROR, "the HSM gave another kind of answer than was asked for")
+    Refused::new(
+        hsm_api::Rv::GENERAL_ERROR,
+        "the HSM gave another kind of answer than was asked for",
+    )
 }
 
 fn users(server: &Server) -> Result<Vec<UserInfo>, Refused> {
@@ -343,7 +439,10 @@ fn node(server: &Server) -> Result<NodeInfo, Refused> {
 }
 
 fn keys(server: &Server, user: u32) -> Result<Vec<KeyInfo>, Refused> {
-    match server.link.call(SESSION, &Request::UserKeys { user }, &mut [])? {
+    match server
+        .link
+        .call(SESSION, &Request::UserKeys { user }, &mut [])?
+    {
         Reply::Keys(keys) => Ok(keys),
         _ => Err(unexpected()),
     }
@@ -357,26 +456,42 @@ fn key_info(server: &Server, handle: &str) -> Result<KeyInfo, Refused> {
         None => handle.parse().ok(),
     };
     let (role, name) = server.login.clone().ok_or_else(|| {
-        Refused::new(hsm_api::Rv::USER_NOT_LOGGED_IN, "log in first: loginHSM CU <user> <password>")
+        Refused::new(
+            hsm_api::Rv::USER_NOT_LOGGED_IN,
+            "log in first: loginHSM CU <user> <password>",
+        )
     })?;
     for user in users(server)? {
         let mine = user.role == role && user.name.eq_ignore_ascii_case(&name);
         if role == Role::Cu && !mine {
             continue;
         }
-        if let Some(key) = keys(server, user.id)?.into_iter().find(|key| Some(key.handle) == handle) {
+        if let Some(key) = keys(server, user.id)?
+            .into_iter()
+            .find(|key| Some(key.handle) == handle)
+        {
             return Ok(key);
         }
     }
-    Err(Refused::new(hsm_api::Rv::KEY_HANDLE_INVALID, "no such key among those that this user may see"))
+    Err(Refused::new(
+        hsm_api::Rv::KEY_HANDLE_INVALID,
+        "no such key among those that this user may see",
+    ))
 }
 
 fn key_by_handle(server: &Server, handle: &str) -> Result<ObjectId, Refused> {
     key_info(server, handle).map(|key| key.id)
 }
 
-fn attributes(server: &Server, id: ObjectId, types: Vec<AttrType>) -> Result<Vec<AttrReply>, Refused> {
-    match server.link.call(SESSION, &Request::Attributes { id, types }, &mut [])? {
+fn attributes(
+    server: &Server,
+    id: ObjectId,
+    types: Vec<AttrType>,
+) -> Result<Vec<AttrReply>, Refused> {
+    match server
+        .link
+        .call(SESSION, &Request::Attributes { id, types }, &mut [])?
+    {
         Reply::Attributes(values) => Ok(values),
         _ => Err(unexpected()),
     }

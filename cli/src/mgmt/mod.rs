@@ -34,14 +34,20 @@ pub struct Mgmt {
 pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
     let servers = connect::servers(running, &args.region, args.cluster_id.as_deref())?;
     if args.command.is_none() && std::io::stdin().is_terminal() {
-        println!("Connecting to the server(s), it may take time\ndepending on the server(s) load, please wait...\n");
+        println!(
+            "Connecting to the server(s), it may take time\ndepending on the server(s) load, please wait...\n"
+        );
     }
     for (n, server) in servers.iter().enumerate() {
-        println!("Connected to server {n}: hostname '{}', port {}.", server.host, server.port);
+        println!(
+            "Connected to server {n}: hostname '{}', port {}.",
+            server.host, server.port
+        );
     }
     let mut input: Box<dyn Input> = match &args.command {
         Some(text) => Box::new(Script::new(text, args.yes)),
         None => Box::new(Stdin::new(args.yes)),
     };
-    shell::run(&mut Session::new(servers), input.as_mut()).map_err(|error| format!("reading commands: {error}"))
+    shell::run(&mut Session::new(servers), input.as_mut())
+        .map_err(|error| format!("reading commands: {error}"))
 }

@@ -37,7 +37,10 @@ pub struct Stdin {
 impl Stdin {
     /// Standard input as it is.
     pub fn new(assume_yes: bool) -> Self {
-        Stdin { terminal: io::stdin().is_terminal(), assume_yes }
+        Stdin {
+            terminal: io::stdin().is_terminal(),
+            assume_yes,
+        }
     }
 
     fn read(&mut self) -> io::Result<Option<String>> {
@@ -65,7 +68,11 @@ impl Input for Stdin {
     }
 
     fn password(&mut self, prompt: &str) -> io::Result<String> {
-        if self.terminal { rpassword::prompt_password(prompt) } else { Ok(self.read()?.unwrap_or_default()) }
+        if self.terminal {
+            rpassword::prompt_password(prompt)
+        } else {
+            Ok(self.read()?.unwrap_or_default())
+        }
     }
 }
 
@@ -78,7 +85,11 @@ pub struct Script {
 impl Script {
     /// The lines of a `-c` argument.
     pub fn new(text: &str, assume_yes: bool) -> Self {
-        let lines = text.split(['\n', ';']).map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect();
+        let lines = text
+            .split(['\n', ';'])
+            .map(|l| l.trim().to_owned())
+            .filter(|l| !l.is_empty())
+            .collect();
         Script { lines, assume_yes }
     }
 }
@@ -147,7 +158,10 @@ mod tests {
 
     #[test]
     fn quotes_hold_words_together() {
-        assert_eq!(words("createUser CU  kmsuser kmsPswd"), ["createUser", "CU", "kmsuser", "kmsPswd"]);
+        assert_eq!(
+            words("createUser CU  kmsuser kmsPswd"),
+            ["createUser", "CU", "kmsuser", "kmsPswd"]
+        );
         assert_eq!(words("a \"b c\" '' d'e f'"), ["a", "b c", "", "de f"]);
         assert!(words("   ").is_empty());
     }
@@ -155,7 +169,10 @@ mod tests {
     #[test]
     fn a_scripts_lines_answer_questions_in_order() {
         let mut script = Script::new("createUser CU a b; y\n quit", false);
-        assert_eq!(script.line("").unwrap().as_deref(), Some("createUser CU a b"));
+        assert_eq!(
+            script.line("").unwrap().as_deref(),
+            Some("createUser CU a b")
+        );
         assert_eq!(script.answer().unwrap(), "y");
         assert_eq!(script.line("").unwrap().as_deref(), Some("quit"));
         assert_eq!(script.line("").unwrap(), None);

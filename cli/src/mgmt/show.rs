@@ -39,7 +39,10 @@ quit                                                 leave
 
 /// How a command is used, for a line that fits none.
 pub fn usage(command: &str) -> String {
-    let mut lines = HELP.lines().filter(|line| line.split([' ', '/']).next() == Some(command)).peekable();
+    let mut lines = HELP
+        .lines()
+        .filter(|line| line.split([' ', '/']).next() == Some(command))
+        .peekable();
     match lines.peek() {
         Some(_) => format!("usage: {}", lines.collect::<Vec<_>>().join("\n       ")),
         None => format!("unknown command {command}; help shows the commands (case matters)"),
@@ -58,7 +61,10 @@ fn role(role: Role, first_officer: bool) -> &'static str {
 
 /// listUsers of one server.
 pub fn users(n: usize, host: &str, users: &[UserInfo]) -> String {
-    let mut text = format!("Users on server {n}({host}):\nNumber of users found:{}\n\n", users.len());
+    let mut text = format!(
+        "Users on server {n}({host}):\nNumber of users found:{}\n\n",
+        users.len()
+    );
     let _ = writeln!(
         text,
         "    {:<13}{:<15}{:<32}{:<18}{:<19}{:<10}",
@@ -92,7 +98,11 @@ pub fn hsm_info(n: usize, info: &NodeInfo) -> String {
         info.hsm_id,
         info.installed,
         info.activated,
-        if info.fips { "2 [FIPS mode with single factor authentication]" } else { "0 [non-FIPS mode]" },
+        if info.fips {
+            "2 [FIPS mode with single factor authentication]"
+        } else {
+            "0 [non-FIPS mode]"
+        },
         info.objects
     )
 }
@@ -105,8 +115,18 @@ pub fn server_info(n: usize, server: &Server, info: &NodeInfo) -> String {
     };
     format!(
         "{:<6}{:<20}{:<20}{:<8}{:<14}{:<20}LoginState\n{:<6}{:<20}{:<20}{:<8}{:<14}{:<20}{login}\n",
-        "Id", "Name", "Hostname", "Port", "State", "Partition", n, server.host, server.host, server.port,
-        "Connected", info.hsm_id
+        "Id",
+        "Name",
+        "Hostname",
+        "Port",
+        "State",
+        "Partition",
+        n,
+        server.host,
+        server.host,
+        server.port,
+        "Connected",
+        info.hsm_id
     )
 }
 
@@ -114,7 +134,13 @@ pub fn server_info(n: usize, server: &Server, info: &NodeInfo) -> String {
 pub fn keys(n: usize, host: &str, user: u32, keys: &[KeyInfo], hashes: bool) -> String {
     let list: Vec<String> = keys
         .iter()
-        .map(|key| format!("{}({})", key.handle, if key.owner == user { 'o' } else { 's' }))
+        .map(|key| {
+            format!(
+                "{}({})",
+                key.handle,
+                if key.owner == user { 'o' } else { 's' }
+            )
+        })
         .collect();
     let mut text = format!(
         "Keys on server {n}({host}):\nNumber of keys found {}\nnumber of keys matched from start index 0::{}\n{}\n",
@@ -174,7 +200,8 @@ const ALL: u64 = 512;
 
 /// listAttributes.
 pub fn attributes() -> String {
-    let mut text = String::from("Following are the possible attribute values for getAttribute:\n\n");
+    let mut text =
+        String::from("Following are the possible attribute values for getAttribute:\n\n");
     for row in ROWS {
         let _ = writeln!(text, "  {:<28} = {}", row.name, row.number);
     }
@@ -185,7 +212,10 @@ pub fn attributes() -> String {
 /// The attribute of a number, or all for 512.
 pub fn attributes_numbered(number: &str) -> Option<Vec<&'static Row>> {
     let number: u64 = number.parse().ok()?;
-    let rows: Vec<_> = ROWS.iter().filter(|row| number == ALL || row.number == number).collect();
+    let rows: Vec<_> = ROWS
+        .iter()
+        .filter(|row| number == ALL || row.number == number)
+        .collect();
     (!rows.is_empty()).then_some(rows)
 }
 
@@ -237,8 +267,14 @@ mod tests {
 
     #[test]
     fn every_number_names_one_attribute_and_512_all() {
-        assert_eq!(attributes_numbered("3").map(|rows| rows[0].name), Some("OBJ_ATTR_LABEL"));
-        assert_eq!(attributes_numbered("512").map(|rows| rows.len()), Some(ROWS.len()));
+        assert_eq!(
+            attributes_numbered("3").map(|rows| rows[0].name),
+            Some("OBJ_ATTR_LABEL")
+        );
+        assert_eq!(
+            attributes_numbered("512").map(|rows| rows.len()),
+            Some(ROWS.len())
+        );
         assert!(attributes_numbered("9999").is_none() && attributes_numbered("x").is_none());
     }
 }

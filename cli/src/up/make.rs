@@ -56,24 +56,36 @@ pub fn on_module(running: &Running, pin: &str) -> Result<(), String> {
     // No certificate is checked against it; the API wants one all the same.
     let anchor = guide::authority()?;
     guide.store = guide.create_key_store(STORE, pin, &anchor)?;
-    guide.connect(&|| ()).map_err(|error| format!("{error} (is --pin the token's PIN as it is now?)"))?;
-    eprintln!("made: key store {} ({STORE}) on the module's token, CONNECTED", guide.store);
+    guide
+        .connect(&|| ())
+        .map_err(|error| format!("{error} (is --pin the token's PIN as it is now?)"))?;
+    eprintln!(
+        "made: key store {} ({STORE}) on the module's token, CONNECTED",
+        guide.store
+    );
     Ok(())
 }
 
 /// Whether this data directory has a key store already: from an earlier run, which connects again by itself.
 fn exists(guide: &Guide) -> Result<bool, String> {
     let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
-    Ok(all["CustomKeyStores"].as_array().is_some_and(|stores| !stores.is_empty()))
+    Ok(all["CustomKeyStores"]
+        .as_array()
+        .is_some_and(|stores| !stores.is_empty()))
 }
 
 /// A configuration of the module for this cluster; its path.
 fn module_config(guide: &Guide, data_dir: &Path) -> Result<String, String> {
-    let nodes: Vec<String> =
-        guide.active_hsms()?.iter().map(|hsm| format!("\"{}:2223\"", text(&hsm["EniIp"]))).collect();
+    let nodes: Vec<String> = guide
+        .active_hsms()?
+        .iter()
+        .map(|hsm| format!("\"{}:2223\"", text(&hsm["EniIp"])))
+        .collect();
     let file = data_dir.join("pkcs11.toml");
-    let content =
-        format!("[[cluster]]\nlabel = \"hsm\"\nnodes = [{}]\ntrust-anchor = \"customerCA.crt\"\n", nodes.join(", "));
+    let content = format!(
+        "[[cluster]]\nlabel = \"hsm\"\nnodes = [{}]\ntrust-anchor = \"customerCA.crt\"\n",
+        nodes.join(", ")
+    );
     fs::write(&file, content).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(file.display().to_string())
 }

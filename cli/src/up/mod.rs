@@ -28,7 +28,13 @@ pub struct UpArgs {
     #[arg(long, value_name = "SO", requires = "pin")]
     module: Option<PathBuf>,
     /// With --module: the user's PIN of its token as it is now; the key store changes it on every connect
-    #[arg(long, value_name = "PIN", requires = "module", env = "KEYSTEAD_PIN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PIN",
+        requires = "module",
+        env = "KEYSTEAD_PIN",
+        hide_env_values = true
+    )]
     pin: Option<String>,
     /// With --module: the label of its token
     #[arg(long, value_name = "LABEL", requires = "module", default_value = "kms")]
@@ -52,12 +58,20 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         Some(module) => Stack::on_module(&data_dir, module, &args.token_label)?,
         None => Stack::on_cluster(&data_dir)?,
     };
-    let config = Config { keyring, log: Log::stderr(level(&args.log)), routes: stack.routes(), ..Config::new(args.listen) };
+    let config = Config {
+        keyring,
+        log: Log::stderr(level(&args.log)),
+        routes: stack.routes(),
+        ..Config::new(args.listen)
+    };
     let server = Server::start(config, stack.services()).map_err(|error| error.to_string())?;
     // From here on a signal is kept for the end, so that nothing is left half made or running.
-    let signals = server.signals().map_err(|error| format!("waiting for signals: {error}"))?;
+    let signals = server
+        .signals()
+        .map_err(|error| format!("waiting for signals: {error}"))?;
     let url = server.url();
-    Running::announce(&url, &data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    Running::announce(&url, &data_dir)
+        .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let outcome = serve(args, &data_dir, &url, signals);
     Running::withdraw(&data_dir);
     server.stop();
@@ -105,5 +119,8 @@ fn lock(data_dir: &Path) -> Result<File, String> {
 /// Makes a directory that only this user may enter.
 pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
 }

@@ -39,24 +39,49 @@ impl Stack {
         let program = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
         let spawner = Box::new(ProcessSpawner::new(program, &["node"]));
         let config = cloudhsm_core::Config::new(data_dir.join("cloudhsm"));
-        let service = CloudHsm::open(config, spawner).map_err(|error| format!("CloudHSM: {error}"))?;
+        let service =
+            CloudHsm::open(config, spawner).map_err(|error| format!("CloudHSM: {error}"))?;
         let service = Arc::new(service);
         let module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
         let clusters = InProcess::new(service.clone(), module.clone(), config.clone());
         let api = cloudhsm_core::API.bind(service.clone());
         let kms = open_kms(data_dir, module, &config, Arc::new(clusters))?;
-        Ok(Stack { ticking: tick(kms.clone()), kms, cloudhsm: api, clusters: Some(service) })
+        Ok(Stack {
+            ticking: tick(kms.clone()),
+            kms,
+            cloudhsm: api,
+            clusters: Some(service),
+        })
     }
 
     /// KMS over a named module; its own HSM is still ours.
     pub fn on_module(data_dir: &Path, named: &Path, label: &str) -> Result<Stack, String> {
-        let named = fs::canonicalize(named).map_err(|error| format!("--module {}: {error}", named.display()))?;
-        let module = crate::module::beside_us()?;
+        let named = fs::canonicalize(named)
+            .map_err(|error| format!("--module {}: {error}", named.display()))?;
+        kms_core::p11::probe(&named)?;
+        let mut module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
-        let kms = open_kms(data_dir, module, &config, Arc::new(Foreign::new(named.clone(), label)))?;
+        // A library has one state, so one configuration, a process. Where the named module is ours, KMS's own HSM
+        // needs a copy of it.
+        if fs::canonicalize(&module).is_ok_and(|ours| ours == named) {
+            let copy = data_dir.join("kms/module/service-hsm.so");
+            fs::copy(&module, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+            module = copy;
+        }
+        let kms = open_kms(
+            data_dir,
+            module,
+            &config,
+            Arc::new(Foreign::new(named.clone(), label)),
+        )?;
         let api = Arc::new(ForeignCloudHsm { module: named });
-        Ok(Stack { ticking: tick(kms.clone()), kms, cloudhsm: api, clusters: None })
+        Ok(Stack {
+            ticking: tick(kms.clone()),
+            kms,
+            cloudhsm: api,
+            clusters: None,
+        })
     }
 
     /// What the server dispatches to.
@@ -66,9 +91,16 @@ impl Stack {
 
     /// The simulation's own paths: VPC, faults, where the HSMs are.
     pub fn routes(&self) -> Vec<Route> {
-        let Some(service) = self.clusters.clone() else { return Vec::new() };
-        let answer = Arc::new(move |path: &str, body: &[u8]| cloudhsm_core::admin::handle(&service, path, body));
-        vec![Route { prefix: "/_keystead/", answer }]
+        let Some(service) = self.clusters.clone() else {
+            return Vec::new();
+        };
+        let answer = Arc::new(move |path: &str, body: &[u8]| {
+            cloudhsm_core::admin::handle(&service, path, body)
+        });
+        vec![Route {
+            prefix: "/_keystead/",
+            answer,
+        }]
     }
 
     /// Logs out, ends the HSMs' processes, and returns when they are gone.
@@ -92,12 +124,28 @@ fn open_kms(
 ) -> Result<Arc<Kms>, String> {
     let dir = data_dir.join("kms");
     let [so_pin, pin] = service_pins(&dir.join("service-hsm.pins"))?;
-    let module =
-        ModuleSpec { path: module, config: Some(config.reserved()), token_label: SERVICE_TOKEN.to_owned() };
-    let own = ServiceHsm { module, pin_form: PinForm::Plain, pin, so_pin: Some(so_pin) };
+    let module = ModuleSpec {
+        path: module,
+        config: Some(config.reserved()),
+        token_label: SERVICE_TOKEN.to_owned(),
+    };
+    let own = ServiceHsm {
+        module,
+        pin_form: PinForm::Plain,
+        pin,
+        so_pin: Some(so_pin),
+    };
     let log = Arc::new(|line: &str| eprintln!("kms: {line}"));
-    Kms::open(Settings { log, ..Settings::new(dir, clusters, own) })
-        .map_err(|error| format!("KMS: {}", error.cause.clone().unwrap_or_else(|| error.to_string())))
+    Kms::open(Settings {
+        log,
+        ..Settings::new(dir, clusters, own)
+    })
+    .map_err(|error| {
+        format!(
+            "KMS: {}",
+            error.cause.clone().unwrap_or_else(|| error.to_string())
+        )
+    })
 }
 
 fn tick(kms: Arc<Kms>) -> (mpsc::Sender<()>, JoinHandle<()>) {
@@ -115,21 +163,47 @@ fn tick(kms: Arc<Kms>) -> (mpsc::Sender<()>, JoinHandle<()>) {
 fn module_config(data_dir: &Path) -> Result<Arc<ModuleConfig>, String> {
     let dir = data_dir.join("kms/module");
     super::private_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    ModuleConfig::create(&dir).map(Arc::new).map_err(|error| format!("{}: {error}", dir.display()))
+    ModuleConfig::create(&dir)
+        .map(Arc::new)
+        .map_err(|error| format!("{}: {error}", dir.display()))
 }
 
 /// The PINs of the service's own HSM, SO's and user's: made once, and kept where only this user reads.
 fn service_pins(file: &Path) -> Result<[Zeroizing<String>; 2], String> {
     let at = |error: std::io::Error| format!("{}: {error}", file.display());
     if !file.exists() {
-        let pin = || Zeroizing::new(rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect::<String>());
+        let pin = || {
+            Zeroizing::new(
+                rand::rng()
+                    .sample_iter(rand::distr::Alphanumeric)
+                    .take(32)
+                    .map(char::from)
+                    .collect::<String>(),
+            )
+        };
         let text = Zeroizing::new(format!("{}\n{}\n", *pin(), *pin()));
         let part = file.with_extension("new");
-        let mut new = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(at)?;
-        new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(at)?;
+        let mut new = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(at)?;
+        new.write_all(text.as_bytes())
+            .and_then(|()| new.sync_all())
+            .map_err(at)?;
         fs::rename(part, file).map_err(at)?;
     }
     let text = Zeroizing::new(fs::read_to_string(file).map_err(at)?);
-    let pins: Vec<_> = text.lines().map(|line| Zeroizing::new(line.to_owned())).collect();
-    pins.try_into().map_err(|_| format!("{}: should hold two lines, the PINs of the service's own HSM", file.display()))
+    let pins: Vec<_> = text
+        .lines()
+        .map(|line| Zeroizing::new(line.to_owned()))
+        .collect();
+    pins.try_into().map_err(|_| {
+        format!(
+            "{}: should hold two lines, the PINs of the service's own HSM",
+            file.display()
+        )
+    })
 }

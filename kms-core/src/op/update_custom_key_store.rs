@@ -4,7 +4,7 @@ use aws_json::{Caller, NoMembers, Operation, SecretString};
 use serde::Deserialize;
 
 use super::create_custom_key_store::{XksMembers, alphanumeric};
-use crate::error::{Result, VALIDATION};
+use crate::error::Result;
 use crate::kms::{Kms, scope};
 use crate::stores::Changes;
 
@@ -29,11 +29,6 @@ impl Operation<Kms> for UpdateCustomKeyStore {
             password: self.key_store_password.map(|password| password.0),
             cluster: self.cloud_hsm_cluster_id,
         };
-        if changes.name.is_none() && changes.password.is_none() && changes.cluster.is_none() {
-            return Err(VALIDATION.says(
-                "Specify at least one of NewCustomKeyStoreName, KeyStorePassword and CloudHsmClusterId.",
-            ));
-        }
         changes
             .password
             .as_ref()

@@ -74,8 +74,20 @@ pub(super) fn fault(error: Error, quirks: &Quirks) -> Fault {
     };
     Fault::new(
         kind(code, function, quirks),
-        format!("{}: {function:?} answered {code:?}", quirks.name),
+        format!("{}: C_{function:?} answered {}", quirks.name, ckr(&code)),
     )
+}
+
+/// The name that the specification gives a return code: `PinIncorrect` is CKR_PIN_INCORRECT.
+pub fn ckr(code: &RvError) -> String {
+    let mut name = String::from("CKR");
+    for c in format!("{code:?}").chars() {
+        if c.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
 }
 
 fn kind(code: RvError, function: Function, quirks: &Quirks) -> FaultKind {
@@ -89,8 +101,9 @@ fn kind(code: RvError, function: Function, quirks: &Quirks) -> FaultKind {
         (_, RvError::PinIncorrect) => K::WrongPassword,
         (_, RvError::PinLocked) => K::LockedOut,
         (Function::Login, RvError::UserPinNotInitialized | RvError::UserTypeInvalid) => K::NoUser,
+        // An HSM of ours lets a user log in twice, and refuses the change of a password that another login uses.
         (
-            Function::Login,
+            Function::Login | Function::SetPIN,
             RvError::UserAlreadyLoggedIn
             | RvError::UserAnotherAlreadyLoggedIn
             | RvError::UserTooManyTypes,

@@ -27,7 +27,11 @@ pub fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
     Ok(ctx)
 }
 
-fn probe(path: &Path) -> Result<PathBuf, String> {
+/// The module's real path, if it is a library that can be loaded and exports C_GetFunctionList.
+///
+/// # Errors
+/// What is wrong with the file, in words that name it.
+pub fn probe(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     let path = path
         .canonicalize()

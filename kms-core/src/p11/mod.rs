@@ -21,10 +21,10 @@ use parking_lot::Mutex;
 
 use crate::quirks::Quirks;
 use fault::fault;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Fault, FaultKind, ckr};
 #[cfg(feature = "suite")]
 pub use inspect::SeenKey;
-pub use load::open;
+pub use load::{open, probe};
 pub use token::{Sealed, Token};
 
 /// What it takes to reach a token.

@@ -21,7 +21,7 @@ pub const MANUFACTURER: &str = "Keystead";
 /// C_GetInfo.
 pub fn info(to: Place<'_, ck::CK_INFO>) -> Result<()> {
     to.set(ck::CK_INFO {
-        cryptokiVersion: ck::CK_VERSION { major: 3, minor: 0 },
+        cryptokiVersion: ck::CK_VERSION { major: 3, minor: 2 },
         manufacturerID: padded(MANUFACTURER),
         flags: 0,
         libraryDescription: padded("Keystead PKCS#11 module"),

@@ -1,11 +1,15 @@
-//! Key management functions: keys generated, wrapped, unwrapped, derived.
+//! Key management functions: keys generated, wrapped, unwrapped, derived, encapsulated.
 
-use hsm_api::{Error, Hidden, Request, Result, Rv, Template};
+use hsm_api::{Error, Hidden, KeyFacts, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
-use crate::ck::{Given, In, Out, Place};
+use crate::ck::message::{self, Generator};
+use crate::ck::{Given, In, Out, Place, Told};
 use crate::module::{Module, new_id};
+use crate::op::iv::Ivs;
+use crate::personality::Difference;
+use crate::session::Session;
 
 /// A wrapped key is at most this long, in steps: the length is the HSM's secret until it is done.
 const WRAPPED: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
@@ -80,16 +84,72 @@ pub fn wrap(
         key,
         aad,
     };
+    out.answer(&wrapped(&session, &request)?).map(drop)
+}
+
+/// What the HSM answers to a Wrap, whose length is not known before.
+fn wrapped(session: &Session, request: &Request<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let mut last = Rv::DEVICE_MEMORY.into();
     for room in WRAPPED {
         let mut wrapped = Zeroizing::new(vec![0; room]);
-        match session.written(&request, &mut wrapped) {
-            Ok(len) => return out.answer(&wrapped[..len]).map(drop),
+        match session.written(request, &mut wrapped) {
+            Ok(len) => {
+                wrapped.truncate(len);
+                return Ok(wrapped);
+            }
             Err(e) if e.rv == Rv::BUFFER_TOO_SMALL => last = e,
             Err(e) => return Err(e),
         }
     }
     Err(Error::new(Rv::KEY_SIZE_RANGE, last.why))
+}
+
+/// C_WrapKeyAuthenticated: the mechanism's parameters are those of a message, and the tag goes there.
+pub fn wrap_authenticated(
+    m: &Module,
+    h: u64,
+    mech: Given<'_>,
+    (with, key): (u64, u64),
+    aad: Vec<u8>,
+    mut out: Out<'_>,
+) -> Result<()> {
+    let session = m.session(h)?;
+    let mut state = session.enter()?;
+    session.slot.allows(Difference::Messages)?;
+    let id = mech.id();
+    message::specimen(id)?;
+    let message = mech.message().read(id)?;
+    if matches!(
+        message.generator,
+        Generator::Counter | Generator::CounterXor
+    ) {
+        let why = "each wrapping would count from zero again, with the same IV: use CKG_GENERATE";
+        return Err(Error::new(Rv::MECHANISM_PARAM_INVALID, why));
+    }
+    let random = |iv: &mut [u8]| session.written(&Request::Random, iv).map(drop);
+    let (generator, fixed) = (message.generator, message.fixed_bits);
+    let iv = Ivs::default().next(generator, &message.iv, fixed, random)?;
+    let with = session
+        .key(&mut state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?
+        .key
+        .clone();
+    let key = session.slot.object(key).ok_or(Rv::KEY_HANDLE_INVALID)?;
+    let request = Request::Wrap {
+        mech: message.mechanism(id, &iv, &aad),
+        with,
+        key,
+        aad: Hidden(&[]),
+    };
+    let sealed = wrapped(&session, &request)?;
+    let at = sealed.len().checked_sub(message.tag_len());
+    let (body, tag) = at
+        .and_then(|at| sealed.split_at_checked(at))
+        .ok_or(Rv::GENERAL_ERROR)?;
+    if out.answer(body)? != Told::Length {
+        message.give_iv(&iv);
+        message.give_tag(tag);
+    }
+    Ok(())
 }
 
 /// C_UnwrapKey.
@@ -116,6 +176,128 @@ pub fn unwrap(
         with,
         wrapped: wrapped.hidden(),
         aad: Hidden(&[]),
+        id,
+        template,
+    })?;
+    to.set(session.adopt(&mut state, id, lasting));
+    Ok(())
+}
+
+/// C_UnwrapKeyAuthenticated.
+pub fn unwrap_authenticated(
+    m: &Module,
+    h: u64,
+    mech: Given<'_>,
+    with: u64,
+    (wrapped, aad): (In<'_>, Vec<u8>),
+    template: Template,
+    to: Place<'_, u64>,
+) -> Result<()> {
+    let session = m.session(h)?;
+    let mut state = session.enter()?;
+    session.slot.allows(Difference::Messages)?;
+    let id = mech.id();
+    message::specimen(id)?;
+    let message = mech.message().read(id)?;
+    let with = session
+        .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
+        .key
+        .clone();
+    let lasting = session.may_make(&template)?;
+    let id_made = new_id()?;
+    let sealed = [&wrapped[..], &message.tag()].concat();
+    session.done(&Request::Unwrap {
+        mech: message.mechanism(id, &message.iv, &aad),
+        with,
+        wrapped: Hidden(&sealed),
+        aad: Hidden(&[]),
+        id: id_made,
+        template,
+    })?;
+    to.set(session.adopt(&mut state, id_made, lasting));
+    Ok(())
+}
+
+/// How long a ciphertext is that a key of this kind encapsulates.
+fn encapsulated(key: &KeyFacts) -> Result<usize> {
+    let field = key.bits.div_ceil(8) as usize;
+    match (key.key_type.0, key.bits) {
+        // CKK_ML_KEM with its three parameter sets (FIPS 203, table 3).
+        (0x49, 1) => Ok(768),
+        (0x49, 2) => Ok(1088),
+        (0x49, 3) => Ok(1568),
+        (pkcs11_sys::CKK_EC, _) => Ok(2 * field + 1),
+        (pkcs11_sys::CKK_EC_MONTGOMERY, _) => Ok(field),
+        (pkcs11_sys::CKK_RSA, _) => Ok(field),
+        _ => {
+            let why = "keys of this type encapsulate nothing";
+            Err(Error::new(Rv::KEY_TYPE_INCONSISTENT, why))
+        }
+    }
+}
+
+/// C_EncapsulateKey. No key is made when the ciphertext finds no room.
+pub fn encapsulate(
+    m: &Module,
+    h: u64,
+    mech: Given<'_>,
+    public: u64,
+    template: Template,
+    mut out: Out<'_>,
+    to: Option<Place<'_, u64>>,
+) -> Result<()> {
+    let session = m.session(h)?;
+    let mut state = session.enter()?;
+    session.slot.allows(Difference::Encapsulate)?;
+    let mech = read(&session, mech, false)?;
+    let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
+    let lasting = session.may_make(&template)?;
+    let id = new_id()?;
+    let bound = encapsulated(&public.facts)?;
+    let request = Request::Encapsulate {
+        mech,
+        public: public.key.clone(),
+        id,
+        template,
+    };
+    if out.asks_length() {
+        // Without room the HSM makes nothing, but says whether it could.
+        return match session.written(&request, &mut []) {
+            Err(e) if e.rv != Rv::BUFFER_TOO_SMALL => Err(e),
+            _ => out.fill(bound, |_| Ok(0)).map(drop),
+        };
+    }
+    let to = to.ok_or_else(|| crate::ck::null("the place for the new key's handle is null"))?;
+    let told = out.fill(bound, |buf| session.written(&request, buf))?;
+    debug_assert!(told != Told::Length, "a buffer was there");
+    to.set(session.adopt(&mut state, id, lasting));
+    Ok(())
+}
+
+/// C_DecapsulateKey.
+pub fn decapsulate(
+    m: &Module,
+    h: u64,
+    mech: Given<'_>,
+    private: u64,
+    template: Template,
+    ciphertext: In<'_>,
+    to: Place<'_, u64>,
+) -> Result<()> {
+    let session = m.session(h)?;
+    let mut state = session.enter()?;
+    session.slot.allows(Difference::Encapsulate)?;
+    let mech = read(&session, mech, false)?;
+    let private = session
+        .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
+        .key
+        .clone();
+    let lasting = session.may_make(&template)?;
+    let id = new_id()?;
+    session.done(&Request::Decapsulate {
+        mech,
+        private,
+        ciphertext: ciphertext.hidden(),
         id,
         template,
     })?;

@@ -10,10 +10,12 @@
 //! | [`sign`] | signatures, MACs, verification, recovery |
 //! | [`key`] | keys made, wrapped, unwrapped, derived |
 //! | [`random`] | random numbers |
+//! | [`message`] | message-based operations |
 
 pub mod cipher;
 pub mod general;
 pub mod key;
+pub mod message;
 pub mod object;
 pub mod random;
 pub mod session;

@@ -3,6 +3,7 @@
 use hsm_api::{Error, Hidden, MechId, Mechanism, Op, Params, Reply, Request, Result, Rv};
 use pkcs11_sys as ck;
 
+use crate::ck::v3_2::{CKF_ASYNC_SESSION, CKS_LAST_VALIDATION_OK};
 use crate::ck::{Out, Place};
 use crate::module::Module;
 use crate::op;
@@ -15,6 +16,10 @@ pub fn open(m: &Module, slot: u64, flags: u64, to: Place<'_, u64>) -> Result<()>
     if flags & ck::CKF_SERIAL_SESSION == 0 {
         let why = "CKF_SERIAL_SESSION must be set";
         return Err(Error::new(Rv::SESSION_PARALLEL_NOT_SUPPORTED, why));
+    }
+    if flags & CKF_ASYNC_SESSION != 0 {
+        let why = "sessions are synchronous: leave CKF_ASYNC_SESSION out";
+        return Err(Error::new(Rv::SESSION_ASYNC_NOT_SUPPORTED, why));
     }
     to.set(m.sessions.open(&slot, flags & ck::CKF_RW_SESSION != 0)?);
     Ok(())
@@ -64,6 +69,15 @@ pub fn cancel(m: &Module, h: u64, flags: u64) -> Result<()> {
     ];
     for (_, kind) in kinds.into_iter().filter(|(flag, _)| flags & flag != 0) {
         op::cancel(&session, &mut state, kind);
+    }
+    let messages = [
+        (ck::CKF_MESSAGE_ENCRYPT, Op::Encrypt),
+        (ck::CKF_MESSAGE_DECRYPT, Op::Decrypt),
+        (ck::CKF_MESSAGE_SIGN, Op::Sign),
+        (ck::CKF_MESSAGE_VERIFY, Op::Verify),
+    ];
+    for (_, kind) in messages.into_iter().filter(|(flag, _)| flags & flag != 0) {
+        op::message::cancel(&session, &mut state, kind);
     }
     if flags & ck::CKF_FIND_OBJECTS != 0 {
         state.find = None;
@@ -178,9 +192,21 @@ pub fn not_parallel(m: &Module, h: u64) -> Result<()> {
     Err(Rv::FUNCTION_NOT_PARALLEL.into())
 }
 
-/// The message-based functions, which no mechanism here has yet.
-pub fn no_messages(m: &Module, h: u64) -> Result<()> {
+/// C_GetSessionValidationFlags: no mechanism of ours is part of a validated module.
+pub fn validation_flags(m: &Module, h: u64, kind: u64, to: Place<'_, ck::CK_FLAGS>) -> Result<()> {
     m.session(h)?;
-    let why = "no mechanism of this token is message-based";
-    Err(Error::new(Rv::FUNCTION_NOT_SUPPORTED, why))
+    if kind != CKS_LAST_VALIDATION_OK {
+        let why = "the only kind of validation flags is CKS_LAST_VALIDATION_OK";
+        return Err(Error::new(Rv::ARGUMENTS_BAD, why));
+    }
+    to.set(0);
+    Ok(())
+}
+
+/// C_AsyncComplete, C_AsyncGetID, C_AsyncJoin: sessions are synchronous (C_OpenSession refuses
+/// CKF_ASYNC_SESSION), so nothing is ever pending in them.
+pub fn no_async(m: &Module, h: u64) -> Result<()> {
+    m.session(h)?;
+    let why = "no session of this token is asynchronous";
+    Err(Error::new(Rv::SESSION_ASYNC_NOT_SUPPORTED, why))
 }

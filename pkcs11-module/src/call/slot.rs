@@ -5,6 +5,7 @@ use hsm_sim::mech;
 use pkcs11_sys as ck;
 
 use super::general::{MANUFACTURER, library_version};
+use crate::ck::message::encrypts_messages;
 use crate::ck::{Out, Place, padded};
 use crate::module::Module;
 use crate::personality::Difference;
@@ -19,7 +20,7 @@ pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) ->
     };
     let ids: Vec<_> = slots
         .iter()
-        .filter(|s| !present_only || s.present())
+        .filter(|s| !present_only || m.has_token(s))
         .map(|s| s.id)
         .collect();
     out.answer(&ids).map(drop)
@@ -28,7 +29,7 @@ pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) ->
 /// C_GetSlotInfo.
 pub fn slot_info(m: &Module, id: u64, to: Place<'_, ck::CK_SLOT_INFO>) -> Result<()> {
     let slot = m.slot(id)?;
-    let there = if slot.present() {
+    let there = if m.has_token(&slot) {
         ck::CKF_TOKEN_PRESENT
     } else {
         0
@@ -136,9 +137,20 @@ pub fn mechanism_info(
     to.set(ck::CK_MECHANISM_INFO {
         ulMinKeySize: least,
         ulMaxKeySize: most,
-        flags: row.flags(),
+        flags: row.flags() | message_flags(row),
     });
     Ok(())
+}
+
+/// The CKF_MESSAGE_ flags: they follow from the row, for a message is an operation as any other.
+fn message_flags(row: &mech::Mech) -> u64 {
+    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+    let kinds = flag(
+        encrypts_messages(row),
+        ck::CKF_MESSAGE_ENCRYPT | ck::CKF_MESSAGE_DECRYPT,
+    ) | flag(row.sign.is_some(), ck::CKF_MESSAGE_SIGN)
+        | flag(row.verify.is_some(), ck::CKF_MESSAGE_VERIFY);
+    kinds | flag(kinds != 0 && row.stream.is_some(), ck::CKF_MULTI_MESSAGE)
 }
 
 /// C_InitToken. The label is 32 bytes, padded with blanks.

@@ -6,14 +6,18 @@
 //! | [`output`] | pointer and length pointer into the specification's output rule |
 //! | [`template`] | CK_ATTRIBUTE arrays into templates, and answers back into them |
 //! | [`params`] | CK_MECHANISM into a mechanism with typed parameters |
+//! | [`message`] | the parameters of one message, which are read and written |
+//! | [`v3_2`] | what PKCS#11 3.2 adds to `pkcs11-sys` |
 //!
 //! Nothing here trusts a length further than it must: a count or size that no honest caller has is
 //! refused before anything is read or allocated.
 
 pub mod input;
+pub mod message;
 pub mod output;
 pub mod params;
 pub mod template;
+pub mod v3_2;
 
 use std::ffi::CStr;
 use std::marker::PhantomData;

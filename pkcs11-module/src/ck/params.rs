@@ -57,6 +57,13 @@ impl Given<'_> {
         MechId(self.raw().mechanism)
     }
 
+    /// The parameter, where it is that of a message.
+    pub fn message(&self) -> super::message::Given<'_> {
+        let raw = self.raw();
+        // SAFETY: `new`'s contract says the same of the parameter.
+        unsafe { super::message::Given::new(raw.pParameter, raw.ulParameterLen) }
+    }
+
     /// Reads the parameters by the shape in the mechanism's row. `object` gives the object behind a
     /// handle, for parameters that name a key.
     ///

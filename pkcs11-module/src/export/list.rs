@@ -5,8 +5,10 @@ use hsm_api::{Error, Op, Rv};
 use pkcs11_sys::*;
 
 use super::{INTERFACES, PKCS_11, VERSIONS, bare, gate, with};
-use crate::call::{self, cipher, general, key, object, random, session, sign, slot};
+use crate::call::{self, cipher, general, key, message, object, random, session, sign, slot};
+use crate::ck::message::{Given as Param, associated};
 use crate::ck::output::Whole;
+use crate::ck::v3_2::FunctionList32;
 use crate::ck::{Asked, Batch, Given, In, InitArgs, Out, Place, Wanted, read_template};
 use crate::config;
 
@@ -14,9 +16,11 @@ macro_rules! export {
     (
         2.40 { $( fn $old:ident ( $($oa:ident : $ot:ty),* ) [$($om:ident)?] { $($ob:tt)* } )* }
         3.0 { $( fn $new:ident ( $($na:ident : $nt:ty),* ) [$($nm:ident)?] { $($nb:tt)* } )* }
+        3.2 { $( fn $last:ident ( $($la:ident : $lt:ty),* ) [$($lm:ident)?] { $($lb:tt)* } )* }
     ) => {
         $( export!(@symbol $old ( $($oa : $ot),* ) [$($om)?] { $($ob)* }); )*
         $( export!(@symbol $new ( $($na : $nt),* ) [$($nm)?] { $($nb)* }); )*
+        $( export!(@symbol $last ( $($la : $lt),* ) [$($lm)?] { $($lb)* }); )*
 
         /// The function list of PKCS#11 2.40.
         pub static LIST_2_40: CK_FUNCTION_LIST = CK_FUNCTION_LIST {
@@ -28,6 +32,15 @@ macro_rules! export {
             version: CK_VERSION { major: 3, minor: 0 },
             $( $old: Some($old), )*
             $( $new: Some($new), )*
+        };
+        /// The function list of PKCS#11 3.2.
+        pub static LIST_3_2: FunctionList32 = FunctionList32 {
+            v3_0: CK_FUNCTION_LIST_3_0 {
+                version: CK_VERSION { major: 3, minor: 2 },
+                $( $old: Some($old), )*
+                $( $new: Some($new), )*
+            },
+            $( $last, )*
         };
     };
     (@symbol $name:ident ( $($a:ident : $t:ty),* ) [$($m:ident)?] { $($b:tt)* }) => {
@@ -254,7 +267,7 @@ export! {
         sign::verify(m, h, In::new(data, len)?, In::new(sig, sig_len)?)
     }
     fn C_VerifyUpdate(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
-        cipher::feed(m, h, Op::Verify, In::new(data, len)?)
+        sign::verify_update(m, h, false, In::new(data, len)?)
     }
     fn C_VerifyFinal(h: CK_SESSION_HANDLE, sig: CK_BYTE_PTR, len: CK_ULONG) [m] {
         sign::verify_final(m, h, In::new(sig, len)?)
@@ -374,67 +387,173 @@ export! {
         session::login(m, h, user, Some(&name), &In::pin(pin, len)?)
     }
     fn C_SessionCancel(h: CK_SESSION_HANDLE, flags: CK_FLAGS) [m] { session::cancel(m, h, flags) }
-    fn C_MessageEncryptInit(h: CK_SESSION_HANDLE, _mech: CK_MECHANISM_PTR, _key: CK_OBJECT_HANDLE) [m] {
-        session::no_messages(m, h)
+    fn C_MessageEncryptInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
+        message::init_cipher(m, h, Op::Encrypt, Given::or_null(mech), key)
     }
     fn C_EncryptMessage(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _aad: CK_BYTE_PTR,
-        _aad_len: CK_ULONG, _data: CK_BYTE_PTR, _len: CK_ULONG, _out: CK_BYTE_PTR, _out_len: CK_ULONG_PTR
-    ) [m] { session::no_messages(m, h) }
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, aad: CK_BYTE_PTR,
+        aad_len: CK_ULONG, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
+    ) [m] {
+        let param = (Param::new(param, param_len), associated(aad, aad_len)?);
+        let mut data = In::new(data, len)?;
+        let out = Out::over(out, out_len, &mut data)?;
+        message::whole(m, h, Op::Encrypt, param, data, out)
+    }
     fn C_EncryptMessageBegin(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _aad: CK_BYTE_PTR,
-        _aad_len: CK_ULONG
-    ) [m] { session::no_messages(m, h) }
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, aad: CK_BYTE_PTR,
+        aad_len: CK_ULONG
+    ) [m] {
+        let aad = associated(aad, aad_len)?;
+        message::begin(m, h, Op::Encrypt, Param::new(param, param_len), aad)
+    }
     fn C_EncryptMessageNext(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _out: CK_BYTE_PTR, _out_len: CK_ULONG_PTR, _flags: CK_FLAGS
-    ) [m] { session::no_messages(m, h) }
-    fn C_MessageEncryptFinal(h: CK_SESSION_HANDLE) [m] { session::no_messages(m, h) }
-    fn C_MessageDecryptInit(h: CK_SESSION_HANDLE, _mech: CK_MECHANISM_PTR, _key: CK_OBJECT_HANDLE) [m] {
-        session::no_messages(m, h)
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR, flags: CK_FLAGS
+    ) [m] {
+        let mut data = In::new(data, len)?;
+        let out = Out::over(out, out_len, &mut data)?;
+        let data = (data, flags & CKF_END_OF_MESSAGE != 0);
+        message::next(m, h, Op::Encrypt, Param::new(param, param_len), data, out)
+    }
+    fn C_MessageEncryptFinal(h: CK_SESSION_HANDLE) [m] { message::end(m, h, Op::Encrypt) }
+    fn C_MessageDecryptInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
+        message::init_cipher(m, h, Op::Decrypt, Given::or_null(mech), key)
     }
     fn C_DecryptMessage(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _aad: CK_BYTE_PTR,
-        _aad_len: CK_ULONG, _data: CK_BYTE_PTR, _len: CK_ULONG, _out: CK_BYTE_PTR, _out_len: CK_ULONG_PTR
-    ) [m] { session::no_messages(m, h) }
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, aad: CK_BYTE_PTR,
+        aad_len: CK_ULONG, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
+    ) [m] {
+        let param = (Param::new(param, param_len), associated(aad, aad_len)?);
+        let mut data = In::new(data, len)?;
+        let out = Out::over(out, out_len, &mut data)?;
+        message::whole(m, h, Op::Decrypt, param, data, out)
+    }
     fn C_DecryptMessageBegin(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _aad: CK_BYTE_PTR,
-        _aad_len: CK_ULONG
-    ) [m] { session::no_messages(m, h) }
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, aad: CK_BYTE_PTR,
+        aad_len: CK_ULONG
+    ) [m] {
+        let aad = associated(aad, aad_len)?;
+        message::begin(m, h, Op::Decrypt, Param::new(param, param_len), aad)
+    }
     fn C_DecryptMessageNext(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _out: CK_BYTE_PTR, _out_len: CK_ULONG_PTR, _flags: CK_FLAGS
-    ) [m] { session::no_messages(m, h) }
-    fn C_MessageDecryptFinal(h: CK_SESSION_HANDLE) [m] { session::no_messages(m, h) }
-    fn C_MessageSignInit(h: CK_SESSION_HANDLE, _mech: CK_MECHANISM_PTR, _key: CK_OBJECT_HANDLE) [m] {
-        session::no_messages(m, h)
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR, flags: CK_FLAGS
+    ) [m] {
+        let mut data = In::new(data, len)?;
+        let out = Out::over(out, out_len, &mut data)?;
+        let data = (data, flags & CKF_END_OF_MESSAGE != 0);
+        message::next(m, h, Op::Decrypt, Param::new(param, param_len), data, out)
+    }
+    fn C_MessageDecryptFinal(h: CK_SESSION_HANDLE) [m] { message::end(m, h, Op::Decrypt) }
+    fn C_MessageSignInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
+        message::init_sign(m, h, Op::Sign, Given::or_null(mech), key)
     }
     fn C_SignMessage(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _sig: CK_BYTE_PTR, _sig_len: CK_ULONG_PTR
-    ) [m] { session::no_messages(m, h) }
-    fn C_SignMessageBegin(h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG) [m] {
-        session::no_messages(m, h)
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, sig: CK_BYTE_PTR, sig_len: CK_ULONG_PTR
+    ) [m] {
+        let mut data = In::new(data, len)?;
+        let out = Out::over(sig, sig_len, &mut data)?;
+        message::sign(m, h, Param::new(param, param_len), data, out)
+    }
+    fn C_SignMessageBegin(h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG) [m] {
+        message::begin_sign(m, h, Op::Sign, Param::new(param, param_len))
     }
     fn C_SignMessageNext(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _sig: CK_BYTE_PTR, _sig_len: CK_ULONG_PTR
-    ) [m] { session::no_messages(m, h) }
-    fn C_MessageSignFinal(h: CK_SESSION_HANDLE) [m] { session::no_messages(m, h) }
-    fn C_MessageVerifyInit(h: CK_SESSION_HANDLE, _mech: CK_MECHANISM_PTR, _key: CK_OBJECT_HANDLE) [m] {
-        session::no_messages(m, h)
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, sig: CK_BYTE_PTR, sig_len: CK_ULONG_PTR
+    ) [m] {
+        let mut data = In::new(data, len)?;
+        let out = match sig_len.is_null() {
+            true => None,
+            false => Some(Out::over(sig, sig_len, &mut data)?),
+        };
+        message::sign_next(m, h, Param::new(param, param_len), data, out)
+    }
+    fn C_MessageSignFinal(h: CK_SESSION_HANDLE) [m] { message::end(m, h, Op::Sign) }
+    fn C_MessageVerifyInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
+        message::init_sign(m, h, Op::Verify, Given::or_null(mech), key)
     }
     fn C_VerifyMessage(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _sig: CK_BYTE_PTR, _sig_len: CK_ULONG
-    ) [m] { session::no_messages(m, h) }
-    fn C_VerifyMessageBegin(h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG) [m] {
-        session::no_messages(m, h)
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, sig: CK_BYTE_PTR, sig_len: CK_ULONG
+    ) [m] {
+        let (data, sig) = (In::new(data, len)?, In::new(sig, sig_len)?);
+        message::verify(m, h, Param::new(param, param_len), data, sig)
+    }
+    fn C_VerifyMessageBegin(h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG) [m] {
+        message::begin_sign(m, h, Op::Verify, Param::new(param, param_len))
     }
     fn C_VerifyMessageNext(
-        h: CK_SESSION_HANDLE, _param: CK_VOID_PTR, _param_len: CK_ULONG, _data: CK_BYTE_PTR,
-        _len: CK_ULONG, _sig: CK_BYTE_PTR, _sig_len: CK_ULONG
-    ) [m] { session::no_messages(m, h) }
-    fn C_MessageVerifyFinal(h: CK_SESSION_HANDLE) [m] { session::no_messages(m, h) }
+        h: CK_SESSION_HANDLE, param: CK_VOID_PTR, param_len: CK_ULONG, data: CK_BYTE_PTR,
+        len: CK_ULONG, sig: CK_BYTE_PTR, sig_len: CK_ULONG
+    ) [m] {
+        let last = !sig.is_null() || sig_len != 0;
+        let (data, sig) = (In::new(data, len)?, In::new(sig, sig_len)?);
+        message::verify_next(m, h, Param::new(param, param_len), data, last.then_some(sig))
+    }
+    fn C_MessageVerifyFinal(h: CK_SESSION_HANDLE) [m] { message::end(m, h, Op::Verify) }
+}
+3.2 {
+    fn C_EncapsulateKey(
+        h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, public: CK_OBJECT_HANDLE,
+        template: CK_ATTRIBUTE_PTR, count: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR,
+        key: CK_OBJECT_HANDLE_PTR
+    ) [m] {
+        let template = read_template(template, count)?;
+        let key = if key.is_null() { None } else { Some(Place::new(key)?) };
+        key::encapsulate(m, h, Given::new(mech)?, public, template, Out::new(out, out_len)?, key)
+    }
+    fn C_DecapsulateKey(
+        h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, private: CK_OBJECT_HANDLE,
+        template: CK_ATTRIBUTE_PTR, count: CK_ULONG, data: CK_BYTE_PTR, len: CK_ULONG,
+        key: CK_OBJECT_HANDLE_PTR
+    ) [m] {
+        let (template, data) = (read_template(template, count)?, In::new(data, len)?);
+        key::decapsulate(m, h, Given::new(mech)?, private, template, data, Place::new(key)?)
+    }
+    fn C_VerifySignatureInit(
+        h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE,
+        sig: CK_BYTE_PTR, sig_len: CK_ULONG
+    ) [m] {
+        sign::early_init(m, h, Given::or_null(mech), key, In::new(sig, sig_len)?)
+    }
+    fn C_VerifySignature(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
+        sign::early(m, h, In::new(data, len)?)
+    }
+    fn C_VerifySignatureUpdate(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
+        sign::verify_update(m, h, true, In::new(data, len)?)
+    }
+    fn C_VerifySignatureFinal(h: CK_SESSION_HANDLE) [m] { sign::early_final(m, h) }
+    fn C_GetSessionValidationFlags(h: CK_SESSION_HANDLE, kind: CK_ULONG, flags: *mut CK_FLAGS) [m] {
+        session::validation_flags(m, h, kind, Place::new(flags)?)
+    }
+    fn C_AsyncComplete(h: CK_SESSION_HANDLE, _name: CK_UTF8CHAR_PTR, _data: CK_VOID_PTR) [m] {
+        session::no_async(m, h)
+    }
+    fn C_AsyncGetID(h: CK_SESSION_HANDLE, _name: CK_UTF8CHAR_PTR, _id: CK_ULONG_PTR) [m] {
+        session::no_async(m, h)
+    }
+    fn C_AsyncJoin(
+        h: CK_SESSION_HANDLE, _name: CK_UTF8CHAR_PTR, _id: CK_ULONG, _data: CK_BYTE_PTR, _len: CK_ULONG
+    ) [m] {
+        session::no_async(m, h)
+    }
+    fn C_WrapKeyAuthenticated(
+        h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, with: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE,
+        aad: CK_BYTE_PTR, aad_len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
+    ) [m] {
+        let (aad, out) = (associated(aad, aad_len)?, Out::new(out, out_len)?);
+        key::wrap_authenticated(m, h, Given::new(mech)?, (with, key), aad, out)
+    }
+    fn C_UnwrapKeyAuthenticated(
+        h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, with: CK_OBJECT_HANDLE,
+        wrapped: CK_BYTE_PTR, len: CK_ULONG, template: CK_ATTRIBUTE_PTR, count: CK_ULONG,
+        aad: CK_BYTE_PTR, aad_len: CK_ULONG, key: CK_OBJECT_HANDLE_PTR
+    ) [m] {
+        let wrapped = (In::new(wrapped, len)?, associated(aad, aad_len)?);
+        let template = read_template(template, count)?;
+        key::unwrap_authenticated(m, h, Given::new(mech)?, with, wrapped, template, Place::new(key)?)
+    }
 }
 }

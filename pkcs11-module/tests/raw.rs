@@ -1,0 +1,213 @@
+//! The library by its own function list of 3.2, for what `cryptoki` has no words for.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use keystead_pkcs11::ck::v3_2::FunctionList32;
+use libloading::Library;
+use pkcs11_sys::*;
+
+use crate::copy::{Copy, SO_PIN, USER_PIN};
+
+/// Calls a function of the list: every argument is null or lives until the call returns.
+macro_rules! p11 {
+    ($raw:expr, $name:ident $(, $arg:expr)*) => {
+        // SAFETY: see above; where a length lies, refusing to read is what is tested.
+        unsafe { ($raw.list.v3_0.$name.unwrap())($($arg),*) }
+    };
+}
+/// The same for the functions that 3.2 adds.
+macro_rules! p11_3_2 {
+    ($raw:expr, $name:ident $(, $arg:expr)*) => {
+        // SAFETY: as for `p11`.
+        unsafe { ($raw.list.$name)($($arg),*) }
+    };
+}
+pub(crate) use {p11, p11_3_2};
+
+/// The library, and a session of the logged-in user on a token of its own.
+pub struct Raw {
+    pub list: &'static FunctionList32,
+    pub h: CK_SESSION_HANDLE,
+    pub slot: CK_SLOT_ID,
+    _library: Library,
+    _copy: Copy,
+}
+
+impl Raw {
+    /// An embedded token.
+    pub fn new() -> Raw {
+        let mut raw = Raw::loaded(Copy::new());
+        let mut label = [b' '; 32];
+        let so = SO_PIN.as_ptr().cast_mut();
+        let so_len = SO_PIN.len() as CK_ULONG;
+        let (pin, len) = (USER_PIN.as_ptr().cast_mut(), USER_PIN.len() as CK_ULONG);
+        let rv = p11!(raw, C_InitToken, raw.slot, so, so_len, label.as_mut_ptr());
+        assert_eq!(rv, CKR_OK);
+        let h = raw.open();
+        assert_eq!(p11!(raw, C_Login, h, CKU_SO, so, so_len), CKR_OK);
+        assert_eq!(p11!(raw, C_InitPIN, h, pin, len), CKR_OK);
+        assert_eq!(p11!(raw, C_Logout, h), CKR_OK);
+        assert_eq!(p11!(raw, C_Login, h, CKU_USER, pin, len), CKR_OK);
+        raw.h = h;
+        raw
+    }
+
+    /// Initialised, without a session.
+    pub fn loaded(copy: Copy) -> Raw {
+        // SAFETY: our own library, whose initialisers do nothing.
+        let library = unsafe { Library::new(copy.path()) }.unwrap();
+        type Get = unsafe extern "C" fn(
+            *mut CK_UTF8CHAR,
+            *mut CK_VERSION,
+            *mut *mut CK_INTERFACE,
+            CK_FLAGS,
+        ) -> CK_RV;
+        let mut interface = null_mut();
+        let mut version = CK_VERSION { major: 3, minor: 2 };
+        // SAFETY: the specification's signature; the list is a static of the library, which stays
+        // mapped as long as this value, and no longer is it used.
+        let list = unsafe {
+            let get = library.get::<Get>(b"C_GetInterface").unwrap();
+            assert_eq!(get(null_mut(), &mut version, &mut interface, 0), CKR_OK);
+            &*(*interface).pFunctionList.cast::<FunctionList32>()
+        };
+        let mut args = CK_C_INITIALIZE_ARGS {
+            flags: CKF_OS_LOCKING_OK,
+            pReserved: copy.reserved().as_ptr().cast_mut().cast(),
+            ..Default::default()
+        };
+        let mut raw = Raw {
+            list,
+            h: 0,
+            slot: 0,
+            _library: library,
+            _copy: copy,
+        };
+        let args = (&raw mut args).cast();
+        assert_eq!(p11!(raw, C_Initialize, args), CKR_OK);
+        let (mut slot, mut count) = (0, 1);
+        let rv = p11!(raw, C_GetSlotList, CK_TRUE, &mut slot, &mut count);
+        assert_eq!((rv, count), (CKR_OK, 1));
+        raw.slot = slot;
+        raw
+    }
+
+    /// One more read-write session.
+    pub fn open(&self) -> CK_SESSION_HANDLE {
+        let mut h = 0;
+        let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+        let rv = p11!(
+            self,
+            C_OpenSession,
+            self.slot,
+            flags,
+            null_mut(),
+            None,
+            &mut h
+        );
+        assert_eq!(rv, CKR_OK);
+        h
+    }
+
+    /// An AES-256 key of the session that may do all, extractable.
+    pub fn aes(&self) -> CK_OBJECT_HANDLE {
+        self.generate(CKM_AES_KEY_GEN, 32)
+    }
+
+    /// A secret key of so many bytes that may do all.
+    pub fn generate(&self, mech: CK_MECHANISM_TYPE, len: CK_ULONG) -> CK_OBJECT_HANDLE {
+        let mut mech = plain(mech);
+        let yes = CK_TRUE;
+        let mut template = vec![attr(CKA_VALUE_LEN, &len)];
+        for usage in [
+            CKA_ENCRYPT,
+            CKA_DECRYPT,
+            CKA_SIGN,
+            CKA_VERIFY,
+            CKA_WRAP,
+            CKA_UNWRAP,
+            CKA_EXTRACTABLE,
+        ] {
+            template.push(attr(usage, &yes));
+        }
+        let mut key = 0;
+        let (at, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
+        let rv = p11!(self, C_GenerateKey, self.h, &mut mech, at, n, &mut key);
+        assert_eq!(rv, CKR_OK);
+        key
+    }
+
+    /// A P-256 pair: public, private.
+    pub fn ec(&self) -> (CK_OBJECT_HANDLE, CK_OBJECT_HANDLE) {
+        let mut mech = plain(CKM_EC_KEY_PAIR_GEN);
+        let curve = [6u8, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        let mut public = [attr(CKA_EC_PARAMS, &curve), attr(CKA_VERIFY, &CK_TRUE)];
+        let mut private = [attr(CKA_SIGN, &CK_TRUE)];
+        let (mut a, mut b) = (0, 0);
+        let (public, private) = (public.as_mut_ptr(), private.as_mut_ptr());
+        let rv = p11!(
+            self,
+            C_GenerateKeyPair,
+            self.h,
+            &mut mech,
+            public,
+            2,
+            private,
+            1,
+            &mut a,
+            &mut b
+        );
+        assert_eq!(rv, CKR_OK);
+        (a, b)
+    }
+
+    /// Attribute bytes.
+    pub fn get(&self, object: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE) -> Result<Vec<u8>, CK_RV> {
+        let mut bytes = vec![0u8; 4096];
+        let mut asked = CK_ATTRIBUTE {
+            type_: ty,
+            pValue: bytes.as_mut_ptr().cast(),
+            ulValueLen: bytes.len() as CK_ULONG,
+        };
+        match p11!(self, C_GetAttributeValue, self.h, object, &mut asked, 1) {
+            CKR_OK => {
+                bytes.truncate(asked.ulValueLen as usize);
+                Ok(bytes)
+            }
+            rv => Err(rv),
+        }
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        p11!(self, C_Finalize, null_mut());
+    }
+}
+
+/// A mechanism without parameters.
+pub fn plain(mechanism: CK_MECHANISM_TYPE) -> CK_MECHANISM {
+    CK_MECHANISM {
+        mechanism,
+        ..Default::default()
+    }
+}
+
+/// A mechanism with a parameter that lives as long as the mechanism is used.
+pub fn with<T>(mechanism: CK_MECHANISM_TYPE, parameter: &mut T) -> CK_MECHANISM {
+    CK_MECHANISM {
+        mechanism,
+        pParameter: (&raw mut *parameter).cast(),
+        ulParameterLen: size_of::<T>() as CK_ULONG,
+    }
+}
+
+/// An attribute whose value lives as long as the template is used.
+pub fn attr<T>(type_: CK_ATTRIBUTE_TYPE, value: &T) -> CK_ATTRIBUTE {
+    CK_ATTRIBUTE {
+        type_,
+        pValue: (&raw const *value).cast_mut().cast::<c_void>(),
+        ulValueLen: size_of::<T>() as CK_ULONG,
+    }
+}
