@@ -1,8 +1,8 @@
 //! Keys in DER: PKCS#8 (RFC 5958) and SubjectPublicKeyInfo (RFC 5280), for wrapped private keys and imported tokens.
 
-use crate::rsa::{Crt, Parts};
 #[cfg(feature = "aws-lc")]
 use crate::pq::{MlDsaKey, MlKemKey};
+use crate::rsa::{Crt, Parts};
 use crate::{Curve, EcKey, Ed448Key, EdKey, Error, Result, RsaKey, SlhKey, X448Key, XKey};
 use pkcs1::UintRef;
 use pkcs8::PrivateKeyInfoRef;

@@ -2,6 +2,7 @@
 
 mod sim {
     pub mod cluster;
+    pub mod derive;
     pub mod keys;
     pub mod policy;
     pub mod rig;

@@ -1,6 +1,6 @@
 //! Key management functions: keys generated, wrapped, unwrapped, derived, encapsulated.
 
-use hsm_api::{Error, Hidden, KeyFacts, Request, Result, Rv, Template};
+use hsm_api::{Error, Hidden, KeyFacts, Params, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
@@ -316,12 +316,19 @@ pub fn derive(
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    let places = mech.derived()?;
     let mech = read(&session, mech, false)?;
     let base = session
         .key(&mut state, base, Rv::KEY_HANDLE_INVALID)?
         .key
         .clone();
     let lasting = session.may_make(&template)?;
+    let mut more = Vec::new();
+    if let Params::Kbkdf(params) = &mech.params {
+        for (id, template) in &params.more {
+            more.push((*id, session.may_make(template)?));
+        }
+    }
     let id = new_id()?;
     let request = Request::Derive {
         mech,
@@ -331,5 +338,8 @@ pub fn derive(
     };
     session.done(&request)?;
     to.set(session.adopt(&mut state, id, lasting));
+    for (place, (id, lasting)) in places.into_iter().zip(more) {
+        place.set(session.adopt(&mut state, id, lasting));
+    }
     Ok(())
 }
