@@ -61,7 +61,10 @@ impl Ed448Key {
     /// # Errors
     /// `BadKey` for another length, or if it is no point.
     pub fn from_public(public: &[u8]) -> Result<Self> {
-        let public = public.try_into().map_err(|_| Error::BadKey)?;
+        let public: [u8; 57] = public.try_into().map_err(|_| Error::BadKey)?;
+        if !canonical(&public) {
+            return Err(Error::BadKey);
+        }
         VerifyingKey::from_bytes(&public).map_err(|_| Error::BadKey)?;
         Ok(Ed448Key { seed: None, public })
     }
@@ -120,6 +123,9 @@ impl Ed448Key {
         if context.len() > 255 || signature.len() != Self::SIGNATURE_LEN {
             return Err(Error::BadLength);
         }
+        if !below_order(&signature[57..]) || !canonical(&signature[..57]) {
+            return Err(Error::Mismatch);
+        }
         let key = VerifyingKey::from_bytes(&self.public).map_err(|_| Error::BadKey)?;
         let signature = Signature::from_slice(signature).map_err(|_| Error::Mismatch)?;
         if prehash {
@@ -129,6 +135,30 @@ impl Ed448Key {
         }
         .map_err(|_| Error::Mismatch)
     }
+}
+
+/// The group's order, most significant byte first (RFC 8032, 5.2).
+const ORDER: [u8; 57] = *b"\x00\x3f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7c\xca\x23\xe9\xc4\x4e\xdb\x49\xae\xd6\x36\x90\x21\x6c\xc2\x72\x8d\xc5\x8f\x55\x23\x78\xc2\x92\xab\x58\x44\xf3";
+
+/// Whether a signature's second half, least significant byte first, is reduced: the crate takes it modulo the order, so that
+/// each signature would have another beside it.
+fn below_order(s: &[u8]) -> bool {
+    s.iter().rev().lt(ORDER.iter())
+}
+
+/// Whether an encoded point is the only encoding of its point (RFC 8032, 5.2.3): the crate ignores the unused bits, takes y
+/// modulo the field's prime, and gives the points with x = 0 a sign.
+fn canonical(point: &[u8]) -> bool {
+    let (y, last) = point.split_at(56);
+    let mut prime = [0xFF; 56];
+    prime[28] = 0xFE;
+    let below = y.iter().rev().lt(prime.iter().rev());
+    let rest = || y[1..].iter().all(|b| *b == 0);
+    // y is 1 or -1.
+    let mut minus_one = prime;
+    minus_one[0] -= 1;
+    let no_x = y == minus_one || (y[0] == 1 && rest());
+    below && last[0] & 0x7F == 0 && !(no_x && last[0] != 0)
 }
 
 fn signing(seed: &[u8; 57]) -> Result<SigningKey> {
@@ -256,6 +286,17 @@ mod tests {
             Err(Error::BadLength)
         );
         assert_eq!(public.sign(true, b"", b"abc"), Err(Error::Unsupported));
+        // The same s and once the order more.
+        let mut other = signature;
+        let mut carry = 0;
+        for (byte, add) in other[57..].iter_mut().zip(ORDER.iter().rev()) {
+            let sum = u16::from(*byte) + u16::from(*add) + carry;
+            (*byte, carry) = (sum as u8, sum >> 8);
+        }
+        assert_eq!(
+            public.verify(true, b"", b"abc", &other),
+            Err(Error::Mismatch)
+        );
     }
 
     #[test]

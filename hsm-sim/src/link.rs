@@ -316,10 +316,19 @@ impl Link for SimLink {
                 id,
                 template,
             } => self.derive(session, mech, base, *id, template),
-            R::Encapsulate { mech, .. } | R::Decapsulate { mech, .. } => Err(Error::new(
-                Rv::MECHANISM_INVALID,
-                format!("mechanism {:#x} encapsulates no keys", mech.id.0),
-            )),
+            R::Encapsulate {
+                mech,
+                public,
+                id,
+                template,
+            } => self.encapsulate(session, mech, public, *id, template, out),
+            R::Decapsulate {
+                mech,
+                private,
+                ciphertext,
+                id,
+                template,
+            } => self.decapsulate(session, mech, private, ciphertext, (*id, template)),
 
             R::Users => self.users(),
             R::CreateUser {

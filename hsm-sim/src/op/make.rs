@@ -28,7 +28,7 @@ impl SimLink {
     }
 
     /// A repeat of a request whose answer was lost gets that answer.
-    fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
+    pub(super) fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
         for id in ids {
             let own = self.own.lock().objects.contains_key(id);
             let known = own || self.inner.table.read().version(*id).is_some();
@@ -48,7 +48,7 @@ impl SimLink {
     }
 
     /// Keeps new objects: on the token in one transaction, in the session, or some here and some there.
-    fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
+    pub(super) fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
         let who = self.who();
         let owner = if who.node { who.user } else { 0 };
         let origin = Origin {
@@ -188,9 +188,10 @@ impl SimLink {
             return Ok(reply);
         }
         self.authenticate(session, &base)?;
-        let mut made = vec![self.begin_derived(mech, template, &base)?];
+        let rule = base.attrs.get(attr::DERIVE_TEMPLATE);
+        let mut made = vec![self.begin_derived(mech, template, rule)?];
         for (_, template) in more {
-            made.push(self.begin_derived(mech, template, &base)?);
+            made.push(self.begin_derived(mech, template, rule)?);
         }
         let mut lens = Vec::new();
         for (_, want) in &made[1..] {
@@ -251,13 +252,13 @@ impl SimLink {
     }
 
     /// A derived object but for its value, and how long that is to be.
-    fn begin_derived(
+    pub(super) fn begin_derived(
         &self,
         mech: &Mech,
         template: &Template,
-        base: &Object,
+        rule: Option<&Value>,
     ) -> Result<(Attrs, Option<usize>)> {
-        let mut template = template::impose(template, base.attrs.get(attr::DERIVE_TEMPLATE))?;
+        let mut template = template::impose(template, rule)?;
         let said = template.iter().find(|a| a.ty == attr::VALUE_LEN);
         let said = said.and_then(|a| a.value.as_ulong());
         if mech.makes == class::DATA {
@@ -391,7 +392,7 @@ fn with_key_type(mut template: Template) -> Template {
 }
 
 /// As much of a secret as the key takes: what it says, or all, or the longest AES key.
-fn cut<'s>(
+pub(super) fn cut<'s>(
     mech: &Mech,
     key_type: KeyType,
     want: Option<usize>,

@@ -326,3 +326,75 @@ fn legacy_mechanisms_need_the_setting() {
     });
     assert_eq!(refused, Rv::MECHANISM_INVALID);
 }
+
+#[test]
+fn a_secret_is_encapsulated_and_comes_back() {
+    let (_dir, link) = setup();
+    for set in 1..=3 {
+        let (public, private) = (id(), id());
+        link.made(&Request::GenerateKeyPair {
+            mech: plain(0xF),
+            public,
+            public_template: vec![n(attr::PARAMETER_SET, set)],
+            private,
+            private_template: vec![b(attr::EXTRACTABLE, true)],
+        });
+        let template = || {
+            with(
+                with(open(), n(attr::KEY_TYPE, 0x1F)),
+                n(attr::VALUE_LEN, 32),
+            )
+        };
+        let sent = id();
+        let request = Request::Encapsulate {
+            mech: plain(0x17),
+            public: link.key(public).0,
+            id: sent,
+            template: template(),
+        };
+        assert_eq!(link.refused(&request), Rv::BUFFER_TOO_SMALL);
+        let ciphertext = link.ask_out(&request, 1568).unwrap();
+        assert_eq!(ciphertext.len(), [768, 1088, 1568][set as usize - 1]);
+        // The private key travels wrapped, and works as before.
+        let kek = link.aes(vec![]);
+        let wrapped = link
+            .ask_out(
+                &Request::Wrap {
+                    mech: plain(0x210B),
+                    with: link.key(kek).0,
+                    key: private,
+                    aad: Hidden(&[]),
+                },
+                8192,
+            )
+            .unwrap();
+        let again = id();
+        link.made(&Request::Unwrap {
+            mech: plain(0x210B),
+            with: link.key(kek).0,
+            wrapped: Hidden(&wrapped),
+            aad: Hidden(&[]),
+            id: again,
+            template: vec![n(attr::CLASS, 3), n(attr::KEY_TYPE, 0x49)],
+        });
+        for key in [private, again] {
+            let received = id();
+            link.made(&Request::Decapsulate {
+                mech: plain(0x17),
+                private: link.key(key).0,
+                ciphertext: Hidden(&ciphertext),
+                id: received,
+                template: template(),
+            });
+            assert_eq!(value(&link, received), value(&link, sent));
+        }
+        let short = Request::Decapsulate {
+            mech: plain(0x17),
+            private: link.key(private).0,
+            ciphertext: Hidden(&ciphertext[1..]),
+            id: id(),
+            template: template(),
+        };
+        assert_eq!(link.refused(&short), Rv::ENCRYPTED_DATA_LEN_RANGE);
+    }
+}
