@@ -207,3 +207,84 @@ impl fmt::Debug for SlhKey {
         write!(f, "SlhKey({:?}, {half})", self.set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hash, PreHash, Xof};
+
+    /// The first test of each group of NIST's key generation vectors, for the sets of category 1.
+    #[test]
+    fn nist_key_generation() {
+        for (set, seeds, root) in [
+            (
+                SlhSet::Sha2_128s,
+                "aa9cc7dca491fc86bcb15a709a15e9b3905c800b6e2fb9b54b6b050ee5e4de9afa5464d1c661fed38b2a51ca3eae71ba",
+                "cae3d1865215e3d3850e8c1b8292bf42",
+            ),
+            (
+                SlhSet::Shake128s,
+                "ecd0a05696c2ec6bfe85b8b1b2022486bfd8732b1a42cea236e9822aa9e724e637d664792198176c12e8121ccf69e684",
+                "fcf6ffe2a04243dc3e8ed3ee6e44cdef",
+            ),
+            (
+                SlhSet::Sha2_128f,
+                "e2bdaa37c8cffe5e8d5676c23267890c31441758f573285881cdc82ab911dd8472dc8d26df6ef708f4c41af9fd04b65a",
+                "8927927229891d47a60d67ecef3d2c17",
+            ),
+            (
+                SlhSet::Shake128f,
+                "bbc74306f75dc2daf7372b3c9841a4d6852c17b459f1692b8e9a1a0dace5ba26380c99304a0ddd32f344b95144e1fdef",
+                "60bbc2340e08770fb41a80a76cb08e34",
+            ),
+        ] {
+            let seeds = hex::decode(seeds).unwrap();
+            let key = SlhKey::from_seeds(set, &seeds).unwrap();
+            let root = hex::decode(root).unwrap();
+            assert_eq!(key.public(), [&seeds[32..], &root].concat(), "{set:?}");
+            assert_eq!(
+                key.private().unwrap(),
+                [&seeds[..], &root].concat(),
+                "{set:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_fast_set_signs_what_it_verifies() {
+        let hashed = PreHash::Xof(Xof::Shake256).digest(b"message");
+        let sha = PreHash::Hash(Hash::Sha3_512).digest(b"message");
+        let messages = [
+            Message::Pure(b"message"),
+            Message::Hashed(PreHash::Xof(Xof::Shake256), &hashed),
+            Message::Hashed(PreHash::Hash(Hash::Sha3_512), &sha),
+        ];
+        for set in [SlhSet::Sha2_128f, SlhSet::Shake192f, SlhSet::Sha2_256f] {
+            let key = SlhKey::generate(set).unwrap();
+            let public = SlhKey::from_public(set, key.public()).unwrap();
+            let len = set.lens().2;
+            let (mut one, mut two) = (vec![0; len], vec![0; len]);
+            for (i, message) in messages.iter().enumerate() {
+                assert_eq!(key.sign(message, b"context", true, &mut one), Ok(len));
+                key.sign(message, b"context", true, &mut two).unwrap();
+                assert_eq!(one, two, "deterministic");
+                for (j, other) in messages.iter().enumerate() {
+                    let verdict = public.verify(other, b"context", &one);
+                    assert_eq!(verdict.is_ok(), i == j, "{set:?}: {i} as {j}");
+                }
+                assert_eq!(public.verify(message, b"", &one), Err(Error::Mismatch));
+            }
+            key.sign(&messages[0], b"", false, &mut one).unwrap();
+            key.sign(&messages[0], b"", false, &mut two).unwrap();
+            assert_ne!(one, two, "hedged");
+            let short = public.verify(&messages[0], b"", &one[1..]);
+            assert_eq!(short, Err(Error::BadLength));
+            let wrong = Message::Hashed(PreHash::Hash(Hash::Sha256), &sha);
+            assert_eq!(key.sign(&wrong, b"", true, &mut one), Err(Error::BadLength));
+            assert_eq!(
+                public.sign(&messages[0], b"", true, &mut one),
+                Err(Error::Unsupported)
+            );
+        }
+    }
+}

@@ -20,7 +20,7 @@ impl Xof {
     }
 }
 
-fn run(mut state: impl Update + ExtendableOutput, parts: &[&[u8]], out: &mut [u8]) {
+fn run(mut state: impl ExtendableOutput, parts: &[&[u8]], out: &mut [u8]) {
     for part in parts {
         state.update(part);
     }
