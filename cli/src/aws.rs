@@ -1,5 +1,6 @@
 //! A small client of KMS and CloudHSM v2: signed JSON requests, as any SDK sends them.
 
+use aws_json::Caller;
 use kms_server::client::{CallError, Client};
 use kms_server::sigv4::Key;
 use serde_json::Value;
@@ -17,6 +18,7 @@ pub enum Service {
 pub struct Aws {
     url: String,
     client: Client,
+    account: String,
 }
 
 /// An answer that is an error: the service's exception, or that none came.
@@ -48,7 +50,15 @@ pub fn region() -> String {
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "us-east-1".to_owned())
 }
-const ACCESS_KEY: &str = "123456789012";
+
+/// The account that this tool's own calls are for, by the rule that the service has for everybody: an AWS_ACCESS_KEY_ID of
+/// twelve digits is the account.
+fn account() -> String {
+    let named = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_default();
+    Caller::new(&named, "", None, "").account
+}
+
+/// Any secret does where the service does not look at signatures.
 const SECRET_KEY: &str = "keystead";
 
 impl Aws {
@@ -56,8 +66,23 @@ impl Aws {
     pub fn new(url: &str) -> Self {
         Aws {
             url: url.to_owned(),
-            client: Client::new(url, Key::new(ACCESS_KEY, SECRET_KEY), &region()),
+            client: Client::new(url, Key::new(&account(), SECRET_KEY), &region()),
+            account: account(),
         }
+    }
+
+    /// The same, with a key that the service knows.
+    pub fn signing(url: &str, key: Key) -> Self {
+        Aws {
+            url: url.to_owned(),
+            account: Caller::new(&key.id, "", None, "").account,
+            client: Client::new(url, key, &region()),
+        }
+    }
+
+    /// Whose clusters it sees.
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     /// One operation.
@@ -71,10 +96,12 @@ impl Aws {
             .map_err(|error| self.refusal(error))
     }
 
-    /// One request to the simulation's own paths (VPC, faults), which AWS has no call for.
+    /// One request to the simulation's own paths (VPC, faults), which AWS has no call for, for the account that `call` is for.
     pub fn simulation(&self, verb: &str, body: &Value) -> Result<Value, Refusal> {
+        let mut body = body.clone();
+        body["Account"] = self.account.as_str().into();
         self.client
-            .post(&format!("/_keystead/{verb}"), body)
+            .post(&format!("/_keystead/{verb}"), &body)
             .map_err(|error| self.refusal(error))
     }
 
@@ -88,7 +115,10 @@ impl Aws {
             },
             CallError::Broken(error) => Refusal {
                 code: "Unreachable".into(),
-                message: format!("{} does not answer: {error}", self.url),
+                message: format!(
+                    "{} does not answer: {error}; is `keystead up` still running there?",
+                    self.url
+                ),
             },
         }
     }

@@ -85,6 +85,9 @@ enum Kind {
         /// On this HSM only
         #[arg(long)]
         hsm_id: Option<String>,
+        /// The cluster, where there is more than one
+        #[arg(long, value_name = "CLUSTER")]
+        cluster_id: Option<String>,
     },
     /// Delete a crypto user on one HSM, which leaves the HSMs different
     DeleteUser {
@@ -94,6 +97,9 @@ enum Kind {
         /// On this HSM
         #[arg(long)]
         hsm_id: String,
+        /// The cluster, where there is more than one
+        #[arg(long, value_name = "CLUSTER")]
+        cluster_id: Option<String>,
         /// A crypto officer's name
         #[arg(long, default_value = "admin")]
         officer: String,
@@ -152,16 +158,22 @@ pub fn run(args: &Fault, running: &Running) -> Result<(), String> {
         ),
         Kind::FreeAddresses(subnet) => ("free-addresses", subnet.body()),
         Kind::List => ("list", json!({})),
-        Kind::LockUser { user, hsm_id } => {
-            return lock_user(running, &args.region, user, hsm_id.as_deref());
+        Kind::LockUser {
+            user,
+            hsm_id,
+            cluster_id,
+        } => {
+            let servers = connect::servers(running, &args.region, cluster_id.as_deref())?;
+            return lock_user(&servers, user, hsm_id.as_deref());
         }
         Kind::DeleteUser {
             user,
             hsm_id,
+            cluster_id,
             officer,
             password,
         } => {
-            let servers = connect::servers(running, &args.region, None)?;
+            let servers = connect::servers(running, &args.region, cluster_id.as_deref())?;
             return delete_user(&servers, user, hsm_id, officer, password);
         }
     };
@@ -197,16 +209,15 @@ const SESSION: SessionId = SessionId(1);
 /// Enough wrong passwords for any limit that an HSM of ours has.
 const ATTEMPTS: usize = 25;
 
-fn lock_user(
-    running: &Running,
-    region: &str,
-    user: &str,
-    hsm_id: Option<&str>,
-) -> Result<(), String> {
-    for server in connect::servers(running, region, None)?
+fn lock_user(servers: &[Server], user: &str, hsm_id: Option<&str>) -> Result<(), String> {
+    let meant: Vec<_> = servers
         .iter()
         .filter(|s| hsm_id.is_none_or(|id| id == s.hsm_id))
-    {
+        .collect();
+    if let (Some(id), true) = (hsm_id, meant.is_empty()) {
+        return Err(format!("{id} is no ACTIVE HSM of the cluster"));
+    }
+    for server in meant {
         let wrong = Request::Login {
             role: Role::Cu,
             name: Some(user),

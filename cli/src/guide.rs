@@ -76,13 +76,62 @@ impl Guide {
     }
 
     /// Creates the cluster, and waits until it can take its first HSM.
-    pub fn create_cluster(&mut self, subnets: &[String; 2], wait: &dyn Fn()) -> Result<(), String> {
+    pub fn create_cluster(
+        &mut self,
+        subnets: &[String; 2],
+        tags: Option<Value>,
+        wait: &dyn Fn(),
+    ) -> Result<(), String> {
         let made = self.hsm(
             "CreateCluster",
-            json!({ "HsmType": "hsm2m.medium", "SubnetIds": subnets }),
+            json!({ "HsmType": "hsm2m.medium", "SubnetIds": subnets, "TagList": tags }),
         )?;
         self.cluster = text(&made["Cluster"]["ClusterId"]);
         self.until_cluster("UNINITIALIZED", wait)
+    }
+
+    /// A cluster that is there and has this tag key.
+    pub fn tagged(&self, key: &str) -> Result<Option<String>, String> {
+        let all = self.hsm("DescribeClusters", json!({}))?;
+        let is = |cluster: &&Value| {
+            let mut tags = cluster["TagList"].as_array().into_iter().flatten();
+            tags.any(|tag| tag["Key"] == key)
+                && !matches!(
+                    text(&cluster["State"]).as_str(),
+                    "DELETED" | "DELETE_IN_PROGRESS"
+                )
+        };
+        let found = all["Clusters"].as_array().into_iter().flatten().find(is);
+        Ok(found.map(|cluster| text(&cluster["ClusterId"])))
+    }
+
+    /// Takes a tag off the cluster.
+    pub fn untag(&self, key: &str) -> Result<(), String> {
+        let body = json!({ "ResourceId": self.cluster, "TagKeyList": [key] });
+        self.hsm("UntagResource", body).map(|_| ())
+    }
+
+    /// Deletes the cluster and its HSMs.
+    pub fn delete_cluster(&self, wait: &dyn Fn()) -> Result<(), String> {
+        let cluster = until(wait, || {
+            let cluster = self.cluster_now()?;
+            let still = !text(&cluster["State"]).ends_with("_IN_PROGRESS");
+            Ok(still.then_some(cluster))
+        })?;
+        for hsm in cluster["Hsms"].as_array().into_iter().flatten() {
+            if hsm["State"] != "DELETE_IN_PROGRESS" {
+                let body = json!({ "ClusterId": self.cluster, "HsmId": hsm["HsmId"] });
+                self.hsm("DeleteHsm", body)?;
+            }
+        }
+        until(wait, || {
+            let none = self.cluster_now()?["Hsms"]
+                .as_array()
+                .is_none_or(Vec::is_empty);
+            Ok(none.then_some(()))
+        })?;
+        self.hsm("DeleteCluster", json!({ "ClusterId": self.cluster }))?;
+        self.until_cluster("DELETED", wait)
     }
 
     /// The cluster as DescribeClusters shows it.
@@ -207,6 +256,12 @@ impl Guide {
             json!({ "CustomKeyStoreId": self.store }),
         )?;
         self.until_store("CONNECTED", wait)
+    }
+
+    /// Deletes the key store, which must be DISCONNECTED and have no keys.
+    pub fn delete_key_store(&self) -> Result<(), String> {
+        let named = json!({ "CustomKeyStoreId": self.store });
+        self.kms("DeleteCustomKeyStore", named).map(|_| ())
     }
 
     /// Disconnects the key store and waits until it is DISCONNECTED.

@@ -35,7 +35,13 @@ use running::Running;
 
 /// A software CloudHSM cluster that speaks PKCS#11, with the KMS custom key store on top
 #[derive(Parser)]
-#[command(name = "keystead", version, propagate_version = true)]
+#[command(
+    name = "keystead",
+    version,
+    propagate_version = true,
+    after_help = "Clusters belong to an account and a region: an AWS_ACCESS_KEY_ID of twelve digits is the account, as for the \
+                  service; AWS_REGION or --region is the region."
+)]
 struct Cli {
     /// Where everything is kept, and by which commands find a running `up`
     /// [default: $XDG_DATA_HOME/keystead/up, else ~/.local/share/keystead/up]

@@ -58,10 +58,22 @@ impl Running {
 
     /// Runs management commands, a line each, by the shell that users have; what it printed.
     pub fn mgmt(&self, script: &str) -> Result<String, String> {
+        self.mgmt_on(self.aws().account(), None, script)
+    }
+
+    /// The same, on a cluster of an account; none named: the only one.
+    pub fn mgmt_on(
+        &self,
+        account: &str,
+        cluster: Option<&str>,
+        script: &str,
+    ) -> Result<String, String> {
         let failed = |error: std::io::Error| format!("keystead mgmt: {error}");
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(["mgmt", "--data-dir"])
             .arg(&self.data_dir)
+            .args(cluster.map(|id| format!("--cluster-id={id}")))
+            .env("AWS_ACCESS_KEY_ID", account)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -33,7 +33,7 @@ pub(crate) fn due(control: &Control, place: &Place) -> bool {
         let own = own
             .into_iter()
             .flatten()
-            .filter(|b| b.cluster == place.cluster);
+            .filter(|b| b.cluster == place.cluster && b.state != BackupState::Creating);
         let cluster = s.cluster(place);
         (
             own.map(|b| b.created).max_by(f64::total_cmp),
@@ -46,8 +46,22 @@ pub(crate) fn due(control: &Control, place: &Place) -> bool {
         .is_none_or(|t| control.now() - t >= every)
 }
 
-/// Removes what a crash left: content and node directories without a record. Before anything runs.
+/// Removes what a crash left: backups that were being made, content and node directories without a
+/// record. Before anything runs.
 pub(crate) fn sweep(control: &Control) -> io::Result<()> {
+    let half = |b: &Backup| b.state == BackupState::Creating;
+    let scopes: Vec<_> = control.store.read(|s| {
+        let halves = s.realms().filter(|(_, r)| r.backups.values().any(half));
+        halves.map(|(scope, _)| scope).collect()
+    });
+    if !scopes.is_empty() {
+        control.store.change(|s| {
+            for scope in &scopes {
+                s.realm_mut(scope).backups.retain(|_, b| !half(b));
+            }
+            Ok::<_, io::Error>(())
+        })?;
+    }
     let known: BTreeSet<String> = control.store.read(|s| {
         let of = s.realms().flat_map(|(_, realm)| {
             let hsms = realm

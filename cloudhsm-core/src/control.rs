@@ -123,12 +123,17 @@ impl CloudHsm {
             private_dir(&config.data_dir.join(dir))?;
         }
         let lock = fs::File::create(config.data_dir.join("lock"))?;
-        if lock.try_lock().is_err() {
-            let dir = config.data_dir.display();
-            return Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                format!("{dir} is served by another process"),
-            ));
+        // A child between fork and exec has its parent's lock for a moment, also a dead parent's.
+        let end = Instant::now() + Duration::from_secs(5);
+        while lock.try_lock().is_err() {
+            if Instant::now() > end {
+                let dir = config.data_dir.display();
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    format!("{dir} is served by another process"),
+                ));
+            }
+            thread::sleep(Duration::from_millis(10));
         }
         let control = Arc::new(Control {
             _lock: lock,

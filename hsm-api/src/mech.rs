@@ -1,8 +1,11 @@
 //! A mechanism with typed parameters. What each mechanism does is a row in `hsm-sim`, `mech/`.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use crate::ObjectId;
 
@@ -22,6 +25,37 @@ pub struct Mechanism<'a> {
 
 /// Bytes within parameters: borrowed from the caller, or kept between an Init and its call.
 pub type Bytes<'a> = Cow<'a, [u8]>;
+
+/// A password within parameters: shown as a length only, and wiped where the bytes are our own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phrase<'a>(#[serde(borrow)] Bytes<'a>);
+
+impl<'a> From<Bytes<'a>> for Phrase<'a> {
+    fn from(bytes: Bytes<'a>) -> Self {
+        Phrase(bytes)
+    }
+}
+
+impl Deref for Phrase<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Phrase<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Drop for Phrase<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(bytes) = &mut self.0 {
+            bytes.zeroize();
+        }
+    }
+}
 
 /// Parameters by shape. A new shape costs a variant here and its reader in the module's `ck/params.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +172,7 @@ pub enum Params<'a> {
         salt: Bytes<'a>,
         iterations: u64,
         #[serde(borrow)]
-        password: Bytes<'a>,
+        password: Phrase<'a>,
     },
     /// CK_KEY_DERIVATION_STRING_DATA, and IV-less encrypt-data derivation.
     Data(#[serde(borrow)] Bytes<'a>),
@@ -201,4 +235,24 @@ pub enum KbkdfField<'a> {
     },
     Bytes(#[serde(borrow)] Bytes<'a>),
     Key(ObjectId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let params = Params::Pbkdf2 {
+            prf: 1,
+            salt: Cow::Borrowed(b"salt"),
+            iterations: 1000,
+            password: Bytes::Borrowed(&[0x41; 7]).into(),
+        };
+        let shown = format!("{params:?}");
+        assert!(
+            shown.contains("password: 7 bytes") && !shown.contains("65"),
+            "{shown}"
+        );
+    }
 }

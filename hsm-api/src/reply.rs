@@ -87,7 +87,7 @@ pub struct KeyInfo {
     pub handle: u64,
     pub owner: u32,
     pub shared: Vec<u32>,
-    /// SHA-256 over the key's state, to compare HSMs.
+    /// HMAC-SHA-256 of the key's state under the masking key: to compare HSMs, and to tell nothing.
     pub hash: [u8; 32],
 }
 

@@ -1,6 +1,6 @@
 //! SHAKE128 and SHAKE256 (FIPS 202), from RustCrypto in both builds.
 
-use shake::{ExtendableOutput, Shake128, Shake256, Update, XofReader};
+use shake::{ExtendableOutput, Shake128, Shake256, XofReader};
 
 /// An extendable-output function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -126,7 +126,7 @@ impl Conn {
         out: &mut [u8],
     ) -> std::result::Result<Reply, Failure> {
         let result = self.exchange(session, request, out);
-        if carries_pin(request) {
+        if frame::holds_secret(request) {
             self.sending.zeroize();
         }
         if self.sending.capacity() > KEEP {
@@ -241,18 +241,4 @@ fn wanted(request: &Request<'_>, room: usize) -> u32 {
         _ => MOST_OUTPUT,
     };
     u32::try_from(room.min(enough).min(MOST_OUTPUT)).unwrap_or(u32::MAX)
-}
-
-fn carries_pin(request: &Request<'_>) -> bool {
-    use Request as R;
-    matches!(
-        request,
-        R::InitToken { .. }
-            | R::InitPin { .. }
-            | R::SetPin { .. }
-            | R::Login { .. }
-            | R::LoginContext { .. }
-            | R::CreateUser { .. }
-            | R::ChangePassword { .. }
-    )
 }

@@ -14,8 +14,8 @@
 
 use std::io::{self, Read};
 
-use hsm_api::{Error, Hello, Reply, Request, SessionId};
-use postcard::ser_flavors::Flavor;
+use hsm_api::{Error, Hello, Mechanism, Params, Reply, Request, SessionId};
+use postcard::ser_flavors::{Flavor, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::Purpose;
@@ -257,7 +257,33 @@ pub fn written(result: &Result<Reply, Error>) -> usize {
 }
 
 fn append<T: Serialize>(value: &T, to: &mut Vec<u8>) -> Result<(), Broken> {
-    postcard::serialize_with_flavor(value, Append(to)).map_err(|_| Broken::Garbled("not encodable"))
+    let broken = |_| Broken::Garbled("not encodable");
+    // At once: a vector that grows leaves what it held behind, and that may be a PIN or a key.
+    to.reserve(postcard::serialize_with_flavor(value, Size::default()).map_err(broken)?);
+    postcard::serialize_with_flavor(value, Append(to)).map_err(broken)
+}
+
+/// Whether a request's frame holds a PIN or a key in the clear, and is wiped as soon as it is used.
+pub fn holds_secret(request: &Request<'_>) -> bool {
+    use Request as R;
+    matches!(
+        request,
+        R::InitToken { .. }
+            | R::InitPin { .. }
+            | R::SetPin { .. }
+            | R::Login { .. }
+            | R::LoginContext { .. }
+            | R::CreateUser { .. }
+            | R::ChangePassword { .. }
+            | R::Create { .. }
+            | R::GenerateKey {
+                mech: Mechanism {
+                    params: Params::Pbkdf2 { .. },
+                    ..
+                },
+                ..
+            }
+    )
 }
 
 /// Fills in the length. A frame beyond 4 GiB gets a length that every limit refuses.

@@ -491,3 +491,14 @@ fn greetings_round_trip() {
         assert!(frame.len() <= GREETING_LIMIT);
     }
 }
+
+#[test]
+fn a_frame_is_encoded_in_memory_taken_at_once() {
+    let pin = [7; 1000];
+    let request = Request::InitPin { pin: Hidden(&pin) };
+    assert!(holds_secret(&request));
+    let mut to = Vec::with_capacity(LEN);
+    put(&request, &mut to).unwrap();
+    // Growth by doubling, byte by byte, would have ended elsewhere.
+    assert_eq!(to.capacity(), to.len());
+}

@@ -314,6 +314,22 @@ fn a_password_changes_on_none_if_one_is_away_or_refuses() {
     rig.login(b"kmsPswd").unwrap();
 }
 
+#[test]
+fn a_prepared_password_is_taken_back_where_the_answer_was_lost() {
+    let rig = Rig::logged_in(2);
+    rig.boxes[1].fake.loses_prepared.store(true, SeqCst);
+    let error = set_pin(&rig, b"kmsPswd", b"rotated").unwrap_err();
+    assert!(error.why.contains("on all HSMs or on none"), "{error}");
+    for at in &rig.boxes {
+        let user = at.fake.state.lock().users["kmsuser"].clone();
+        assert_eq!(
+            (&user.password[..], user.pending),
+            (&b"kmsPswd"[..], None),
+            "taken back"
+        );
+    }
+}
+
 // -- cloning
 
 #[test]

@@ -20,6 +20,8 @@ pub struct Fake {
     pub links: AtomicUsize,
     /// Requests carried out, by the name of their variant.
     pub counts: Mutex<HashMap<&'static str, usize>>,
+    /// The next password that is prepared is so, and the answer is lost.
+    pub loses_prepared: std::sync::atomic::AtomicBool,
     /// Clones are refused.
     pub refuses_clones: std::sync::atomic::AtomicBool,
 }
@@ -64,6 +66,7 @@ impl Fake {
             state: Mutex::default(),
             links: AtomicUsize::new(0),
             counts: Mutex::default(),
+            loses_prepared: false.into(),
             refuses_clones: false.into(),
         });
         fake.add_user("kmsuser", b"kmsPswd");
@@ -204,6 +207,9 @@ impl Link for FakeLink {
                     }
                     Phase::Prepare if user.password == **old => {
                         user.pending = Some(new.to_vec()).filter(|new| *new != **old);
+                        if self.hsm.loses_prepared.swap(false, SeqCst) {
+                            panic!("the answer is lost");
+                        }
                     }
                     _ => return Err(Rv::PIN_INCORRECT.into()),
                 }

@@ -210,6 +210,7 @@ const KEM: &[KeyType] = &[kt::ML_KEM];
 const CREATE: When = When::CREATE;
 const NEVER: When = When::NEVER;
 const BORN: When = When::BORN;
+const MADE: When = When::MADE;
 const ALWAYS: When = When::ALWAYS;
 /// Given at creation, made by everything else.
 const IMPORTED: When = When::CREATE;
@@ -298,7 +299,8 @@ attributes! {
         // Not in the specification, but several clients write it along with the private key.
         of(On::PRIVATE, CURVES, IMPORTED, NEVER, Absent),
     ];
-    ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, BORN, NO)];
+    // These five bind their key for life: a copy without them would be the same key, unbound.
+    ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, MADE, NO)];
     WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
     PARAMETER_SET = 0x61D, Ulong, [
         of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
@@ -307,12 +309,12 @@ attributes! {
     ENCAPSULATE = 0x633, Bool, [of(On::PUBLIC, KEM, ALWAYS, NEVER, YES), rule(On::PUBLIC, ALWAYS, NO)];
     DECAPSULATE = 0x634, Bool, [of(On::PRIVATE, KEM, ALWAYS, NEVER, YES), rule(On::PRIVATE, ALWAYS, NO)];
     SEED = 0x637, Bytes, [of(On::PRIVATE, LATTICES, IMPORTED, NEVER, Empty)], secret;
-    WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, ALWAYS, Absent)];
-    UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, ALWAYS, Absent)];
-    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, ALWAYS, Absent)];
-    ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, ALWAYS, Absent)];
-    ENCAPSULATE_TEMPLATE = 0x4000_062A, Template, [rule(On::PUBLIC, ALWAYS, Absent)];
-    DECAPSULATE_TEMPLATE = 0x4000_062B, Template, [rule(On::PRIVATE, ALWAYS, Absent)];
+    WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, MADE, Absent)];
+    UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, MADE, Absent)];
+    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, MADE, Absent)];
+    ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, MADE, Absent)];
+    ENCAPSULATE_TEMPLATE = 0x4000_062A, Template, [rule(On::PUBLIC, MADE, Absent)];
+    DECAPSULATE_TEMPLATE = 0x4000_062B, Template, [rule(On::PRIVATE, MADE, Absent)];
 }
 
 /// Whether an object of this class hides its secret attributes at all: data and certificates do not.

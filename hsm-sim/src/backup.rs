@@ -3,11 +3,12 @@
 
 use hsm_api::{Change, Error, ObjectId, Reply, Result, Role, Rv, Secret};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::change;
+use crate::encode;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
+use crate::store::Tx;
 use crate::store::record;
 use crate::store::seal::SealKey;
 use crate::users;
@@ -49,7 +50,7 @@ impl SimLink {
             identity: node.identity().map(|i| (*i).clone()),
             changes: self.inner.changes(&ids)?,
         };
-        let plain = Zeroizing::new(postcard::to_allocvec(&contents).map_err(|_| bad())?);
+        let plain = encode::secret(&contents)?;
         Ok(Reply::Bytes(node.backup_key.seal(MAGIC, &plain)?))
     }
 
@@ -65,11 +66,18 @@ impl SimLink {
             .collect::<Result<Vec<_>>>()?;
         if masking.expose() == node.masking().expose() {
             // The same cluster: an HSM that was away takes what it missed. Users come as they are now: a
-            // password that was changed meanwhile must not be good again, nor a deleted user be back.
+            // password that was changed meanwhile must not be good again, nor a deleted user be back, and
+            // whoever logged in before we knew is logged out.
             self.apply_opened(&opened)?;
-            self.logout();
             let store = &self.inner.store;
-            store.write(|tx| users::import(tx, &contents.users))?;
+            store.write(|tx| {
+                if users::same(&users::export(tx.sql())?, &contents.users) {
+                    return Ok(());
+                }
+                users::import(tx, &contents.users)?;
+                tx.void()
+            })?;
+            self.inner.refresh()?;
             return Ok(Reply::Done);
         }
         let officers = self.inner.store.read(users::all)?;
@@ -84,20 +92,13 @@ impl SimLink {
             ));
         }
         let token = SealKey::new(contents.token.expose())?;
-        let identity = contents
-            .identity
-            .as_ref()
-            .map(postcard::to_allocvec)
-            .transpose()
-            .map_err(|_| bad())?
-            .map(Zeroizing::new);
+        let identity = contents.identity.as_ref().map(encode::secret).transpose()?;
         let store = &self.inner.store;
         let records = opened
             .iter()
             .map(|c| c.record(store.device(), Some(&token)))
             .collect::<Result<Vec<_>>>()?;
-        self.logout();
-        store.write(|tx| {
+        let commit = |tx: &Tx<'_>| {
             tx.wipe()?;
             users::import(tx, &contents.users)?;
             put_sealed(store, tx, "token key", token.expose())?;
@@ -109,12 +110,17 @@ impl SimLink {
                 record::put(tx, record)?;
             }
             Ok(())
+        };
+        self.logout();
+        let new = SealKey::new(token.expose())?;
+        self.inner.adopt(new, || {
+            store.write(commit)?;
+            node.set_masking(SealKey::new(masking.expose())?);
+            Ok(())
         })?;
-        node.set_masking(masking);
         if contents.identity.is_some() {
             node.set_identity(contents.identity);
         }
-        self.inner.adopt(token)?;
         Ok(Reply::Done)
     }
 }
@@ -201,7 +207,12 @@ mod tests {
         login(&link(&away, Peer::Client), role, name, b"kmsPswd1").expect("copied");
 
         change(role, name, b"kmsPswd2");
+        let stale = link(&away, Peer::Client);
+        login(&stale, role, name, b"kmsPswd1").expect("nobody has told this HSM");
         copy(&here, &away);
+        let ids = Request::Export { ids: Vec::new() };
+        let refused = stale.call(SessionId(1), &ids, &mut []);
+        assert_eq!(refused.expect_err("logged out").rv, Rv::USER_NOT_LOGGED_IN);
         let there = link(&away, Peer::Client);
         let old = login(&there, role, name, b"kmsPswd1");
         assert_eq!(old.expect_err("changed").rv, Rv::PIN_INCORRECT);

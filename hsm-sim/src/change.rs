@@ -4,12 +4,12 @@
 //! state: a destruction beats everything, then the higher version wins, then the higher origin.
 
 use hsm_api::{Change, Error, ObjectId, Result, Rv};
-use zeroize::Zeroizing;
 
+use crate::encode;
 use crate::object::{Attrs, Object, Origin};
 use crate::store::record::Record;
 use crate::store::seal::SealKey;
-use crate::table::Table;
+use crate::table::Newest;
 
 /// A change whose seal was good.
 pub(crate) struct Opened {
@@ -29,29 +29,24 @@ fn aad(id: ObjectId, version: u64, origin: u64, alive: bool) -> Vec<u8> {
     aad
 }
 
-/// The newest state of an object; nothing for one that never was.
-pub(crate) fn export(masking: &SealKey, table: &Table, id: ObjectId) -> Option<Result<Change>> {
-    if let Some((version, origin)) = table.gone(id) {
-        let tag = masking.seal(&aad(id, version, origin, false), &[]);
-        return Some(tag.map(|tag| Change {
-            id,
-            version,
-            origin,
-            sealed: None,
-            tag,
-        }));
-    }
-    table.get(id).map(|object| seal(masking, object))
-}
-
-fn seal(masking: &SealKey, object: &Object) -> Result<Change> {
+/// Seals an object's newest state; a tombstone gets its tag.
+pub(crate) fn seal(masking: &SealKey, newest: &Newest) -> Result<Change> {
+    let object = match newest {
+        Newest::Is(object) => object,
+        &Newest::Gone(id, version, origin) => {
+            return Ok(Change {
+                id,
+                version,
+                origin,
+                sealed: None,
+                tag: masking.seal(&aad(id, version, origin, false), &[])?,
+            });
+        }
+    };
     let Origin {
         version, origin, ..
     } = object.origin;
-    let plain = Zeroizing::new(
-        postcard::to_allocvec(&(&object.origin, &object.attrs))
-            .map_err(|_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded"))?,
-    );
+    let plain = encode::secret(&(&object.origin, &object.attrs))?;
     let sealed = masking.seal(&aad(object.id, version, origin, true), &plain)?;
     Ok(Change {
         id: object.id,

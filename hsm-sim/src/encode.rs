@@ -2,12 +2,28 @@
 
 use hsm_api::{Error, Result, Rv, Value};
 use hsm_crypto::{PrivateKey, PublicKey};
+use postcard::ser_flavors::Size;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::attr;
 use crate::code::{class, key_type as kt};
 use crate::material::Material;
 use crate::object::Attrs;
+
+/// A value that holds secrets as postcard has it, in memory taken at once: a vector that grows leaves
+/// what it held behind, unwiped.
+///
+/// # Errors
+/// DEVICE_ERROR.
+pub(crate) fn secret<T: Serialize + ?Sized>(value: &T) -> Result<Zeroizing<Vec<u8>>> {
+    let broken = |_| Error::new(Rv::DEVICE_ERROR, "a value cannot be encoded");
+    let size = postcard::serialize_with_flavor(value, Size::default()).map_err(broken)?;
+    let whole = Vec::with_capacity(size);
+    postcard::to_extend(value, whole)
+        .map(Zeroizing::new)
+        .map_err(broken)
+}
 
 fn no_encoding() -> Error {
     Error::new(Rv::KEY_NOT_WRAPPABLE, "the key has no encoding to wrap")
@@ -149,4 +165,17 @@ pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
         _ => return Vec::new(),
     };
     key.to_spki().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoded_secret_never_moved() {
+        let value = vec![vec![7u8; 1000]; 9];
+        let encoded = secret(&value).unwrap();
+        assert_eq!(encoded[..], postcard::to_allocvec(&value).unwrap());
+        assert_eq!(encoded.capacity(), encoded.len(), "taken at once");
+    }
 }

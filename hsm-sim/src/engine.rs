@@ -14,7 +14,7 @@ use crate::object::{Attrs, Object, Origin};
 use crate::store::Store;
 use crate::store::record::{self, Record};
 use crate::store::seal::{SealKey, random};
-use crate::table::{Table, absent};
+use crate::table::{Newest, Table, absent};
 use crate::users::PinRules;
 
 /// One simulated HSM. Cheap to clone; clones are the same HSM.
@@ -150,8 +150,8 @@ impl Inner {
             table.epoch = news.epoch;
             if self.node.is_none() {
                 *self.token.write() = None;
-                self.logins.lock().clear();
             }
+            self.logins.lock().clear();
             self.epoch.store(news.epoch, Ordering::Release);
         }
         let token = self.token.read().clone();
@@ -177,10 +177,12 @@ impl Inner {
         self.token.read().clone()
     }
 
-    /// Another token key, with everything that is sealed under it: a backup was restored. What another
-    /// thread has read with the old key since the commit is read again.
-    pub(crate) fn adopt(&self, token: SealKey) -> Result<()> {
+    /// Another token key, with everything that is sealed under it: a backup is restored by `commit`.
+    /// Under the table's lock nobody learns of the commit before the key is there, to seal under the
+    /// old one what belongs to the new store.
+    pub(crate) fn adopt(&self, token: SealKey, commit: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut table = self.table.write();
+        commit()?;
         table.clear();
         *self.token.write() = Some(Arc::new(token));
         self.applied.store(u64::MAX, Ordering::Release);
@@ -232,12 +234,15 @@ impl Inner {
 
     /// Writes new token objects. An id that the store has already is a repeat: it stays as it is.
     pub(crate) fn add(&self, objects: &[&Object]) -> Result<()> {
+        // Before the key: with another epoch's key nothing is written.
+        let epoch = self.epoch();
         let token = self.token();
         let records = objects
             .iter()
             .map(|o| Record::seal(o, self.store.device(), token.as_deref()))
             .collect::<Result<Vec<_>>>()?;
         self.store.write(|tx| {
+            tx.still(epoch)?;
             for record in &records {
                 match record::find(tx.sql(), record.id)? {
                     None => record::put(tx, record)?,
@@ -257,9 +262,11 @@ impl Inner {
         id: ObjectId,
         next: impl FnOnce(&Object) -> Result<(Origin, Attrs)>,
     ) -> Result<()> {
+        let epoch = self.epoch();
         let token = self.token();
         let (device, token) = (self.store.device(), token.as_deref());
         self.store.write(|tx| {
+            tx.still(epoch)?;
             let old = match record::find(tx.sql(), id)? {
                 Some(record) => record.open(device, token)?.ok_or_else(absent)?,
                 None => return Err(absent()),
@@ -299,10 +306,13 @@ impl Inner {
         let Some(node) = &self.node else {
             return Ok(Vec::new());
         };
-        let table = self.table.read();
-        ids.iter()
-            .filter_map(|id| crate::change::export(&node.masking(), &table, *id))
-            .collect()
+        let newest: Vec<Newest> = {
+            let table = self.table.read();
+            ids.iter().filter_map(|id| table.newest(*id)).collect()
+        };
+        let masking = node.masking();
+        let seal = |newest: &Newest| crate::change::seal(&masking, newest);
+        newest.iter().map(seal).collect()
     }
 }
 

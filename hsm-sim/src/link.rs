@@ -25,6 +25,8 @@ pub(crate) struct SimLink {
     login: RwLock<Option<Login>>,
     /// The login in one word, so that the hot path takes no lock: 0, or role + 1 and user.
     quick: AtomicU64,
+    /// By what objects know that user; see [`crate::users::mark`].
+    mark: AtomicU64,
     /// The epoch of that login.
     since: AtomicU64,
     /// Never held while keys are at work.
@@ -76,6 +78,7 @@ impl SimLink {
             peer,
             login: RwLock::new(None),
             quick: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
             since: AtomicU64::new(0),
             own: Mutex::default(),
         }
@@ -91,6 +94,7 @@ impl SimLink {
         Who {
             role,
             user: quick as u32,
+            mark: self.mark.load(Ordering::Acquire),
             node: self.inner.node.is_some(),
         }
     }
@@ -122,6 +126,10 @@ impl SimLink {
         }
         self.since
             .store(login.as_ref().map_or(0, |l| l.epoch), Ordering::Release);
+        self.mark.store(
+            login.as_ref().map_or(0, |l| crate::users::mark(&l.name)),
+            Ordering::Release,
+        );
         *place = login;
         self.quick.store(quick, Ordering::Release);
     }

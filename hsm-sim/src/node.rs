@@ -14,6 +14,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use crate::encode;
 use crate::link::SimLink;
 use crate::store::seal::{Credential, PinCost, SealKey, random};
 use crate::store::{Store, value};
@@ -212,10 +213,7 @@ impl SimLink {
             anchor: anchor.to_owned(),
             key: Secret::new(key.serialize_der()),
         };
-        let bytes = Zeroizing::new(
-            postcard::to_allocvec(&identity)
-                .map_err(|_| Error::new(Rv::DEVICE_ERROR, "the identity cannot be encoded"))?,
-        );
+        let bytes = encode::secret(&identity)?;
         let store = &self.inner.store;
         store.write(|tx| put_sealed(store, tx, "identity", &bytes))?;
         node.set_identity(Some(identity));

@@ -100,10 +100,10 @@ pub struct Origin {
     pub version: u64,
     /// The HSM that made this version.
     pub origin: u64,
-    /// The crypto user that made it; 0 where there is one user only.
-    pub owner: u32,
+    /// The crypto user that made it ([`crate::users::mark`]); 0 where there is one user only.
+    pub owner: u64,
     /// Other crypto users that may use it.
-    pub shared: Vec<u32>,
+    pub shared: Vec<u64>,
 }
 
 /// One object as of one version. A change makes a new one and retires this.
@@ -154,9 +154,13 @@ impl Object {
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
     }
+    /// Whether this crypto user owns it; where there is one user only, he does.
+    pub fn is_owned_by(&self, user: u64) -> bool {
+        self.origin.owner == 0 || self.origin.owner == user
+    }
     /// Whether this crypto user owns it or was given a share.
-    pub fn belongs_to(&self, user: u32) -> bool {
-        self.origin.owner == 0 || self.origin.owner == user || self.origin.shared.contains(&user)
+    pub fn belongs_to(&self, user: u64) -> bool {
+        self.is_owned_by(user) || self.origin.shared.contains(&user)
     }
 }
 

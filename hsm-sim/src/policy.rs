@@ -13,8 +13,10 @@ use crate::object::Object;
 pub struct Who {
     /// Logged in as.
     pub role: Option<Role>,
-    /// The user's number, if any is logged in.
+    /// The user's number on this HSM, if any is logged in.
     pub user: u32,
+    /// By what objects know the user.
+    pub mark: u64,
     /// On an HSM of a cluster.
     pub node: bool,
 }
@@ -29,7 +31,7 @@ impl Who {
 /// Whether an object exists, as far as this caller can tell.
 pub fn may_see(who: Who, object: &Object) -> bool {
     match who.role {
-        Some(Role::Cu) => object.belongs_to(who.user),
+        Some(Role::Cu) => object.belongs_to(who.mark),
         // An officer marks keys as trusted; using them is refused in `may_ask`.
         Some(Role::Co) if who.node => object.facts.token,
         _ => !who.node && !object.facts.private,
@@ -50,6 +52,27 @@ pub fn may_write(who: Who, private: bool) -> Result<()> {
     ))
 }
 
+/// Whether this crypto user may change, destroy, copy or wrap the object. Who was given a share of a
+/// key uses it and no more: a copy would be his own, to wrap as he likes.
+///
+/// # Errors
+/// FUNCTION_REJECTED.
+pub fn may_dispose(who: Who, object: &Object) -> Result<()> {
+    if !who.node || who.role != Some(Role::Cu) || object.is_owned_by(who.mark) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::FUNCTION_REJECTED,
+        "the key is another user's, who only shares its use",
+    ))
+}
+
+/// Whether this caller may read the object's secret attributes, where they hide from nobody else. An
+/// officer sees what he marks as trusted, and no value.
+pub fn may_read_secrets(who: Who) -> bool {
+    !(who.node && who.is_officer())
+}
+
 /// Whether this kind of caller may ask this at all.
 ///
 /// # Errors
@@ -59,13 +82,14 @@ pub fn may_ask(peer: Peer, who: Who, request: &Request<'_>) -> Result<()> {
     match request {
         R::TokenInfo | R::Mechanisms | R::NodeInfo | R::Users => Ok(()),
         R::Csr | R::Install { .. } => only(matches!(peer, Peer::Service)),
-        R::Backup | R::Restore { .. } => only(matches!(peer, Peer::Service | Peer::Node)),
+        // Sealed under the key of the whole service: no other cluster's HSM may have it.
+        R::Backup | R::Restore { .. } => only(matches!(peer, Peer::Service)),
         R::Digest => match peer {
-            Peer::Client => logged_in(who),
+            Peer::Client => carries(who),
             Peer::Node | Peer::Service => Ok(()),
         },
         R::Export { .. } | R::Apply { .. } => match peer {
-            Peer::Client => logged_in(who),
+            Peer::Client => carries(who),
             Peer::Node => Ok(()),
             Peer::Service => only(false),
         },
@@ -111,6 +135,12 @@ fn logged_in(who: Who) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Rv::USER_NOT_LOGGED_IN, "log in first"))
+}
+
+/// Masked objects are carried by any user of an activated HSM.
+fn carries(who: Who) -> Result<()> {
+    logged_in(who)?;
+    only(who.role != Some(Role::PreCo))
 }
 
 fn only(may: bool) -> Result<()> {

@@ -22,6 +22,14 @@ enum Entry {
     Gone(u64, u64),
 }
 
+/// The newest state of an object.
+pub enum Newest {
+    /// It lives.
+    Is(Arc<Object>),
+    /// It was destroyed: version and origin of that.
+    Gone(ObjectId, u64, u64),
+}
+
 /// Everything in the store as of one sequence number.
 #[derive(Default)]
 pub struct Table {
@@ -77,9 +85,10 @@ impl Table {
             match record.open(device, token) {
                 Ok(Some(object)) => self.indexed(Arc::new(object)),
                 Ok(None) => Entry::Gone(record.version, record.origin),
+                // Version 0: any other HSM's state of it is newer, and catch-up brings that.
                 Err(_) => {
                     self.locked.insert(id);
-                    locked
+                    Entry::Locked(0, 0)
                 }
             }
         };
@@ -162,6 +171,15 @@ impl Table {
         match self.entries.get(&id) {
             Some(Entry::Gone(version, origin)) => Some((*version, *origin)),
             _ => None,
+        }
+    }
+
+    /// The newest state; nothing for an object that never was, or that is locked.
+    pub fn newest(&self, id: ObjectId) -> Option<Newest> {
+        match self.entries.get(&id)? {
+            Entry::Open(object) => Some(Newest::Is(Arc::clone(object))),
+            Entry::Gone(version, origin) => Some(Newest::Gone(id, *version, *origin)),
+            Entry::Locked(..) => None,
         }
     }
 

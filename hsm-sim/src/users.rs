@@ -1,7 +1,11 @@
 //! The user table: PINs, failures, locks. A PIN is checked by opening the token key with it, outside
 //! any lock or transaction, for that takes a while on purpose.
 
+use std::collections::HashMap;
+
 use hsm_api::{Error, Phase, Result, Role, Rv};
+use hsm_crypto::Hash;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -275,20 +279,71 @@ pub fn check(
             Ok(())
         })?,
         Opened::Current if user.failures > 0 => {
-            store.write(|tx| count_failures(tx, user.id, "0"))?;
+            // On a full disk the count stays, which harms nobody; the user must get in all the same.
+            let _ = store.write(|tx| count_failures(tx, user.id, "0"));
         }
         Opened::Current => {}
     }
     Ok((user, key))
 }
 
+/// PINs being checked now, by user. Guesses made side by side must not profit from the lock's being
+/// read before they were counted, so no more of them are under way than may still fail.
+#[derive(Default)]
+pub struct Guesses {
+    under_way: Mutex<HashMap<u32, u32>>,
+    done: Condvar,
+}
+
+/// One check that is under way.
+pub struct Turn<'a>(&'a Guesses, u32);
+
+impl Guesses {
+    /// Waits for a turn; `left` says how many wrong ones the user has left now.
+    fn turn(&self, user: u32, left: impl Fn() -> Result<u32>) -> Result<Turn<'_>> {
+        let mut under_way = self.under_way.lock();
+        loop {
+            let left = left()?;
+            let now = under_way.entry(user).or_default();
+            if *now < left {
+                *now += 1;
+                return Ok(Turn(self, user));
+            }
+            self.done.wait(&mut under_way);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.0.under_way.lock();
+        if let Some(now) = under_way.get_mut(&self.1) {
+            *now -= 1;
+            if *now == 0 {
+                under_way.remove(&self.1);
+            }
+        }
+        self.0.done.notify_all();
+    }
+}
+
 /// Opens the token key, and counts a failure.
 fn open(store: &Store, rules: &PinRules, user: &User, pin: &[u8]) -> Result<(Opened, SealKey)> {
-    if user.failures >= rules.failures {
-        return Err(locked());
-    }
+    let _turn = turn(store, rules, user)?;
     let opened = matching(user, pin)?;
     admit(store, rules, user, opened)
+}
+
+/// Waits until one more guess is within what the lock allows.
+fn turn<'a>(store: &'a Store, rules: &PinRules, user: &User) -> Result<Turn<'a>> {
+    store.guesses().turn(user.id, || {
+        let now = store.read(|sql| find(sql, user.role, &user.name))?;
+        let failures = now.map_or(rules.failures, |now| now.failures);
+        if failures >= rules.failures {
+            return Err(locked());
+        }
+        Ok(rules.failures - failures)
+    })
 }
 
 /// The token key, if the PIN is the current or the prepared one.
@@ -316,7 +371,7 @@ fn admit(
             "the PIN or password is wrong",
         ));
     };
-    // Guesses made side by side must not profit from the lock's being read before they were counted.
+    // Another process's guesses may have locked it meanwhile.
     let now = store.read(|sql| find(sql, user.role, &user.name))?;
     match now {
         Some(now) if now.id == user.id && now.failures < rules.failures => Ok(opened),
@@ -339,9 +394,9 @@ pub fn set_pin(
     (old, new): (&[u8], &[u8]),
     phase: Phase,
 ) -> Result<()> {
-    let user = store
-        .read(|sql| find(sql, role, name))?
-        .ok_or(Rv::USER_PIN_NOT_INITIALIZED)?;
+    let (user, epoch) =
+        store.read(|sql| Ok((find(sql, role, name)?, crate::store::epoch(sql)?)))?;
+    let user = user.ok_or(Rv::USER_PIN_NOT_INITIALIZED)?;
     if phase == Phase::Commit {
         // A repeat, or a login with the new password, has committed already: that is as well.
         let (opened, _) = open(store, rules, &user, new)?;
@@ -351,9 +406,7 @@ pub fn set_pin(
         return Ok(());
     }
     rules.check(new)?;
-    if user.failures >= rules.failures {
-        return Err(locked());
-    }
+    let its_turn = turn(store, rules, &user)?;
     let opened = matching(&user, old)?;
     // The same change was asked for before, by a client that died, and has been carried out since: whoever takes it
     // up again must find it done, not refused, or the HSMs of a cluster part for good (ADR 3).
@@ -362,12 +415,15 @@ pub fn set_pin(
         return Ok(());
     }
     let (opened, token) = admit(store, rules, &user, opened)?;
+    // What follows may check a PIN again, and wants a turn of its own.
+    drop(its_turn);
     if opened == Opened::Pending {
         // Using the prepared password commits it; the next is prepared beside that one.
         check(store, rules, role, name, old)?;
     }
     let credential = Credential::make(new, &token, rules.cost)?;
     store.write(|tx| {
+        tx.still(epoch)?;
         let unchanged = find(tx.sql(), role, name)?.is_some_and(|now| now.id == user.id);
         if !unchanged {
             return Err(Rv::USER_PIN_NOT_INITIALIZED.into());
@@ -388,6 +444,14 @@ pub fn export(sql: &Connection) -> Result<Vec<Exported>> {
         .into_iter()
         .map(|u| Exported(u.id, u.role, u.name, u.credential, u.pending, u.failures))
         .collect())
+}
+
+/// Whether the two lists have the same users with the same passwords. Failures are each HSM's own.
+pub fn same(a: &[Exported], b: &[Exported]) -> bool {
+    let alike = |a: &Exported, b: &Exported| {
+        (a.0, a.1, &a.2) == (b.0, b.1, &b.2) && a.3 == b.3 && a.4 == b.4
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))
 }
 
 /// Replaces all users by a backup's.
@@ -413,6 +477,16 @@ pub fn import(tx: &Tx<'_>, users: &[Exported]) -> Result<()> {
             .map_err(fault)?;
     }
     Ok(())
+}
+
+/// By what objects know a cluster's user. Not by its number: each HSM numbers its users by itself, and
+/// after an interrupted createUser the same number is another user on another HSM. Never 0.
+pub fn mark(name: &str) -> u64 {
+    let hash = Hash::Sha256.digest(name.to_ascii_lowercase().as_bytes());
+    hash.iter()
+        .take(8)
+        .fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+        .max(1)
 }
 
 /// CloudHSM's rule for names.

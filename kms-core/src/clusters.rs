@@ -121,6 +121,20 @@ pub trait Clusters: Send + Sync {
         trust_anchor: &str,
     ) -> Result<Attachment, ConnectFailure>;
 
+    /// Another way to a connected store's token, if its cluster has HSMs that the token labelled `in_use` does not reach: they were made, or
+    /// came back, after the store connected. `in_use` itself stays good. `None` if it reaches all there are.
+    ///
+    /// # Errors
+    /// INTERNAL_ERROR if the way cannot be written down.
+    fn moved(
+        &self,
+        scope: &Scope,
+        store_id: &str,
+        cluster_id: &str,
+        trust_anchor: &str,
+        in_use: &str,
+    ) -> Result<Option<Attachment>, ConnectFailure>;
+
     /// While the returned value lives, no HSM of the cluster is filled with the users of another: a copy made before
     /// kmsuser's password changes, and restored after, would bring the old one back on that HSM alone.
     fn hold(&self, _scope: &Scope, _cluster_id: &str) -> Box<dyn Any> {

@@ -130,7 +130,11 @@ pub(crate) fn no_recipient(recipient: Option<&serde_json::Value>) -> Result<()> 
 
 /// What a failed call for a key means to the caller. A key store is the user's to mend; the service's own HSM is not.
 pub(crate) fn failed(key: &Key, fault: Fault) -> ServiceError {
-    match key.origin {
+    failed_in(key.origin, fault)
+}
+
+pub(crate) fn failed_in(origin: Origin, fault: Fault) -> ServiceError {
+    match origin {
         Origin::AwsKms if fault.kind != FaultKind::BadTag => internal(fault),
         _ => fault.into(),
     }

@@ -139,11 +139,12 @@ impl Kms {
         self.own.logout();
     }
 
-    /// What time brings: keys whose deletion is due go. To be called every minute or so.
+    /// What time brings: connected key stores follow their clusters' HSMs, and keys whose deletion is due go. To be called every few seconds.
     ///
     /// # Errors
     /// KMSInternalException if the database failed.
     pub fn tick(&self) -> Result<()> {
+        self.key_stores.follow()?;
         let now = self.clock.now();
         for key in self.store.view(|rows| rows.due_by::<Key>(now))? {
             let gone = self.store.change(|rows| {

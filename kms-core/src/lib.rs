@@ -1,7 +1,7 @@
 //! KMS: keys, aliases, grants and custom key stores over any PKCS#11 module.
 //!
 //! - `kms`: the service as a value, opened with its settings; `op/`: its operations, a file each, and their table
-//! - `stores`: the key store state machine; `connect`: login and rotation of kmsuser; `worker`: the threads; `clusters`: what is asked of CloudHSM
+//! - `stores`: the key store state machine; `connect`: login and rotation of kmsuser; `worker`: the threads; `follow`: a connected store goes where its cluster goes; `clusters`: what is asked of CloudHSM
 //! - `keys`: finding keys, their states; `blob`: the ciphertext's format; `seal`: passwords at rest
 //! - `p11/`: the only place that speaks PKCS#11; `quirks`: how modules differ
 //! - `store/`: the metadata database; `records`: what is in it
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod clusters;
 pub mod connect;
 pub mod error;
+mod follow;
 pub mod ids;
 pub mod keys;
 pub mod kms;

@@ -43,7 +43,8 @@ impl Sealer {
     pub fn seal(&self, store: &str, password: &str) -> Result<SealedPassword> {
         let sealed = self
             .token
-            .seal(LABEL, aad(store).as_bytes(), password.as_bytes())?;
+            .seal(LABEL, aad(store).as_bytes(), password.as_bytes())
+            .map_err(internal)?;
         Ok(SealedPassword(hex::encode(
             [&sealed.iv[..], &sealed.body].concat(),
         )))
@@ -66,7 +67,7 @@ impl Sealer {
             .open(LABEL, aad(store).as_bytes(), &sealed)
             .map_err(|fault| match fault.kind {
                 FaultKind::BadTag => damaged().caused_by(fault.why),
-                _ => fault.into(),
+                _ => internal(fault),
             })?;
         std::str::from_utf8(&plain)
             .map(|text| Zeroizing::new(text.to_owned()))

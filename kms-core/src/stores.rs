@@ -49,6 +49,8 @@ pub(crate) struct Live {
     pub(crate) turns: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     pub(crate) workers: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) stopping: AtomicBool,
+    /// By key store, the label of a token that refused kmsuser: each further try would bring the lock nearer.
+    pub(crate) refused: Mutex<HashMap<String, String>>,
     /// Create and update look at all stores, then write: one at a time.
     naming: Mutex<()>,
 }
@@ -90,11 +92,13 @@ fn wrong_state(store: &KeyStore, what: &str) -> ServiceError {
 }
 
 pub(crate) fn must(rows: &dyn Rows, scope: &Scope, id: &str) -> Result<KeyStore> {
-    rows.fetch(scope, id)?.ok_or_else(|| {
-        STORE_NOT_FOUND.says(format!(
-            "The custom key store {id} does not exist in this account and Region."
-        ))
-    })
+    rows.fetch(scope, id)?.ok_or_else(|| no_store(id))
+}
+
+fn no_store(id_or_name: &str) -> ServiceError {
+    STORE_NOT_FOUND.says(format!(
+        "The custom key store {id_or_name} does not exist in this account and Region."
+    ))
 }
 
 fn all_of(rows: &dyn Rows, scope: &Scope) -> Result<Vec<KeyStore>> {
@@ -227,7 +231,7 @@ impl KeyStores {
                     .filter(|store| store.name == name)
                     .collect();
                 if found.is_empty() {
-                    return must(rows, scope, name).map(|store| vec![store]);
+                    return Err(no_store(name));
                 }
                 Ok(found)
             }

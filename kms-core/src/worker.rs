@@ -154,7 +154,7 @@ impl KeyStores {
         }
     }
 
-    fn stopping(&self) -> bool {
+    pub(crate) fn stopping(&self) -> bool {
         self.live.stopping.load(Ordering::Relaxed)
     }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     by_id: HashMap<String, (String, Key)>,
+    first: Option<String>,
 }
 
 impl Keyring {
@@ -100,10 +101,18 @@ impl Keyring {
             secret,
             token,
         };
+        if self.first.is_none() || name == "default" {
+            self.first = Some(id.clone());
+        }
         match self.by_id.insert(id, (name.clone(), key)) {
             Some((other, _)) => Err((line, format!("[{name}] has the access key of [{other}]"))),
             None => Ok(()),
         }
+    }
+
+    /// The key that the server's own tools sign with: that of [default], else the first.
+    pub fn own(&self) -> Option<&Key> {
+        self.by_id.get(self.first.as_ref()?).map(|(_, key)| key)
     }
 
     /// The key of this id and the name of its section.
@@ -174,6 +183,10 @@ mod tests {
         let (name, key) = keyring.find("000011112222").unwrap();
         assert_eq!((name, key.token.as_deref()), ("ci", Some("t")));
         assert!(keyring.find("akid1").is_none());
+        assert_eq!(keyring.own().unwrap().id, "AKID1");
+        let last = "[a]\naws_access_key_id=A\naws_secret_access_key=x\n\
+                    [default]\naws_access_key_id=D\naws_secret_access_key=y\n";
+        assert_eq!(Keyring::parse(last).unwrap().own().unwrap().id, "D");
     }
 
     #[test]

@@ -120,6 +120,18 @@ impl Clusters for Foreign {
         })
     }
 
+    /// A token has no HSMs that come and go.
+    fn moved(
+        &self,
+        _: &Scope,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: &str,
+    ) -> Result<Option<Attachment>, ConnectFailure> {
+        Ok(None)
+    }
+
     fn kmsuser(&self, _: &Scope, _: &str) -> Vec<KmsUser> {
         Vec::new()
     }

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::sigv4::{Authorization, Message, verify};
 use aws_json::error::{ACCESS_DENIED, UNKNOWN_OPERATION};
 use aws_json::{Caller, Exception, Response, Result, Service, ServiceError};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,6 +56,41 @@ pub(crate) enum Origin {
 pub(crate) enum Body<'a> {
     Whole(&'a [u8]),
     TooLarge,
+}
+
+/// Which web page sent a request, as the browser tells it.
+#[derive(Debug, PartialEq, Eq)]
+enum Page {
+    /// It was no page.
+    None,
+    /// One that this server itself gave.
+    Own,
+    /// One that believes to talk to its own server, under a name that its owner's DNS now gives our address.
+    Rebound,
+    /// Any other.
+    Foreign,
+}
+
+fn page(message: &Message<'_>) -> Page {
+    let Some(origin) = message.header("origin") else {
+        return Page::None;
+    };
+    let host = message.header("host").unwrap_or("");
+    match origin.split_once("://") {
+        Some((_, from)) if from == host && is_address(host) => Page::Own,
+        Some((_, from)) if from == host => Page::Rebound,
+        _ => Page::Foreign,
+    }
+}
+
+/// Whether nobody's DNS decides where `host` (a Host header) is: an IP address or localhost.
+fn is_address(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// What log and metrics need to know, filled in as far as the request comes.
@@ -114,10 +150,7 @@ impl Front {
             return Err(ACCESS_DENIED.says("This path answers to the server's own machine only."));
         }
         // A page from elsewhere, open in a browser on this machine, could post here unasked.
-        let page = message
-            .header("origin")
-            .map(|origin| origin.split_once("://"));
-        if page.is_some_and(|page| message.header("host") != page.map(|(_, host)| host)) {
+        if matches!(page(message), Page::Foreign | Page::Rebound) {
             return Err(ACCESS_DENIED.says("This path does not answer to foreign web pages."));
         }
         let body = self.whole(body)?;
@@ -159,6 +192,12 @@ impl Front {
         known.service = Some(service.clone());
         known.operation = service.operation(operation).unwrap_or(NONE);
 
+        // Where signatures are not looked at, nothing else would stop it. Pages of other origins cannot set X-Amz-Target.
+        if self.keyring.is_none() && page(message) == Page::Rebound {
+            return Err(ACCESS_DENIED.says(
+                "A web page asks under a name instead of this server's address; that is how foreign pages get in.",
+            ));
+        }
         let body = self.whole(body)?;
         let caller = self.caller(&Message { body, ..*message }, service.signing_name(), id)?;
         let caller = known.caller.insert(caller);
@@ -216,6 +255,53 @@ impl Front {
 mod tests {
     use super::*;
     use crate::log::Level;
+
+    #[test]
+    fn web_pages_are_told_apart_by_their_origin() {
+        let of = |headers: &[(&str, &str)]| {
+            page(&Message {
+                method: "POST",
+                path: "/own/x",
+                query: "",
+                headers,
+                body: &[],
+            })
+        };
+        assert_eq!(of(&[("host", "evil.example:4566")]), Page::None);
+        for host in [
+            "127.0.0.1:4566",
+            "[::1]:4566",
+            "localhost:4566",
+            "localhost",
+            "10.0.0.7",
+        ] {
+            let origin = format!("http://{host}");
+            assert_eq!(
+                of(&[("host", host), ("origin", &origin)]),
+                Page::Own,
+                "{host}"
+            );
+        }
+        for host in [
+            "evil.example:4566",
+            "localhost.evil.example",
+            "127.0.0.1.evil",
+        ] {
+            let origin = format!("http://{host}");
+            assert_eq!(
+                of(&[("host", host), ("origin", &origin)]),
+                Page::Rebound,
+                "{host}"
+            );
+        }
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:80"] {
+            assert_eq!(
+                of(&[("host", "127.0.0.1:4566"), ("origin", origin)]),
+                Page::Foreign,
+                "{origin}"
+            );
+        }
+    }
 
     #[test]
     fn a_guarded_server_keeps_its_own_paths_to_its_machine() {

@@ -27,7 +27,8 @@ pub const SERVICE_TOKEN: &str = "keystead-service";
 /// attached key store.
 pub struct ModuleConfig {
     file: PathBuf,
-    clusters: Mutex<BTreeMap<String, Row>>,
+    /// By key store: what it uses now comes last, what it may still let go of before it.
+    clusters: Mutex<BTreeMap<String, Vec<Row>>>,
 }
 
 /// One cluster in the file.
@@ -59,8 +60,14 @@ impl ModuleConfig {
     }
 
     /// Names the cluster of a key store; the label of its slot. It changes when the HSMs do, since a slot keeps those it
-    /// was made with.
-    fn put(&self, store_id: &str, nodes: Vec<String>, anchor: &str) -> io::Result<String> {
+    /// was made with. The slot labelled `keep` stays beside it, for what runs on it.
+    fn put(
+        &self,
+        store_id: &str,
+        nodes: Vec<String>,
+        anchor: &str,
+        keep: Option<&str>,
+    ) -> io::Result<String> {
         let mut hasher = DefaultHasher::new();
         (&nodes, anchor).hash(&mut hasher);
         let label = format!("{store_id}-{:08x}", hasher.finish() as u32);
@@ -68,38 +75,50 @@ impl ModuleConfig {
         let anchor_file = dir.join(format!("{label}.crt"));
         fs::write(&anchor_file, anchor)?;
         let mut clusters = self.clusters.lock();
-        let old = clusters.insert(
-            store_id.to_owned(),
-            Row {
-                label: label.clone(),
-                nodes,
-                anchor: anchor_file,
-            },
-        );
-        if old.as_ref() != clusters.get(store_id) {
+        let before = clusters.get(store_id).cloned().unwrap_or_default();
+        let mut now = before.clone();
+        now.retain(|row| keep == Some(row.label.as_str()) && row.label != label);
+        now.push(Row {
+            label: label.clone(),
+            nodes,
+            anchor: anchor_file,
+        });
+        if before != now {
+            clusters.insert(store_id.to_owned(), now.clone());
             self.write(&clusters)?;
-            if let Some(old) = old.filter(|old| old.label != label) {
-                let _ = fs::remove_file(old.anchor);
+            for gone in before {
+                if now.iter().all(|row| row.label != gone.label) {
+                    let _ = fs::remove_file(gone.anchor);
+                }
             }
         }
         Ok(label)
     }
 
+    /// The nodes of the slot of this label.
+    fn nodes(&self, store_id: &str, label: &str) -> Option<Vec<String>> {
+        let clusters = self.clusters.lock();
+        let row = clusters.get(store_id)?.iter().find(|r| r.label == label)?;
+        Some(row.nodes.clone())
+    }
+
     fn remove(&self, store_id: &str) -> io::Result<()> {
         let mut clusters = self.clusters.lock();
-        if let Some(row) = clusters.remove(store_id) {
+        if let Some(rows) = clusters.remove(store_id) {
             self.write(&clusters)?;
-            fs::remove_file(row.anchor)?;
+            for row in rows {
+                fs::remove_file(row.anchor)?;
+            }
         }
         Ok(())
     }
 
-    fn write(&self, clusters: &BTreeMap<String, Row>) -> io::Result<()> {
+    fn write(&self, clusters: &BTreeMap<String, Vec<Row>>) -> io::Result<()> {
         let mut text = String::from(
             "# Written by keystead up: the service's own token, and the cluster of each connected key store.\n\
              [[token]]\ndirectory = \"tokens\"\n",
         );
-        for row in clusters.values() {
+        for row in clusters.values().flatten() {
             let nodes: Vec<String> = row.nodes.iter().map(|node| format!("{node:?}")).collect();
             let _ = write!(
                 text,
@@ -132,6 +151,31 @@ impl InProcess {
         }
     }
 
+    /// Tells the module of the cluster.
+    fn way(
+        &self,
+        store_id: &str,
+        nodes: Vec<String>,
+        anchor: &str,
+        keep: Option<&str>,
+    ) -> Result<Attachment, ConnectFailure> {
+        let label = self.config.put(store_id, nodes, anchor, keep);
+        let label = label.map_err(|error| {
+            ConnectFailure::new(
+                Code::InternalError,
+                format!("the module's configuration cannot be written: {error}"),
+            )
+        })?;
+        Ok(Attachment {
+            module: ModuleSpec {
+                path: self.module.clone(),
+                config: Some(self.config.reserved()),
+                token_label: label,
+            },
+            pin: PinForm::User("kmsuser".to_owned()),
+        })
+    }
+
     /// Each ACTIVE HSM must answer as the anchor wants: the login, and the change of kmsuser's password, go to all of them.
     fn reach(&self, facts: &Facts, anchor: &str) -> Result<(), ConnectFailure> {
         let nodes = facts.hsms.iter().map(|hsm| hsm.client).collect();
@@ -149,6 +193,12 @@ impl InProcess {
             )),
         }
     }
+}
+
+/// The client ports of the ACTIVE HSMs.
+fn nodes(facts: &Facts) -> Vec<String> {
+    let each = facts.hsms.iter();
+    each.map(|hsm| hsm.client.to_string()).collect()
 }
 
 fn at(scope: &Scope) -> cloudhsm_core::Scope {
@@ -191,28 +241,30 @@ impl Clusters for InProcess {
             .facts(&at(scope), cluster_id)
             .ok_or_else(gone)?;
         self.reach(&facts, trust_anchor)?;
-        let nodes = facts
-            .hsms
-            .iter()
-            .map(|hsm| hsm.client.to_string())
-            .collect();
-        let label = self
-            .config
-            .put(store_id, nodes, trust_anchor)
-            .map_err(|error| {
-                ConnectFailure::new(
-                    Code::InternalError,
-                    format!("the module's configuration cannot be written: {error}"),
-                )
-            })?;
-        Ok(Attachment {
-            module: ModuleSpec {
-                path: self.module.clone(),
-                config: Some(self.config.reserved()),
-                token_label: label,
-            },
-            pin: PinForm::User("kmsuser".to_owned()),
-        })
+        self.way(store_id, nodes(&facts), trust_anchor, None)
+    }
+
+    fn moved(
+        &self,
+        scope: &Scope,
+        store_id: &str,
+        cluster_id: &str,
+        trust_anchor: &str,
+        in_use: &str,
+    ) -> Result<Option<Attachment>, ConnectFailure> {
+        let (Some(facts), Some(used)) = (
+            self.service.facts(&at(scope), cluster_id),
+            self.config.nodes(store_id, in_use),
+        ) else {
+            return Ok(None);
+        };
+        let now = nodes(&facts);
+        // One that is away for a while is no reason to go: it will be back at the same address.
+        if now.iter().all(|node| used.contains(node)) {
+            return Ok(None);
+        }
+        self.way(store_id, now, trust_anchor, Some(in_use))
+            .map(Some)
     }
 
     fn hold(&self, scope: &Scope, cluster_id: &str) -> Box<dyn Any> {
@@ -274,15 +326,23 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let config = ModuleConfig::create(dir.path()).expect("the file is written");
         let nodes = |n: u8| vec![format!("127.20.1.{n}:2223")];
-        let first = config.put("cks-1", nodes(1), "PEM").expect("writes");
-        assert_eq!(config.put("cks-1", nodes(1), "PEM").expect("writes"), first);
-        let second = config.put("cks-1", nodes(2), "PEM").expect("writes");
+        let first = config.put("cks-1", nodes(1), "PEM", None).expect("writes");
+        assert_eq!(
+            config.put("cks-1", nodes(1), "PEM", None).expect("writes"),
+            first
+        );
+        let second = config.put("cks-1", nodes(2), "PEM", None).expect("writes");
         assert_ne!(first, second);
         assert!(second.len() <= 32, "a token label has 32 bytes");
         let text = fs::read_to_string(dir.path().join("pkcs11.toml")).expect("reads");
         assert!(
             text.contains(&second) && !text.contains(&first) && text.contains("127.20.1.2:2223")
         );
+        let third = config.put("cks-1", nodes(3), "PEM", Some(&second));
+        let third = third.expect("writes");
+        let text = fs::read_to_string(dir.path().join("pkcs11.toml")).expect("reads");
+        assert!(text.contains(&second) && text.contains(&third), "{text}");
+        assert_eq!(config.nodes("cks-1", &second), Some(nodes(2)));
         config.remove("cks-1").expect("removes");
         let left = fs::read_dir(dir.path()).expect("reads").count();
         assert_eq!(left, 2, "pkcs11.toml and tokens");

@@ -407,3 +407,48 @@ fn decrypts(boto: &Boto, store: &Store) {
     let sealed = encrypt(boto, &key, b"some text");
     assert_eq!(decrypt(boto, &sealed), b"some text");
 }
+
+#[test]
+fn a_connected_key_store_outlives_every_hsm_that_it_began_with() {
+    let home = Home::new();
+    let up = Up::bare(&home);
+    let boto = Boto::new(&up);
+    let (cluster, store) = connected(&home, &boto);
+    let key = store.key();
+    let sealed = encrypt(&boto, &key, b"replaced hardware");
+    let first = cluster.describe()["Hsms"].clone();
+    for zone in 0..2 {
+        cluster.add_hsm(zone);
+    }
+    // KMS looks at its clusters every few seconds.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    for hsm in first.as_array().expect("Hsms") {
+        cluster.delete_hsm(hsm["HsmId"].as_str().expect("HsmId"));
+    }
+    assert_eq!(store.state(), "CONNECTED");
+    assert_eq!(decrypt(&boto, &sealed), b"replaced hardware");
+    let second = store.key();
+    encrypt(&boto, &second, b"on the new ones");
+    store.disconnect();
+    store.connect();
+    assert_eq!(decrypt(&boto, &sealed), b"replaced hardware");
+}
+
+#[test]
+fn the_fault_that_locks_kmsuser_does_and_says_where_it_cannot() {
+    let home = Home::new();
+    let up = Up::bare(&home);
+    let boto = Boto::new(&up);
+    let (cluster, store) = connected(&home, &boto);
+    store.disconnect();
+    home.tool("fault lock-user --hsm-id hsm-aaaaaaaaaaa")
+        .fails()
+        .says("is no ACTIVE HSM of the cluster");
+    let hsm = cluster.describe()["Hsms"][0]["HsmId"].clone();
+    home.tool("fault lock-user --cluster-id")
+        .arg(&cluster.id)
+        .arg("--hsm-id")
+        .arg(hsm.as_str().expect("HsmId"))
+        .ok();
+    store.connect_fails("USER_LOCKED_OUT");
+}

@@ -95,6 +95,22 @@ fn on_softhsm() {
     suite(&home, &Target::softhsm(&home));
 }
 
+#[test]
+fn an_up_with_a_wrong_pin_leaves_nothing_in_the_way_of_the_next() {
+    let home = Home::new();
+    let right = Target::embedded(&home);
+    for (pin, why) in [("7654321", "INVALID_CREDENTIALS"), ("12-4567", "--pin: ")] {
+        let up = right
+            .args
+            .iter()
+            .map(|arg| if arg == PIN { pin } else { arg });
+        let up = up.fold(home.keystead("up --listen 127.0.0.1:0"), Run::arg);
+        up.arg("--data-dir").arg(home.data()).fails().says(why);
+    }
+    let up = right.up(&home);
+    Store::only(&Boto::new(&up)).settles("CONNECTED");
+}
+
 fn suite(home: &Home, target: &Target) {
     let up = target.up(home);
     let boto = Boto::new(&up);

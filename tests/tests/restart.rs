@@ -160,3 +160,54 @@ fn killed_while_keys_are_made_no_answered_key_is_lost() {
         assert_eq!(decrypt(&boto, &sealed), text.as_bytes());
     }
 }
+
+#[test]
+fn with_credentials_of_an_account_up_makes_its_cluster_there() {
+    let home = Home::new();
+    let file = home.write(
+        "credentials",
+        "[ci]\naws_access_key_id = 000011112222\naws_secret_access_key = secret\n",
+    );
+    let file = file.to_str().expect("a path is text");
+    let up = Up::start(&home, &["--credentials", file], &[]);
+    assert!(up.log().contains("made: cluster"), "{}", up.log());
+    // The tools look at an account as the AWS CLI does: by AWS_ACCESS_KEY_ID.
+    let list = |account: &str| {
+        home.tool("mgmt -c listUsers")
+            .env("AWS_ACCESS_KEY_ID", account)
+    };
+    list("000011112222").ok().says("kmsuser");
+    list("123456789012").fails();
+}
+
+#[test]
+fn an_up_that_was_killed_while_it_made_its_cluster_is_finished_by_the_next() {
+    use std::process::{Command, Stdio};
+    let home = Home::new();
+    for milliseconds in [300, 700, 1100] {
+        let mut up = Command::new(tests::tools::keystead())
+            .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(home.data())
+            .envs(home.env())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start keystead up");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        up.kill().expect("kill a child");
+        up.wait().expect("wait for a child");
+    }
+    let up = Up::start(&home, &[], &[]);
+    let boto = Boto::new(&up);
+    Store::only(&boto).settles("CONNECTED");
+    let clusters = boto.hsm(
+        "DescribeClusters",
+        json!({"Filters": {"states": ["ACTIVE", "UNINITIALIZED", "INITIALIZED"]}}),
+    );
+    assert_eq!(
+        clusters["Clusters"].as_array().map(Vec::len),
+        Some(1),
+        "{clusters}"
+    );
+    assert_eq!(clusters["Clusters"][0]["TagList"], json!([]), "{clusters}");
+}

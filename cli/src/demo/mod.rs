@@ -94,7 +94,7 @@ impl Story<'_> {
             "Create a cluster",
             "cloudhsmv2 create-cluster --hsm-type hsm2m.medium --subnet-ids ...",
             |p| {
-                guide.create_cluster(&subnets, &|| p.show())?;
+                guide.create_cluster(&subnets, None, &|| p.show())?;
                 Ok((
                     (),
                     Some(format!(

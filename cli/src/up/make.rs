@@ -1,10 +1,11 @@
 //! What `up` makes without `--bare`, by the same calls that a user would make; once, and not again after a restart.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::aws::Aws;
 use crate::guide::{self, Guide, text};
 use crate::running::Running;
 
@@ -14,51 +15,117 @@ const OFFICER: &str = "Officer1";
 const FIRST_PASSWORD: &str = "kmsPswd";
 const STORE: &str = "ExampleKeyStore";
 
+/// A cluster that `up` has not finished has this tag, so that the next `up` knows it for its own.
+const UNFINISHED: &str = "keystead-up-unfinished";
+
 /// An ACTIVE cluster of two HSMs, kmsuser, customerCA.crt, a CONNECTED key store.
-pub fn on_cluster(running: &Running) -> Result<(), String> {
-    let mut guide = Guide::new(running.aws());
-    if exists(&guide)? {
-        return Ok(());
-    }
-    let mgmt = |script: &str| running.mgmt(script);
+pub fn on_cluster(running: &Running, aws: Aws) -> Result<(), String> {
+    let account = aws.account().to_owned();
+    let mut guide = Guide::new(aws);
     let wait = || ();
-    let (subnets, zones) = guide.two_subnets()?;
-    guide.create_cluster(&subnets, &wait)?;
-    guide.create_hsm(&zones[0], &wait)?;
-    let signed = guide::sign(&guide.csr(&wait)?)?;
-    let anchor = running.data_dir.join("customerCA.crt");
-    fs::write(&anchor, &signed.anchor).map_err(|error| format!("{}: {error}", anchor.display()))?;
-    guide.initialize(&signed, &wait)?;
-    guide.activate(OFFICER, &mgmt, &wait)?;
-    guide.create_hsm(&zones[1], &wait)?;
-    guide.create_kmsuser(OFFICER, FIRST_PASSWORD, &mgmt)?;
-    guide.store = guide.create_key_store(STORE, FIRST_PASSWORD, &signed.anchor)?;
+    match guide.tagged(UNFINISHED)? {
+        Some(cluster) => {
+            // An earlier `up` was killed while it made this.
+            guide.cluster = cluster;
+            match store_on(&guide)? {
+                Some((store, state)) => {
+                    guide.store = store;
+                    if state == "FAILED" {
+                        guide.disconnect(&wait)?;
+                    }
+                }
+                None => {
+                    guide.delete_cluster(&wait)?;
+                    make(&mut guide, running, &account)?;
+                }
+            }
+        }
+        None if exists(&guide)? => return Ok(()),
+        None => make(&mut guide, running, &account)?,
+    }
     guide.connect(&wait)?;
     let config = module_config(&guide, &running.data_dir)?;
+    guide.untag(UNFINISHED)?;
     eprintln!(
         "made: cluster {} with two HSMs, key store {} ({STORE}), CONNECTED\n\
          trust anchor: {}\nthe module on this cluster: KEYSTEAD_PKCS11_CONF={config}\n\
          crypto officer: admin, password {OFFICER} (`keystead mgmt`: loginHSM CO admin {OFFICER})",
         guide.cluster,
         guide.store,
-        anchor.display()
+        anchor_file(running).display()
     );
     Ok(())
 }
 
+/// All but the connect.
+fn make(guide: &mut Guide, running: &Running, account: &str) -> Result<(), String> {
+    let wait = || ();
+    let (subnets, zones) = guide.two_subnets()?;
+    let unfinished = json!([{ "Key": UNFINISHED, "Value": "" }]);
+    guide.create_cluster(&subnets, Some(unfinished), &wait)?;
+    let cluster = guide.cluster.clone();
+    let mgmt = |script: &str| running.mgmt_on(account, Some(&cluster), script);
+    guide.create_hsm(&zones[0], &wait)?;
+    let signed = guide::sign(&guide.csr(&wait)?)?;
+    let anchor = anchor_file(running);
+    fs::write(&anchor, &signed.anchor).map_err(|error| format!("{}: {error}", anchor.display()))?;
+    guide.initialize(&signed, &wait)?;
+    guide.activate(OFFICER, &mgmt, &wait)?;
+    guide.create_hsm(&zones[1], &wait)?;
+    guide.create_kmsuser(OFFICER, FIRST_PASSWORD, &mgmt)?;
+    guide.store = guide.create_key_store(STORE, FIRST_PASSWORD, &signed.anchor)?;
+    Ok(())
+}
+
+fn anchor_file(running: &Running) -> PathBuf {
+    running.data_dir.join("customerCA.crt")
+}
+
+/// The key store on the guide's cluster, and its state.
+fn store_on(guide: &Guide) -> Result<Option<(String, String)>, String> {
+    let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
+    let mut stores = all["CustomKeyStores"].as_array().into_iter().flatten();
+    let found = stores.find(|store| store["CloudHsmClusterId"] == guide.cluster.as_str());
+    let seen = |store: &Value| {
+        (
+            text(&store["CustomKeyStoreId"]),
+            text(&store["ConnectionState"]),
+        )
+    };
+    Ok(found.map(seen))
+}
+
 /// A CONNECTED key store on the module's token.
-pub fn on_module(running: &Running, pin: &str) -> Result<(), String> {
-    let mut guide = Guide::new(running.aws());
+pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
+    let mut guide = Guide::new(aws);
     if exists(&guide)? {
         return Ok(());
     }
     guide.cluster = kms_server::foreign::CLUSTER_ID.to_owned();
+    if !(7..=32).contains(&pin.len()) || !pin.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(
+            "--pin: KMS takes 7 to 32 letters and digits as a key store's password; give the token such a PIN first \
+             (pkcs11-tool --login --change-pin)"
+                .to_owned(),
+        );
+    }
     // No certificate is checked against it; the API wants one all the same.
     let anchor = guide::authority()?;
     guide.store = guide.create_key_store(STORE, pin, &anchor)?;
-    guide
-        .connect(&|| ())
-        .map_err(|error| format!("{error} (is --pin the token's PIN as it is now?)"))?;
+    if let Err(error) = guide.connect(&|| ()) {
+        // Left as it is, the next `up` would find a key store, and neither use its --pin nor say what is wrong.
+        let gone = guide
+            .disconnect(&|| ())
+            .and_then(|()| guide.delete_key_store());
+        let kept = gone.map_or_else(
+            |why| format!("; {} is left: {why}", guide.store),
+            |()| String::new(),
+        );
+        return Err(format!(
+            "{error} (is --pin the PIN of the token labelled as --token-label says, and --module a PKCS#11 module? \
+             the line above that begins with `kms:` has the cause){kept}"
+        ));
+    }
     eprintln!(
         "made: key store {} ({STORE}) on the module's token, CONNECTED",
         guide.store

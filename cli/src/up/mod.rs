@@ -8,10 +8,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use kms_server::{Config, Keyring, Level, Log, Server, Signals};
 
+use crate::aws::Aws;
 use crate::running::Running;
 use stack::Stack;
 
@@ -39,7 +42,8 @@ pub struct UpArgs {
     /// With --module: the label of its token
     #[arg(long, value_name = "LABEL", requires = "module", default_value = "kms")]
     token_label: String,
-    /// Accept only requests signed with a key of this file, in the form of ~/.aws/credentials
+    /// Accept only requests signed with a key of this file, in the form of ~/.aws/credentials.
+    /// What `up` itself makes is made with the key of [default], else the first
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// What to log of requests
@@ -58,6 +62,7 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         Some(module) => Stack::on_module(&data_dir, module, &args.token_label)?,
         None => Stack::on_cluster(&data_dir)?,
     };
+    let own = keyring.as_ref().and_then(Keyring::own).cloned();
     let config = Config {
         keyring,
         log: Log::stderr(level(&args.log)),
@@ -72,19 +77,26 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     let url = server.url();
     Running::announce(&url, &data_dir)
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
-    let outcome = serve(args, &data_dir, &url, signals);
+    let aws = own.map_or_else(|| Aws::new(&url), |key| Aws::signing(&url, key));
+    let outcome = serve(args, &data_dir, &url, aws, signals);
     Running::withdraw(&data_dir);
     server.stop();
     stack.stop();
     outcome
 }
 
-fn serve(args: &UpArgs, data_dir: &Path, url: &str, signals: Signals<'_>) -> Result<(), String> {
+fn serve(
+    args: &UpArgs,
+    data_dir: &Path,
+    url: &str,
+    aws: Aws,
+    signals: Signals<'_>,
+) -> Result<(), String> {
     if !args.bare {
         let running = Running::find(data_dir)?;
         match (&args.module, &args.pin) {
-            (Some(_), Some(pin)) => make::on_module(&running, pin)?,
-            _ => make::on_cluster(&running)?,
+            (Some(_), Some(pin)) => make::on_module(aws, pin)?,
+            _ => make::on_cluster(&running, aws)?,
         }
     }
     // Whoever started us may have closed its end; that is no reason to stop serving.
@@ -101,18 +113,29 @@ fn level(name: &str) -> Level {
     }
 }
 
+/// One that was just killed may live on in a child between fork and exec for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Takes the data directory for this process alone; the lock ends with it, however it ends.
 fn lock(data_dir: &Path) -> Result<File, String> {
     let at = |error: io::Error| format!("{}: {error}", data_dir.display());
     private_dir(data_dir).map_err(at)?;
     let file = File::create(data_dir.join("lock")).map_err(at)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!(
-            "another `keystead up` serves {}; stop it, or give this one another --data-dir",
-            data_dir.display()
-        )),
-        Err(TryLockError::Error(error)) => Err(at(error)),
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!(
+                    "another `keystead up` serves {}; stop it, or give this one another --data-dir",
+                    data_dir.display()
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(at(error)),
+        }
     }
 }
 

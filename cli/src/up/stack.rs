@@ -60,18 +60,11 @@ impl Stack {
         let named = fs::canonicalize(named)
             .map_err(|error| format!("--module {}: {error}", named.display()))?;
         kms_core::p11::probe(&named)?;
-        let mut module = crate::module::beside_us()?;
         let config = module_config(data_dir)?;
-        // A library has one state, so one configuration, a process. Where the named module is ours, KMS's own HSM
-        // needs a copy of it.
-        if fs::canonicalize(&module).is_ok_and(|ours| ours == named) {
-            let copy = data_dir.join("kms/module/service-hsm.so");
-            fs::copy(&module, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
-            module = copy;
-        }
+        let own = own_module(&named, &data_dir.join("kms/module"))?;
         let kms = open_kms(
             data_dir,
-            module,
+            own,
             &config,
             Arc::new(Foreign::new(named.clone(), label)),
         )?;
@@ -113,6 +106,20 @@ impl Stack {
             service.halt();
         }
     }
+}
+
+/// Our module for the service's own HSM. A process initialises a library once, with one configuration: where the user names our module
+/// for the key store, which is to find the user's tokens, the service's own HSM needs a library of its own.
+fn own_module(named: &Path, dir: &Path) -> Result<PathBuf, String> {
+    let ours = crate::module::beside_us()?;
+    if fs::canonicalize(&ours).ok().as_deref() != Some(named) {
+        return Ok(ours);
+    }
+    let copy = dir.join("service-hsm.so");
+    // Removed first: a file that another process has mapped must not be written into.
+    let _ = fs::remove_file(&copy);
+    fs::copy(named, &copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+    Ok(copy)
 }
 
 /// KMS with its own HSM, which is always a token of ours.

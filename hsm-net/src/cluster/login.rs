@@ -138,7 +138,10 @@ impl Login {
         if phase != Phase::Commit {
             for (i, line) in lines.iter().enumerate() {
                 if let Err(failure) = step(line, old, new, Phase::Prepare) {
-                    for prepared in &lines[..i] {
+                    // Where the answer was lost, the new one may have been taken all the same: left there, it
+                    // would commit at a login and make one HSM differ from the others.
+                    let perhaps = matches!(failure, Failure::Lost { sent: true, .. });
+                    for prepared in &lines[..i + usize::from(perhaps)] {
                         // Takes the new password back. If that fails both work there, until the next login.
                         let _ = step(prepared, old, old, Phase::Prepare);
                     }

@@ -114,7 +114,12 @@ fn requests(
             return Err(Broken::Oversized(out));
         }
         frame::begin_reply(out, &mut reply);
+        let secret = frame::holds_secret(&request);
         let result = link.call(head.session, &request, frame::output(&mut reply));
+        drop(request);
+        if secret {
+            received.zeroize();
+        }
         let written = frame::written(&result);
         if written > out {
             return Err(Broken::Garbled(

@@ -1,12 +1,14 @@
 //! What the HSMs of a cluster tell each other, and what officers see of keys.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hsm_api::reply::{KeyInfo, NodeInfo};
 use hsm_api::{Change, Error, ObjectId, Reply, Result, Role, Rv};
-use hsm_crypto::Hash;
+use hsm_crypto::{Hash, HmacKey};
 
 use crate::change;
+use crate::encode;
 use crate::link::SimLink;
 use crate::node::NodeState;
 use crate::object::Object;
@@ -43,11 +45,25 @@ impl SimLink {
         if who.role == Some(Role::Cu) && who.user != user {
             return Err(Error::new(Rv::FUNCTION_REJECTED, "another user's keys"));
         }
-        let table = self.inner.table.read();
-        let mut keys = table
-            .objects()
-            .filter(|o| o.origin.owner == user || o.origin.shared.contains(&user))
-            .map(info)
+        let masking = self.node()?.masking();
+        let known: HashMap<u64, u32> = self
+            .inner
+            .store
+            .read(users::all)?
+            .into_iter()
+            .map(|u| (users::mark(&u.name), u.id))
+            .collect();
+        let Some(mark) = known.iter().find(|(_, id)| **id == user).map(|(m, _)| *m) else {
+            return Ok(Reply::Keys(Vec::new()));
+        };
+        let found: Vec<Arc<Object>> = {
+            let table = self.inner.table.read();
+            let theirs = table.objects();
+            theirs.filter(|o| o.belongs_to(mark)).cloned().collect()
+        };
+        let mut keys = found
+            .iter()
+            .map(|o| info(o, &known, masking.expose()))
             .collect::<Result<Vec<_>>>()?;
         keys.sort_by_key(|k| k.handle);
         Ok(Reply::Keys(keys))
@@ -56,19 +72,20 @@ impl SimLink {
     pub(crate) fn share(&self, key: ObjectId, user: u32, share: bool) -> Result<Reply> {
         self.node()?;
         let old = self.object(key)?;
-        if old.origin.owner != self.who().user {
+        if !old.is_owned_by(self.who().mark) {
             return Err(Error::new(
                 Rv::FUNCTION_REJECTED,
                 "only its owner shares a key",
             ));
         }
         let known = self.inner.store.read(users::all)?;
-        if !known.iter().any(|u| u.id == user && u.role == Role::Cu) {
+        let Some(with) = known.iter().find(|u| u.id == user && u.role == Role::Cu) else {
             return Err(Error::new(
                 Rv::USER_PIN_NOT_INITIALIZED,
                 "there is no such crypto user",
             ));
-        }
+        };
+        let with = users::mark(&with.name);
         if !old.facts.token {
             return Err(Error::new(
                 Rv::FUNCTION_REJECTED,
@@ -77,9 +94,9 @@ impl SimLink {
         }
         self.inner.update(key, |now| {
             let mut origin = now.origin.clone();
-            origin.shared.retain(|u| *u != user);
+            origin.shared.retain(|u| *u != with);
             if share {
-                origin.shared.push(user);
+                origin.shared.push(with);
                 origin.shared.sort_unstable();
             }
             Ok((origin, now.attrs.clone()))
@@ -99,6 +116,7 @@ impl SimLink {
 
     /// Writes what is newer than one's own, all in one transaction.
     pub(crate) fn apply_opened(&self, opened: &[change::Opened]) -> Result<()> {
+        let epoch = self.inner.epoch();
         let token = self.inner.token();
         let newer = |own: Option<(u64, u64, bool)>, new: &change::Opened| match own {
             None => true,
@@ -123,8 +141,12 @@ impl SimLink {
             return Ok(());
         }
         self.inner.store.write(|tx| {
+            tx.still(epoch)?;
             for (change, record) in &records {
-                let own: Option<Record> = record::find(tx.sql(), change.id)?;
+                // One that is damaged yields to any.
+                let readable =
+                    |r: &Record| r.open(self.inner.store.device(), token.as_deref()).is_ok();
+                let own = record::find(tx.sql(), change.id)?.filter(readable);
                 if newer(own.map(|r| (r.version, r.origin, r.body.is_some())), change) {
                     record::put(tx, record)?;
                 }
@@ -135,18 +157,20 @@ impl SimLink {
     }
 }
 
-fn info(object: &Arc<Object>) -> Result<KeyInfo> {
-    let state = zeroize::Zeroizing::new(
-        postcard::to_allocvec(&(&object.origin, &object.attrs))
-            .map_err(|_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded"))?,
-    );
+/// The hash is keyed: officers see it, and a bare one of a short secret would tell it to who guesses.
+/// Users are told by the number that they have here; 0 is one who is not here.
+fn info(object: &Object, known: &HashMap<u64, u32>, masking: &[u8]) -> Result<KeyInfo> {
+    let state = encode::secret(&(&object.origin, &object.attrs))?;
     let mut hash = [0; 32];
-    hash.copy_from_slice(&Hash::Sha256.digest(&state));
+    let keyed = HmacKey::new(Hash::Sha256, masking)
+        .map_err(|e| Error::new(Rv::DEVICE_ERROR, e.to_string()))?;
+    hash.copy_from_slice(&keyed.mac(&state));
+    let here = |mark: &u64| known.get(mark).copied().unwrap_or(0);
     Ok(KeyInfo {
         id: object.id,
         handle: handle(object.id),
-        owner: object.origin.owner,
-        shared: object.origin.shared.clone(),
+        owner: here(&object.origin.owner),
+        shared: object.origin.shared.iter().map(here).collect(),
         hash,
     })
 }

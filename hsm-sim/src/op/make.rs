@@ -29,12 +29,23 @@ impl SimLink {
 
     /// A repeat of a request whose answer was lost gets that answer.
     pub(super) fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
-        for id in ids {
+        let known = |id: &&ObjectId| {
             let own = self.own.lock().objects.contains_key(id);
-            let known = own || self.inner.table.read().version(*id).is_some();
-            if !known {
-                return Ok(None);
+            own || self.inner.table.read().version(**id).is_some()
+        };
+        match ids.iter().filter(known).count() {
+            0 => return Ok(None),
+            n if n == ids.len() => {}
+            // The other half was a session object, and went with its session or its HSM. A new one would
+            // not fit the half that is left.
+            _ => {
+                return Err(Error::new(
+                    Rv::FUNCTION_FAILED,
+                    "one half of this key pair was made before and the other is gone: make a new pair",
+                ));
             }
+        }
+        for id in ids {
             self.object(*id)?;
         }
         self.made(ids).map(Some)
@@ -50,7 +61,7 @@ impl SimLink {
     /// Keeps new objects: on the token in one transaction, in the session, or some here and some there.
     pub(super) fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
         let who = self.who();
-        let owner = if who.node { who.user } else { 0 };
+        let owner = if who.node { who.mark } else { 0 };
         let origin = Origin {
             version: 1,
             origin: self.inner.origin(),
@@ -102,6 +113,7 @@ impl SimLink {
             return Ok(reply);
         }
         let from = self.object(from)?;
+        policy::may_dispose(self.who(), &from)?;
         if !from.attrs.is(attr::COPYABLE) {
             return Err(Error::new(
                 Rv::ACTION_PROHIBITED,

@@ -9,6 +9,7 @@ use hsm_api::{
 };
 
 use crate::attr::{self, When};
+use crate::code::class;
 use crate::link::SimLink;
 use crate::object::{Attrs, Object};
 use crate::policy;
@@ -25,9 +26,9 @@ impl SimLink {
 
     pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
         let object = self.object(id)?;
-        Ok(Reply::Attributes(
-            types.iter().map(|ty| show(&object.attrs, *ty)).collect(),
-        ))
+        let secrets = policy::may_read_secrets(self.who());
+        let show = |ty: &AttrType| show(&object.attrs, *ty, secrets);
+        Ok(Reply::Attributes(types.iter().map(show).collect()))
     }
 
     pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
@@ -42,6 +43,7 @@ impl SimLink {
                 }
             } else {
                 policy::may_write(who, old.facts.private)?;
+                policy::may_dispose(who, old)?;
                 if !old.facts.modifiable {
                     return Err(Error::new(
                         Rv::ACTION_PROHIBITED,
@@ -100,6 +102,7 @@ impl SimLink {
         }
         let object = self.object(id)?;
         policy::may_write(self.who(), object.facts.private)?;
+        policy::may_dispose(self.who(), &object)?;
         if !object.attrs.is(attr::DESTROYABLE) {
             return Err(Error::new(
                 Rv::ACTION_PROHIBITED,
@@ -137,16 +140,17 @@ impl SimLink {
 }
 
 /// One attribute, or why it is withheld.
-fn show(attrs: &Attrs, ty: AttrType) -> AttrReply {
+fn show(attrs: &Attrs, ty: AttrType, secrets: bool) -> AttrReply {
     let Some(row) = attr::row(ty) else {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
     };
-    let class = attrs.class();
-    if row.rule(class, attrs.key_type()).is_none() {
+    let of = attrs.class();
+    if row.rule(of, attrs.key_type()).is_none() {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
     }
     let guarded = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
-    if row.secret && attr::hides(class) && guarded {
+    let private = !secrets && of != class::CERTIFICATE;
+    if row.secret && (private || attr::hides(of) && guarded) {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_SENSITIVE);
     }
     match attrs.get(ty) {

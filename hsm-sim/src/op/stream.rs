@@ -6,7 +6,6 @@ use hsm_api::{
     Error, KeyRef, Mechanism, ObjectId, Op, Params, Reply, Result, Rv, SessionId, StreamId,
 };
 use parking_lot::Mutex;
-use zeroize::Zeroizing;
 
 use super::crypt::too_small;
 use crate::link::SimLink;
@@ -130,15 +129,10 @@ impl SimLink {
         let running = self.running(id)?;
         let mut running = running.lock();
         let room = running.room(0, Step::Finish { fed: running.fed });
-        let padded = matches!(
-            running.mech.output,
-            mech::Output::Padded | mech::Output::Padded8
-        ) && running.op == Op::Decrypt;
-        if out.len() < room && !padded {
+        if out.len() < room {
             return Err(too_small(room));
         }
         let stream = running.stream.take().ok_or_else(none)?;
-        let mut scratch = Zeroizing::new(vec![0; if padded { room } else { 0 }]);
         let done = with_call(
             running.mech,
             running.key.as_deref(),
@@ -147,15 +141,7 @@ impl SimLink {
                 if running.op == Op::Verify {
                     return stream.verify(call, signature).map(|()| Reply::Done);
                 }
-                if out.len() >= room {
-                    return stream.finish(call, out).map(Reply::Written);
-                }
-                // The last block without its padding may fit where the bound does not.
-                let len = stream.finish(call, &mut scratch[..])?;
-                out.get_mut(..len)
-                    .ok_or_else(|| too_small(len))?
-                    .copy_from_slice(&scratch[..len]);
-                Ok(Reply::Written(len))
+                stream.finish(call, out).map(Reply::Written)
             },
         );
         self.own.lock().streams.remove(&id);

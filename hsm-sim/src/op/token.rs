@@ -65,7 +65,8 @@ impl SimLink {
         if !self.inner.logins.lock().is_empty() {
             return Err(Error::new(Rv::SESSION_EXISTS, "somebody is logged in"));
         }
-        let known = store.value("label")?.is_some();
+        let (known, epoch) =
+            store.read(|sql| Ok((store::value(sql, "label")?.is_some(), store::epoch(sql)?)))?;
         if known {
             users::check(store, &self.inner.pins, Role::Co, "", so_pin)?;
         } else {
@@ -80,6 +81,7 @@ impl SimLink {
                     "another process initialized the token",
                 ));
             }
+            tx.still(epoch)?;
             tx.wipe()?;
             tx.put("label", label.as_bytes())?;
             users::add(tx, Role::Co, "", &officer)
@@ -99,12 +101,13 @@ impl SimLink {
         }
         self.inner.pins.check(pin)?;
         let credential = Credential::make(pin, &login.token, self.inner.pins.cost)?;
-        self.inner
-            .store
-            .write(|tx| match users::find(tx.sql(), Role::Cu, "")? {
+        self.inner.store.write(|tx| {
+            tx.still(login.epoch)?;
+            match users::find(tx.sql(), Role::Cu, "")? {
                 Some(user) => users::set(tx, user.id, &credential),
                 None => users::add(tx, Role::Cu, "", &credential),
-            })?;
+            }
+        })?;
         self.inner.refresh()?;
         Ok(Reply::Done)
     }
@@ -163,7 +166,10 @@ impl SimLink {
             token: Arc::clone(&token),
             epoch,
         }));
-        self.inner.unlock(&token)?;
+        if let Err(e) = self.inner.unlock(&token) {
+            self.set_login(None);
+            return Err(e);
+        }
         Ok(Reply::Done)
     }
 

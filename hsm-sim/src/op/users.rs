@@ -56,6 +56,7 @@ impl SimLink {
         self.inner.pins.check(password)?;
         let credential = Credential::make(password, &login.token, self.inner.pins.cost)?;
         self.inner.store.write(|tx| {
+            tx.still(login.epoch)?;
             let all = users::all(tx.sql())?;
             if all.iter().any(|u| u.name.eq_ignore_ascii_case(name)) {
                 return Err(Error::new(
@@ -92,7 +93,7 @@ impl SimLink {
             .table
             .read()
             .objects()
-            .any(|o| o.origin.owner == user.id)
+            .any(|o| o.origin.owner == users::mark(&user.name))
         {
             return Err(Error::new(
                 Rv::FUNCTION_REJECTED,
@@ -123,6 +124,7 @@ impl SimLink {
         }
         let credential = Credential::make(password, &login.token, self.inner.pins.cost)?;
         self.inner.store.write(|tx| {
+            tx.still(login.epoch)?;
             let user = find(tx.sql())?;
             users::set(tx, user.id, &credential)?;
             if user.role == Role::PreCo {

@@ -1,6 +1,7 @@
 //! Keys leave, encrypted, if all their attributes allow it.
 
 use hsm_api::{Error, KeyRef, Mechanism, ObjectId, Op, Reply, Result, Rv, SessionId, Value};
+use zeroize::Zeroizing;
 
 use super::crypt::too_small;
 use crate::attr;
@@ -8,6 +9,7 @@ use crate::code::class;
 use crate::link::SimLink;
 use crate::mech::{self, Call, Func, Output, Step};
 use crate::object::Object;
+use crate::policy;
 
 /// C_WrapKeyAuthenticated's additional data belongs to mechanisms that are not here yet.
 pub(super) fn no_aad(aad: &[u8]) -> Result<()> {
@@ -77,6 +79,7 @@ impl SimLink {
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
+        policy::may_dispose(self.who(), &key)?;
         check(&with, &key)?;
         let mut plain = crate::encode::encode(&key.attrs)?;
         let block = match mech.output {
@@ -86,8 +89,9 @@ impl SimLink {
         };
         if key.facts.class == class::SECRET {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
-            let whole = plain.len().next_multiple_of(block);
-            plain.resize(whole, 0);
+            let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(block)]);
+            whole[..plain.len()].copy_from_slice(&plain);
+            plain = whole;
         }
         let facts = Some(&with.facts);
         let room = mech::max_output(Op::Encrypt, mechanism, facts, plain.len(), Step::Whole);

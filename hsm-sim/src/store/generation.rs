@@ -30,7 +30,13 @@ impl Generation {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         if file.metadata()?.len() < LEN {
-            file.set_len(LEN)?;
+            // Written, not just lengthened: a hole gets its block at the first write through the mapping,
+            // and on a full disk that write is a signal that kills the host. The number itself is left
+            // alone, for another process may have set it already.
+            use std::io::{Seek, Write};
+            (&file).seek(io::SeekFrom::Start(8))?;
+            (&file).write_all(&[0; LEN as usize - 8])?;
+            file.sync_all()?;
         }
         // SAFETY: no part of this program shortens the file, and all access to the mapping is by the
         // one atomic below, so other processes' writes are no data race.
@@ -72,5 +78,13 @@ mod tests {
         assert_eq!(b.load(), 7);
         drop((a, b));
         assert_eq!(Generation::open(&path).unwrap().load(), 7);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let fresh = dir.path().join("fresh");
+            let _number = Generation::open(&fresh).unwrap();
+            let blocks = std::fs::metadata(&fresh).unwrap().blocks();
+            assert!(blocks > 0, "no hole that a full disk could not fill");
+        }
     }
 }

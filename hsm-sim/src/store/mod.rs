@@ -27,6 +27,8 @@ use generation::Generation;
 use record::Record;
 use seal::SealKey;
 
+use crate::users::Guesses;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS objects (
@@ -51,6 +53,7 @@ pub struct Store {
     generation: Generation,
     full: AtomicBool,
     device: SealKey,
+    guesses: Guesses,
 }
 
 /// A write transaction under way.
@@ -119,6 +122,7 @@ impl Store {
             generation,
             full: AtomicBool::new(false),
             device,
+            guesses: Guesses::default(),
         };
         store.mend();
         Ok(store)
@@ -132,6 +136,11 @@ impl Store {
     /// The key in the directory itself: it seals what must be readable without a login.
     pub fn device(&self) -> &SealKey {
         &self.device
+    }
+
+    /// PINs being checked in this process.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// The number to compare; see [`generation`].
@@ -246,6 +255,30 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Refuses to write what was made under a token key that is no longer: somebody has initialized or
+    /// restored everything since `epoch`.
+    ///
+    /// # Errors
+    /// USER_NOT_LOGGED_IN; DEVICE_ERROR.
+    pub fn still(&self, epoch: u64) -> Result<()> {
+        if number(&self.sql, "epoch")? == epoch {
+            return Ok(());
+        }
+        Err(Error::new(
+            Rv::USER_NOT_LOGGED_IN,
+            "the token was initialized anew meanwhile",
+        ))
+    }
+
+    /// Voids every login.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn void(&self) -> Result<()> {
+        let epoch = number(&self.sql, "epoch")?;
+        self.put_number("epoch", epoch + 1)
+    }
+
     /// Forgets every object, tombstones too, and every user.
     ///
     /// # Errors
@@ -254,9 +287,13 @@ impl Tx<'_> {
         self.sql
             .execute_batch("DELETE FROM objects; DELETE FROM users;")
             .map_err(fault)?;
-        let epoch = number(&self.sql, "epoch")?;
-        self.put_number("epoch", epoch + 1)
+        self.void()
     }
+}
+
+/// What [`Tx::still`] compares.
+pub(crate) fn epoch(sql: &Connection) -> Result<u64> {
+    number(sql, "epoch")
 }
 
 /// A named value.

@@ -4,11 +4,11 @@
 
 use hsm_api::{Error, ObjectId, Result, Rv};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use zeroize::Zeroizing;
 
 use super::seal::SealKey;
 use super::{Tx, fault};
 use crate::attr;
+use crate::encode;
 use crate::object::{Attrs, Object, Origin};
 
 /// An object's row as it is stored.
@@ -68,14 +68,13 @@ impl Record {
                 .clone()
                 .partition(|a| attr::row(a.ty).is_some_and(|r| r.secret))
         };
-        let broken = |_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded");
         let open = if private {
             Vec::new()
         } else {
-            postcard::to_allocvec(&(&object.origin, open)).map_err(broken)?
+            postcard::to_allocvec(&(&object.origin, open))
+                .map_err(|_| Error::new(Rv::DEVICE_ERROR, "an object cannot be encoded"))?
         };
-        let plain =
-            Zeroizing::new(postcard::to_allocvec(&(&object.origin, hidden)).map_err(broken)?);
+        let plain = encode::secret(&(&object.origin, hidden))?;
         let sealed = key.seal(&aad(object.id, object.origin.version, &open), &plain)?;
         Ok(Record {
             id: object.id,

@@ -101,7 +101,7 @@ impl Default for PinCost {
 }
 
 /// A token key wrapped under a PIN. Opening it is how a PIN is checked: there is no other verifier.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     salt: [u8; 16],
     cost: PinCost,

@@ -140,6 +140,87 @@ fn two_hsms_of_one_backup_hold_the_same_keys() {
 }
 
 #[test]
+fn a_damaged_key_comes_back_from_another_hsm() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let first = service.active(dirs[0].path(), 1);
+    let user = link(&first, Peer::Client);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let key = user.aes(vec![b(attr::TOKEN, true)]);
+    let second = service.node(dirs[1].path(), 2);
+    let block = backup(&link(&first, Peer::Service));
+    let backup = Hidden(&block);
+    link(&second, Peer::Service)
+        .ask(&Request::Restore { backup })
+        .unwrap();
+    drop(second);
+    let sql = rusqlite::Connection::open(dirs[1].path().join("token.db")).unwrap();
+    let spoil = "UPDATE objects SET sealed = zeroblob(length(sealed)) WHERE id = ?1";
+    assert_eq!(sql.execute(spoil, [&key.0.to_be_bytes()[..]]).unwrap(), 1);
+    drop(sql);
+    let second = service.node(dirs[1].path(), 2);
+    let user = link(&second, Peer::Client);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    assert_eq!(user.found(vec![]), []);
+    let (theirs, ours) = (link(&first, Peer::Node), link(&second, Peer::Node));
+    assert_ne!(digest(&theirs), digest(&ours), "it is seen to be missing");
+    let ids = vec![key];
+    let Ok(Reply::Changes(changes)) = theirs.ask(&Request::Export { ids }) else {
+        panic!("no changes");
+    };
+    apply(&ours, &changes);
+    assert_eq!(user.found(vec![]), [key]);
+    assert_eq!(digest(&theirs), digest(&ours));
+}
+
+/// Users are made on each HSM by itself, and an interrupted createUser leaves them with other numbers
+/// on each. Their keys are theirs all the same.
+#[test]
+fn a_key_is_its_owners_on_every_hsm_whatever_number_he_has_there() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let first = service.active(dirs[0].path(), 1);
+    let second = service.node(dirs[1].path(), 2);
+    let block = backup(&link(&first, Peer::Service));
+    let backup = Hidden(&block);
+    let operator = link(&second, Peer::Service);
+    operator.ask(&Request::Restore { backup }).unwrap();
+    let officers = [&first, &second].map(|engine| {
+        let officer = link(engine, Peer::Client);
+        officer.login(Role::Co, Some("admin"), "officer1").unwrap();
+        officer
+    });
+    officers[0]
+        .ask(&create(Role::Cu, "alice", "password1"))
+        .unwrap();
+    officers[1]
+        .ask(&create(Role::Cu, "mallory", "password1"))
+        .unwrap();
+    let alice = link(&first, Peer::Client);
+    alice.login(Role::Cu, Some("alice"), "password1").unwrap();
+    let key = id();
+    let mech = plain(0x1080);
+    let template = vec![b(attr::TOKEN, true), n(attr::VALUE_LEN, 32)];
+    let changes = alice.made(&Request::GenerateKey {
+        mech,
+        id: key,
+        template,
+    });
+    apply(&link(&second, Peer::Node), &changes);
+    let mallory = link(&second, Peer::Client);
+    mallory
+        .login(Role::Cu, Some("mallory"), "password1")
+        .unwrap();
+    assert_eq!(mallory.found(vec![]), [], "the same number, another user");
+    officers[1]
+        .ask(&create(Role::Cu, "alice", "password1"))
+        .unwrap();
+    let alice = link(&second, Peer::Client);
+    alice.login(Role::Cu, Some("Alice"), "password1").unwrap();
+    assert_eq!(alice.found(vec![]), [key], "another number, the same user");
+}
+
+#[test]
 fn another_clusters_changes_and_backups_are_refused() {
     let dirs: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let service = Service::default();

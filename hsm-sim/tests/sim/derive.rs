@@ -1,5 +1,6 @@
 //! Derivations through the engine: known answers, and what becomes of sensitivity.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hsm_api::mech::{HkdfSalt, Kbkdf, KbkdfField};
@@ -190,7 +191,7 @@ fn pbkdf2_makes_a_key_of_a_password() {
             prf: 4,
             salt: b"salt".to_vec().into(),
             iterations: 1,
-            password: b"passwd".to_vec().into(),
+            password: Cow::<[u8]>::Owned(b"passwd".to_vec()).into(),
         },
     };
     link.made(&Request::GenerateKey {

@@ -334,6 +334,46 @@ fn a_short_buffer_is_refused_and_an_exact_one_serves() {
         .unwrap_err()
         .rv;
     assert_eq!(refused, Rv::BUFFER_TOO_SMALL);
+
+    // The end of a stream, which a short buffer must not use up.
+    let stream = hsm_api::StreamId(1);
+    let begin = Request::Begin {
+        stream,
+        op: Op::Decrypt,
+        mech: Cow::Borrowed(&mech),
+        key: Some(Cow::Borrowed(&key)),
+    };
+    link.ask(&begin).unwrap();
+    let data = Hidden(&sealed);
+    link.ask_out(&Request::Update { stream, data }, 0).unwrap();
+    let signature = Hidden(&[]);
+    let finish = Request::Finish { stream, signature };
+    let refused = link.ask_out(&finish, 4).unwrap_err().rv;
+    assert_eq!(refused, Rv::BUFFER_TOO_SMALL);
+    assert_eq!(link.ask_out(&finish, 16).unwrap(), b"hello");
+}
+
+#[test]
+fn half_a_pair_is_not_made_again() {
+    let (_dir, link) = link();
+    let (public, private) = (id(), id());
+    let make = Request::GenerateKeyPair {
+        mech: plain(0x1040),
+        public,
+        public_template: vec![
+            bytes(attr::EC_PARAMS, b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"),
+            b(attr::TOKEN, true),
+        ],
+        private,
+        private_template: vec![],
+    };
+    link.made(&make);
+    link.ask(&Request::CloseSession).unwrap();
+    assert_eq!(
+        link.refused(&make),
+        Rv::FUNCTION_FAILED,
+        "another private key would not fit the public one that is left"
+    );
 }
 
 #[test]

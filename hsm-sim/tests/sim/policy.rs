@@ -62,6 +62,58 @@ fn secrecy_goes_one_way() {
 }
 
 #[test]
+fn what_binds_a_key_binds_its_copies_and_does_not_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    let (public, private) = (id(), id());
+    link.made(&Request::GenerateKeyPair {
+        mech: plain(0x1040),
+        public,
+        public_template: vec![bytes(
+            attr::EC_PARAMS,
+            b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
+        )],
+        private,
+        private_template: vec![b(attr::ALWAYS_AUTHENTICATE, true)],
+    });
+    let rule = |ty| Attr {
+        ty,
+        value: Value::Template(vec![b(attr::SENSITIVE, true)]),
+    };
+    let allowed = |mech| Attr {
+        ty: attr::ALLOWED_MECHANISMS,
+        value: Value::Mechs(vec![mech]),
+    };
+    let bound = link.aes(vec![
+        allowed(0x1087),
+        rule(attr::WRAP_TEMPLATE),
+        rule(attr::UNWRAP_TEMPLATE),
+        rule(attr::DERIVE_TEMPLATE),
+    ]);
+    let none = |ty| Attr {
+        ty,
+        value: Value::Template(vec![]),
+    };
+    for (from, unbound) in [
+        (private, b(attr::ALWAYS_AUTHENTICATE, false)),
+        (bound, allowed(0x1082)),
+        (bound, none(attr::WRAP_TEMPLATE)),
+        (bound, none(attr::UNWRAP_TEMPLATE)),
+        (bound, none(attr::DERIVE_TEMPLATE)),
+    ] {
+        let template = vec![unbound];
+        let copy = Request::Copy {
+            from,
+            id: id(),
+            template: template.clone(),
+        };
+        assert_eq!(link.refused(&copy), Rv::ATTRIBUTE_READ_ONLY, "{template:?}");
+        let set = Request::SetAttributes { id: from, template };
+        assert_eq!(link.refused(&set), Rv::ATTRIBUTE_READ_ONLY, "{set:?}");
+    }
+}
+
+#[test]
 fn a_secret_value_cannot_be_searched_for() {
     let dir = tempfile::tempdir().unwrap();
     let (_, link) = token(dir.path());

@@ -135,6 +135,50 @@ fn a_token_initialized_anew_voids_logins_and_objects_elsewhere() {
     }
 }
 
+/// A PIN takes its time. What was made of the old token key meanwhile must not get into the new token:
+/// its user would seal keys under a key that the officer does not have.
+#[test]
+fn a_token_initialized_anew_takes_no_pin_of_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(token(dir.path()));
+    let slow = hsm_sim::PinRules {
+        cost: hsm_sim::PinCost {
+            memory: 19 * 1024,
+            passes: 60,
+        },
+        ..hsm_sim::PinRules::embedded()
+    };
+    let one = hsm_sim::Engine::embedded(
+        dir.path(),
+        hsm_sim::Settings {
+            pins: slow,
+            legacy: false,
+        },
+    )
+    .unwrap();
+    let officer = link(&one, Peer::Client);
+    officer.login(Role::Co, None, "87654321").unwrap();
+    let two = embedded(dir.path());
+    let other = link(&two, Peer::Client);
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            officer.ask(&Request::InitPin {
+                pin: Hidden(b"9999"),
+            })
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let init = Request::InitToken {
+            so_pin: Hidden(b"87654321"),
+            label: "anew",
+        };
+        other.ask(&init).unwrap();
+        let late = late.join().unwrap().unwrap_err();
+        assert_eq!(late.rv, Rv::USER_NOT_LOGGED_IN);
+    });
+    let user = other.login(Role::Cu, None, "9999").unwrap_err();
+    assert_eq!(user.rv, Rv::USER_PIN_NOT_INITIALIZED);
+}
+
 #[test]
 fn a_damaged_record_costs_its_own_object_only() {
     let dir = tempfile::tempdir().unwrap();
@@ -272,7 +316,10 @@ fn a_killed_process_loses_nothing_acknowledged() {
                     bytes(attr::LABEL, label.as_bytes()),
                 ],
             });
-            std::fs::write(std::path::Path::new(&dir).join("acknowledged"), &label).unwrap();
+            // Aside and renamed: a write that is killed half-way must not empty the file.
+            let dir = std::path::Path::new(&dir);
+            std::fs::write(dir.join("aside"), &label).unwrap();
+            std::fs::rename(dir.join("aside"), dir.join("acknowledged")).unwrap();
         }
     }
     let dir = tempfile::tempdir().unwrap();

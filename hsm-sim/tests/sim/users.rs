@@ -1,5 +1,6 @@
 //! PINs, locks, roles, and the password change in two steps.
 
+use hsm_api::reply::AttrReply;
 use hsm_api::{Hidden, Peer, Phase, Reply, Request, Role, Rv, UserInfo};
 use hsm_sim::attr;
 
@@ -330,6 +331,169 @@ fn keys_belong_to_their_owner_and_those_he_shares_with() {
         assert_eq!(link.refused(&Request::Random), Rv::FUNCTION_REJECTED);
     }
     assert_eq!(one.refused(&Request::Backup), Rv::FUNCTION_REJECTED);
+}
+
+#[test]
+fn a_full_disk_keeps_nobody_out_who_mistyped_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let user = link(&engine, Peer::Client);
+    let wrong = user.login(Role::Cu, Some("cu1"), "mistyped").unwrap_err();
+    assert_eq!(wrong.rv, Rv::PIN_INCORRECT);
+    engine.fill_disk(true);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+}
+
+#[test]
+fn guesses_side_by_side_are_no_more_than_the_lock_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let start = std::sync::Barrier::new(24);
+    let tried = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..24)
+            .map(|_| {
+                scope.spawn(|| {
+                    let link = link(&engine, Peer::Client);
+                    start.wait();
+                    link.login(Role::Cu, Some("cu1"), "a guess").unwrap_err().rv
+                })
+            })
+            .collect();
+        let answers = guesses.into_iter().map(|g| g.join().unwrap());
+        answers.filter(|rv| *rv == Rv::PIN_INCORRECT).count()
+    });
+    assert_eq!(tried, 5, "then it is locked");
+}
+
+#[test]
+fn a_share_is_for_use_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let (one, two) = (link(&engine, Peer::Client), link(&engine, Peer::Client));
+    one.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    two.login(Role::Cu, Some("cu2"), "password1").unwrap();
+    let key = one.aes(vec![b(attr::TOKEN, true), b(attr::EXTRACTABLE, true)]);
+    let user = users(&one)
+        .into_iter()
+        .find(|u| u.name == "cu2")
+        .unwrap()
+        .id;
+    let share = true;
+    one.made(&Request::Share { key, user, share });
+    let own = two.aes(vec![]);
+    let wrap = Request::Wrap {
+        mech: plain(0x210B),
+        with: two.key(own).0,
+        key,
+        aad: Hidden(&[]),
+    };
+    for (what, refused) in [
+        ("wrap", two.ask_out(&wrap, 200).map(drop)),
+        (
+            "copy",
+            two.ask(&Request::Copy {
+                from: key,
+                id: id(),
+                template: vec![],
+            })
+            .map(drop),
+        ),
+        (
+            "change",
+            two.ask(&Request::SetAttributes {
+                id: key,
+                template: vec![bytes(attr::LABEL, b"mine")],
+            })
+            .map(drop),
+        ),
+        ("destroy", two.ask(&Request::Destroy { id: key }).map(drop)),
+    ] {
+        assert_eq!(refused.unwrap_err().rv, Rv::FUNCTION_REJECTED, "{what}");
+    }
+    two.crypt(hsm_api::Op::Encrypt, &plain(0x1081), key, &[0; 16])
+        .unwrap();
+    one.made(&Request::Destroy { id: key });
+}
+
+#[test]
+fn an_officer_reads_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let user = link(&engine, Peer::Client);
+    user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let open = user.aes(vec![
+        b(attr::TOKEN, true),
+        b(attr::SENSITIVE, false),
+        b(attr::EXTRACTABLE, true),
+    ]);
+    let data = id();
+    user.made(&Request::Create {
+        id: data,
+        template: vec![
+            n(attr::CLASS, 0),
+            b(attr::TOKEN, true),
+            bytes(attr::VALUE, b"a password"),
+        ],
+    });
+    let officer = link(&engine, Peer::Client);
+    officer.login(Role::Co, Some("admin"), "officer1").unwrap();
+    for object in [open, data] {
+        assert!(matches!(user.get(object, attr::VALUE), AttrReply::Is(_)));
+        assert_eq!(
+            officer.get(object, attr::VALUE),
+            AttrReply::Withheld(attr::VALUE, Rv::ATTRIBUTE_SENSITIVE)
+        );
+    }
+}
+
+#[test]
+fn a_short_secrets_hash_tells_nobody_the_secret() {
+    let hashes = |origin| {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Service::default().active(dir.path(), origin);
+        let user = link(&engine, Peer::Client);
+        user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+        user.made(&Request::Create {
+            id: hsm_api::ObjectId(7),
+            template: vec![
+                n(attr::CLASS, 4),
+                n(attr::KEY_TYPE, 0x10),
+                b(attr::TOKEN, true),
+                bytes(attr::VALUE, b"1"),
+            ],
+        });
+        let me = users(&user).into_iter().find(|u| u.name == "cu1").unwrap();
+        match user.ask(&Request::UserKeys { user: me.id }) {
+            Ok(Reply::Keys(keys)) => keys[0].hash,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_ne!(hashes(1), hashes(1), "two clusters, the same key and state");
+}
+
+#[test]
+fn who_is_not_of_the_cluster_carries_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::default();
+    let fresh = service.node(dir.path(), 1);
+    let before = link(&fresh, Peer::Client);
+    before
+        .login(Role::PreCo, Some("admin"), "password")
+        .unwrap();
+    assert_eq!(before.refused(&Request::Digest), Rv::FUNCTION_REJECTED);
+    let ids = vec![];
+    assert_eq!(
+        before.refused(&Request::Export { ids }),
+        Rv::FUNCTION_REJECTED
+    );
+    // Any HSM of the service could open a backup, another cluster's too.
+    let node = link(&fresh, Peer::Node);
+    assert_eq!(node.refused(&Request::Backup), Rv::FUNCTION_REJECTED);
+    let backup = Hidden(&[]);
+    assert_eq!(
+        node.refused(&Request::Restore { backup }),
+        Rv::FUNCTION_REJECTED
+    );
 }
 
 #[test]

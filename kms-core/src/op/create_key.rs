@@ -10,6 +10,7 @@ use super::policy;
 use super::tags::{self, Tag};
 use crate::error::{Result, UNSUPPORTED_OPERATION, VALIDATION, internal, told};
 use crate::ids::new_key_id;
+use crate::keys;
 use crate::kms::{Kms, scope};
 use crate::records::{Key, Origin};
 
@@ -127,7 +128,9 @@ impl Operation<Kms> for CreateKey {
             tags: labels,
         };
         let arn = key.arn();
-        token.generate_aes(&arn, &key.backing_key)?;
+        token
+            .generate_aes(&arn, &key.backing_key)
+            .map_err(|fault| keys::failed(&key, fault))?;
         let saved = kms.store.change(|rows| {
             // The store may have been deleted since it was looked at: a key must not outlive it.
             let there = origin == Origin::AwsKms

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, VALIDATION};
 use crate::keys;
 use crate::kms::{Kms, scope};
+use crate::records::Origin;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -29,16 +30,20 @@ impl Operation<Kms> for GenerateRandom {
         let length = self
             .number_of_bytes
             .ok_or_else(|| VALIDATION.says("NumberOfBytes is required."))?;
-        let token = match &self.custom_key_store_id {
+        let (token, origin) = match &self.custom_key_store_id {
             Some(id) => {
-                kms.key_stores
-                    .connected(&scope(caller), id, "GenerateRandom")?
-                    .1
+                let connected = kms
+                    .key_stores
+                    .connected(&scope(caller), id, "GenerateRandom");
+                (connected?.1, Origin::AwsCloudHsm)
             }
-            None => kms.own.clone(),
+            None => (kms.own.clone(), Origin::AwsKms),
         };
+        let bytes = token
+            .random(length)
+            .map_err(|fault| keys::failed_in(origin, fault))?;
         Ok(Generated {
-            plaintext: SecretBlob(token.random(length)?),
+            plaintext: SecretBlob(bytes),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Operations that no key of this service can do: each is one row with its reason.
 //!
-//! The key is looked up first, so a key that does not exist is said to not exist. Keys here are symmetric, single-Region and not
+//! The key is looked up first, so a key that does not exist is said to not exist; `own_key` takes a key id or ARN only, as the service's
+//! management operations do, `any_key` an alias too. Keys here are symmetric, single-Region and not
 //! imported; what the real service does for other keys arrives with those keys, each operation then in a file of its own.
 
 use aws_json::{Caller, NoMembers, Operation, ServiceError};
@@ -11,7 +12,7 @@ use crate::kms::Kms;
 use crate::records::{Key, Origin};
 
 macro_rules! refusals {
-    ($($operation:ident because $reason:ident)*) => {
+    ($($operation:ident of $key:ident because $reason:ident)*) => {
         $(
             #[derive(Debug, Deserialize)]
             #[serde(rename_all = "PascalCase")]
@@ -23,7 +24,7 @@ macro_rules! refusals {
                 type Output = NoMembers;
 
                 fn run(self, kms: &Kms, caller: &Caller) -> Result<NoMembers> {
-                    let key = kms.any_key(caller, &self.key_id)?;
+                    let key = kms.$key(caller, &self.key_id)?;
                     Err($reason(&key, stringify!($operation)))
                 }
             }
@@ -32,22 +33,22 @@ macro_rules! refusals {
 }
 
 refusals! {
-    DeleteImportedKeyMaterial because of_its_origin
-    DeriveSharedSecret because of_its_usage
-    DisableKeyRotation because of_its_place
-    EnableKeyRotation because of_its_place
-    GenerateDataKeyPair because of_its_place
-    GenerateDataKeyPairWithoutPlaintext because of_its_place
-    GenerateMac because of_its_usage
-    GetParametersForImport because of_its_origin
-    GetPublicKey because it_is_symmetric
-    ImportKeyMaterial because of_its_origin
-    ReplicateKey because it_is_of_one_region
-    RotateKeyOnDemand because of_its_place
-    Sign because of_its_usage
-    UpdatePrimaryRegion because it_is_of_one_region
-    Verify because of_its_usage
-    VerifyMac because of_its_usage
+    DeleteImportedKeyMaterial of own_key because of_its_origin
+    DeriveSharedSecret of any_key because of_its_usage
+    DisableKeyRotation of own_key because of_its_place
+    EnableKeyRotation of own_key because of_its_place
+    GenerateDataKeyPair of any_key because of_its_place
+    GenerateDataKeyPairWithoutPlaintext of any_key because of_its_place
+    GenerateMac of any_key because of_its_usage
+    GetParametersForImport of own_key because of_its_origin
+    GetPublicKey of any_key because it_is_symmetric
+    ImportKeyMaterial of own_key because of_its_origin
+    ReplicateKey of own_key because it_is_of_one_region
+    RotateKeyOnDemand of own_key because of_its_place
+    Sign of any_key because of_its_usage
+    UpdatePrimaryRegion of own_key because it_is_of_one_region
+    Verify of any_key because of_its_usage
+    VerifyMac of any_key because of_its_usage
 }
 
 fn of_its_usage(key: &Key, operation: &str) -> ServiceError {

@@ -114,10 +114,15 @@ impl Module {
     /// # Errors
     /// [`FaultKind::Internal`] if the module has no uninitialised token left; else what the module answered.
     pub fn ensure_token(&self, label: &str, so_pin: &str, user_pin: &str) -> Result<(), Fault> {
-        if self.slot(label)?.is_some() {
-            return Ok(());
-        }
         let fail = |e| fault(e, self.quirks);
+        if let Some(slot) = self.slot(label)? {
+            let info = self.ctx.get_token_info(slot).map_err(fail)?;
+            // One that was made by a process which was killed before it had set the PIN.
+            return match info.user_pin_initialized() {
+                true => Ok(()),
+                false => self.init_pin(label, so_pin, user_pin),
+            };
+        }
         let blank = self
             .ctx
             .get_slots_with_token()
@@ -137,12 +142,16 @@ impl Module {
                     ),
                 )
             })?;
+        let so = AuthPin::from(so_pin.to_owned());
+        self.ctx.init_token(blank, &so, label).map_err(fail)?;
+        self.init_pin(label, so_pin, user_pin)
+    }
+
+    fn init_pin(&self, label: &str, so_pin: &str, user_pin: &str) -> Result<(), Fault> {
+        let fail = |e| fault(e, self.quirks);
+        let slot = self.must_slot(label)?;
+        let session = self.ctx.open_rw_session(slot).map_err(fail)?;
         let so_pin = AuthPin::from(so_pin.to_owned());
-        self.ctx.init_token(blank, &so_pin, label).map_err(fail)?;
-        let session = self
-            .ctx
-            .open_rw_session(self.must_slot(label)?)
-            .map_err(fail)?;
         session.login(UserType::So, Some(&so_pin)).map_err(fail)?;
         let made = session
             .init_pin(&AuthPin::from(user_pin.to_owned()))

@@ -37,6 +37,7 @@ pub struct Sealed {
 /// A token with its user logged in. Dropping it logs out.
 pub struct Token {
     module: Arc<Module>,
+    label: String,
     slot: Slot,
     anchor: Mutex<Option<Session>>,
     idle: Mutex<Vec<Session>>,
@@ -80,12 +81,18 @@ impl Token {
         }
         Ok(Token {
             module: module.clone(),
+            label: spec.token_label.clone(),
             slot,
             anchor: Mutex::new(Some(anchor)),
             idle: Mutex::new(Vec::new()),
             handles: RwLock::new(HashMap::new()),
             pin: pin.clone(),
         })
+    }
+
+    /// The token's label.
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// Changes the logged-in user's password.

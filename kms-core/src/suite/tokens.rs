@@ -30,6 +30,8 @@ pub struct FakeCluster {
     /// What attach answers instead of the token.
     pub broken: Option<ConnectionErrorCode>,
     pub module: ModuleSpec,
+    /// Where the token is since the store connected.
+    pub moved: Option<ModuleSpec>,
     pub attached: usize,
 }
 
@@ -71,6 +73,23 @@ impl Clusters for FakeClusters {
                 })
             }
         }
+    }
+
+    fn moved(
+        &self,
+        _: &Scope,
+        _: &str,
+        id: &str,
+        _: &str,
+        in_use: &str,
+    ) -> Result<Option<Attachment>, ConnectFailure> {
+        let clusters = self.0.lock();
+        let moved = clusters.get(id).and_then(|cluster| cluster.moved.clone());
+        let moved = moved.filter(|module| module.token_label != in_use);
+        Ok(moved.map(|module| Attachment {
+            module,
+            pin: PinForm::Plain,
+        }))
     }
 
     fn kmsuser(&self, _: &Scope, id: &str) -> Vec<KmsUser> {
@@ -181,6 +200,7 @@ impl Target for Tokens {
                 users: Vec::new(),
                 broken: None,
                 module: spec.clone(),
+                moved: None,
                 attached: 0,
             },
         );

@@ -53,12 +53,10 @@ fn management(kms: &Client, clock: &TestClock) {
             .unwrap(),
         "Alias arn:aws:kms:us-west-2:111122223333:alias/none is not found."
     );
-    refused(
-        kms,
-        "DisableKey",
-        json!({"KeyId": "alias/a"}),
-        "NotFoundException",
-    );
+    for operation in ["DisableKey", "EnableKeyRotation", "RotateKeyOnDemand"] {
+        let aliased = json!({"KeyId": "alias/a"});
+        refused(kms, operation, aliased, "NotFoundException");
+    }
     let second = text(&kms.ok("CreateKey", json!({}))["KeyMetadata"], "KeyId");
     kms.ok(
         "UpdateAlias",

@@ -1,6 +1,8 @@
 //! What depends on the control plane and not on the module: the checks of aws-facts A4 to A8.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kms_core::clusters::{ConnectionErrorCode as Code, KmsUser, Network};
 use kms_core::suite::{Client, Target, TestClock, TestCluster};
@@ -18,6 +20,7 @@ pub fn run(target: &Tokens, dir: &Path) {
     };
     let kms = Client::open(settings);
     create_checks(target, &kms);
+    moved(target, dir);
     connection_error_codes(target, &kms);
     update_checks(target, &kms);
     quota(target, &kms);
@@ -51,6 +54,33 @@ fn clear(kms: &Client) {
             json!({"CustomKeyStoreId": store["CustomKeyStoreId"]}),
         );
     }
+}
+
+/// A connected store whose cluster has moved to where its password is not good: it stays where it is, and asks only once, since each
+/// further wrong password would bring the user's lock nearer.
+fn moved(target: &Tokens, dir: &Path) {
+    let lines = Arc::new(AtomicUsize::new(0));
+    let count = lines.clone();
+    let kms = Client::open(Settings {
+        log: Arc::new(move |line| {
+            assert!(line.contains("not all HSMs serve it"), "{line}");
+            count.fetch_add(1, Ordering::Relaxed);
+        }),
+        ..target.settings(&dir.join("moved"))
+    });
+    let [cluster, elsewhere] = ["kmsPswd", "another1"].map(|password| target.new_cluster(password));
+    let store = kms.create_store(&cluster, "kmsPswd");
+    kms.connect(&store);
+    let blob = kms.encrypt(&kms.key_in(&store), "kept");
+    target
+        .clusters
+        .change(&cluster.id, |c| c.moved = Some(elsewhere.module.clone()));
+    for _ in 0..9 {
+        kms.kms().tick().unwrap();
+        assert_eq!(kms.decrypt(&blob), kms_core::suite::base64("kept"));
+    }
+    assert_eq!(lines.load(Ordering::Relaxed), 1, "one attempt");
+    assert_eq!(kms.store(&store)["ConnectionState"], "CONNECTED");
 }
 
 fn create_checks(target: &Tokens, kms: &Client) {
@@ -304,6 +334,12 @@ fn quota(target: &Tokens, kms: &Client) {
         "LimitExceededException",
     );
     let page = kms.ok("DescribeCustomKeyStores", json!({"Limit": 7}));
+    refused(
+        kms,
+        "DescribeCustomKeyStores",
+        json!({"CustomKeyStoreName": page["CustomKeyStores"][0]["CustomKeyStoreId"]}),
+        "CustomKeyStoreNotFoundException",
+    );
     assert_eq!(
         (
             page["CustomKeyStores"].as_array().unwrap().len(),

@@ -78,7 +78,7 @@ impl Block {
             prf: p.prf,
             salt: part(p.pSaltSourceData.cast(), p.ulSaltSourceDataLen)?,
             iterations: p.iterations,
-            password: part(p.pPassword, p.ulPasswordLen)?,
+            password: part(p.pPassword, p.ulPasswordLen)?.into(),
         })
     }
 
@@ -209,3 +209,181 @@ impl Plain for ck::CK_PRF_DATA_PARAM {}
 impl Plain for ck::CK_DERIVED_KEY {}
 impl Plain for ck::CK_SP800_108_COUNTER_FORMAT {}
 impl Plain for ck::CK_SP800_108_DKM_LENGTH_FORMAT {}
+
+#[cfg(test)]
+mod tests {
+    use hsm_api::Mechanism;
+
+    use super::*;
+    use crate::ck::Given;
+
+    fn given<T>(mechanism: CK_ULONG, params: &mut T) -> ck::CK_MECHANISM {
+        ck::CK_MECHANISM {
+            mechanism,
+            pParameter: (params as *mut T).cast(),
+            ulParameterLen: size_of::<T>() as CK_ULONG,
+        }
+    }
+
+    fn read<T>(mechanism: CK_ULONG, params: &mut T) -> Result<Mechanism<'static>> {
+        let raw = given(mechanism, params);
+        // SAFETY: a live mechanism whose parameter and what it leads to are live too.
+        unsafe { Given::new(&raw) }?.read(&|handle| (handle == 7).then_some(ObjectId(70)))
+    }
+
+    #[test]
+    fn a_derivation_of_two_keys_with_every_kind_of_field() {
+        let mut counter = ck::CK_SP800_108_COUNTER_FORMAT {
+            bLittleEndian: 0,
+            ulWidthInBits: 16,
+        };
+        let mut length = ck::CK_SP800_108_DKM_LENGTH_FORMAT {
+            dkmLengthMethod: ck::CK_SP800_108_DKM_LENGTH_SUM_OF_SEGMENTS,
+            bLittleEndian: 1,
+            ulWidthInBits: 32,
+        };
+        let (mut label, mut handle, mut made): ([u8; 3], CK_ULONG, CK_ULONG) = (*b"abc", 7, 0);
+        let field = |type_, at: *mut u8, len: usize| ck::CK_PRF_DATA_PARAM {
+            type_,
+            pValue: at.cast(),
+            ulValueLen: len as CK_ULONG,
+        };
+        let mut fields = [
+            field(
+                ck::CK_SP800_108_ITERATION_VARIABLE,
+                (&raw mut counter).cast(),
+                size_of_val(&counter),
+            ),
+            field(ck::CK_SP800_108_BYTE_ARRAY, label.as_mut_ptr(), 3),
+            field(5, (&raw mut handle).cast(), 8),
+            field(
+                ck::CK_SP800_108_DKM_LENGTH,
+                (&raw mut length).cast(),
+                size_of_val(&length),
+            ),
+        ];
+        let mut len: CK_ULONG = 16;
+        let mut template = [ck::CK_ATTRIBUTE {
+            type_: ck::CKA_VALUE_LEN,
+            pValue: (&raw mut len).cast(),
+            ulValueLen: 8,
+        }];
+        let mut more = [ck::CK_DERIVED_KEY {
+            pTemplate: template.as_mut_ptr(),
+            ulAttributeCount: 1,
+            phKey: &raw mut made,
+        }];
+        let mut params = ck::CK_SP800_108_KDF_PARAMS {
+            prfType: ck::CKM_SHA256_HMAC,
+            ulNumberOfDataParams: 4,
+            pDataParams: fields.as_mut_ptr(),
+            ulAdditionalDerivedKeys: 1,
+            pAdditionalDerivedKeys: more.as_mut_ptr(),
+        };
+        let read_back = read(ck::CKM_SP800_108_COUNTER_KDF, &mut params).unwrap();
+        let Params::Kbkdf(kbkdf) = read_back.params else {
+            panic!("{read_back:?}");
+        };
+        let wanted = [
+            KbkdfField::Iteration {
+                little_endian: false,
+                bits: 16,
+            },
+            KbkdfField::Bytes(b"abc".to_vec().into()),
+            KbkdfField::Key(ObjectId(70)),
+            KbkdfField::Length {
+                little_endian: true,
+                bits: 32,
+                segments: true,
+            },
+        ];
+        assert_eq!(kbkdf.data, wanted);
+        assert_eq!(kbkdf.more.len(), 1);
+        assert_eq!(kbkdf.more[0].1[0].value.as_ulong(), Some(16));
+        let raw = given(ck::CKM_SP800_108_COUNTER_KDF, &mut params);
+        // SAFETY: live, and all that it leads to.
+        let given = unsafe { Given::new(&raw) }.unwrap();
+        for place in given.derived().unwrap() {
+            place.set(99);
+        }
+        assert_eq!(made, 99);
+
+        // Lies: a count that is too great, an array that is null, a key that there is not.
+        for lie in [
+            |p: &mut ck::CK_SP800_108_KDF_PARAMS| p.ulNumberOfDataParams = CK_ULONG::MAX,
+            |p: &mut ck::CK_SP800_108_KDF_PARAMS| p.pDataParams = std::ptr::null_mut(),
+            |p: &mut ck::CK_SP800_108_KDF_PARAMS| p.ulAdditionalDerivedKeys = 1 << 40,
+        ] {
+            let mut params = params;
+            lie(&mut params);
+            let refused = read(ck::CKM_SP800_108_COUNTER_KDF, &mut params);
+            assert_eq!(
+                refused.unwrap_err().rv,
+                hsm_api::Rv::MECHANISM_PARAM_INVALID
+            );
+        }
+        handle = 8;
+        assert_eq!(handle, 8);
+        let refused = read(ck::CKM_SP800_108_COUNTER_KDF, &mut params);
+        assert_eq!(refused.unwrap_err().rv, hsm_api::Rv::KEY_HANDLE_INVALID);
+    }
+
+    #[test]
+    fn hkdf_reads_only_what_it_uses() {
+        let mut info = *b"info";
+        let mut params = ck::CK_HKDF_PARAMS {
+            bExtract: 0,
+            bExpand: 1,
+            prfHashMechanism: ck::CKM_SHA256,
+            ulSaltType: ck::CKF_HKDF_SALT_DATA,
+            // Not looked at without bExtract.
+            pSalt: std::ptr::null_mut(),
+            ulSaltLen: 1 << 40,
+            hSaltKey: 0,
+            pInfo: info.as_mut_ptr(),
+            ulInfoLen: 4,
+        };
+        let wanted = Params::Hkdf {
+            extract: false,
+            expand: true,
+            prf: MechId(ck::CKM_SHA256),
+            salt: HkdfSalt::Null,
+            info: b"info".to_vec().into(),
+        };
+        assert_eq!(
+            read(ck::CKM_HKDF_DERIVE, &mut params).unwrap().params,
+            wanted
+        );
+        params.bExtract = 1;
+        let refused = read(ck::CKM_HKDF_DERIVE, &mut params).unwrap_err().rv;
+        assert_eq!(refused, hsm_api::Rv::MECHANISM_PARAM_INVALID);
+    }
+
+    #[test]
+    fn the_other_shapes() {
+        let mut key: CK_ULONG = 7;
+        let key = read(ck::CKM_CONCATENATE_BASE_AND_KEY, &mut key).unwrap();
+        assert_eq!(key.params, Params::Key(ObjectId(70)));
+        let mut counter = 5u32.to_le_bytes();
+        let mut nonce = [1u8; 12];
+        let mut chacha = ck::CK_CHACHA20_PARAMS {
+            pBlockCounter: counter.as_mut_ptr(),
+            blockCounterBits: 32,
+            pNonce: nonce.as_mut_ptr(),
+            ulNonceBits: 96,
+        };
+        let wanted = Params::ChaCha20 {
+            counter: 5,
+            nonce: vec![1; 12].into(),
+        };
+        assert_eq!(read(ck::CKM_CHACHA20, &mut chacha).unwrap().params, wanted);
+        chacha.blockCounterBits = 1 << 20;
+        assert!(read(ck::CKM_CHACHA20, &mut chacha).is_err());
+        let mut wrap = ck::CK_RSA_AES_KEY_WRAP_PARAMS {
+            ulAESKeyBits: 256,
+            pOAEPParams: std::ptr::null_mut(),
+        };
+        let refused = read(ck::CKM_RSA_AES_KEY_WRAP, &mut wrap).unwrap_err().rv;
+        assert_eq!(refused, hsm_api::Rv::MECHANISM_PARAM_INVALID);
+    }
+}

@@ -103,9 +103,13 @@ impl<'a> Out<'a> {
         if let Some(range) = out.range() {
             input.part_from(&range);
         }
+        // The length is written while the input is lent.
+        let at = out.len.as_ptr() as usize;
+        input.part_from(&(at..at.saturating_add(size_of::<CK_ULONG>())));
         Ok(out)
     }
 
+    /// Where the buffer is.
     fn range(&self) -> Option<Range<usize>> {
         let start = self.at?.as_ptr() as usize;
         Some(start..start.saturating_add(self.room))
@@ -253,5 +257,15 @@ mod tests {
         // SAFETY: as above.
         let _out = unsafe { Out::over(buf.as_mut_ptr(), &mut len, &mut input) }.unwrap();
         assert!(matches!(input, In::Lent(_)));
+
+        // The length itself among the input's bytes.
+        let mut mixed = [7 as CK_ULONG, 9];
+        let at = mixed.as_mut_ptr();
+        // SAFETY: both within `mixed`, and `over` parts them.
+        let mut input = unsafe { In::new(at.cast(), 16) }.unwrap();
+        // SAFETY: as above; `buf` has 9 bytes.
+        let mut out = unsafe { Out::over(buf.as_mut_ptr(), at.add(1), &mut input) }.unwrap();
+        assert_eq!(out.answer(b"ab"), Ok(Told::Bytes(2)));
+        assert_eq!(input[8], 9, "the input is as it was");
     }
 }
