@@ -1,6 +1,8 @@
 //! Google's Wycheproof vectors, through the public functions. What a family's vectors ask that is not
 //! offered here is skipped with its reason, printed at the end (`--nocapture`).
 
+#![cfg(feature = "aws-lc")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
