@@ -13,10 +13,11 @@ pub enum Curve {
     Secp256k1,
     BrainpoolP256r1,
     BrainpoolP384r1,
+    BrainpoolP512r1,
 }
 
 /// One fact, one place: the curve, its field's bits, its OID in DER, its names.
-const ROWS: [(Curve, usize, &[u8], &[&str]); 7] = [
+const ROWS: [(Curve, usize, &[u8], &[&str]); 8] = [
     (
         Curve::P224,
         224,
@@ -58,6 +59,12 @@ const ROWS: [(Curve, usize, &[u8], &[&str]); 7] = [
         384,
         b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0b",
         &["brainpoolP384r1"],
+    ),
+    (
+        Curve::BrainpoolP512r1,
+        512,
+        b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0d",
+        &["brainpoolP512r1"],
     ),
 ];
 

@@ -11,10 +11,12 @@
 //! | `aes`, `gcm` | AES in its block modes, AES-GCM |
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
-//! | `ed` | Ed25519, X25519 |
+//! | `ed`, `ed448` | Ed25519, X25519; Ed448, X448 |
 //! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
+//! | `cts`, `xts`, `des` | AES-CBC with ciphertext stealing, AES-XTS, triple DES |
 //! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC, key derivation |
-//! | `pq` | ML-DSA, ML-KEM |
+//! | `xof`, `prehash` | SHAKE; what ML-DSA and SLH-DSA sign |
+//! | `pq`, `slh` | ML-DSA, ML-KEM; SLH-DSA |
 //! | `pkcs8` | keys in DER |
 //! | `oracle` | tests: one backend against the other |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
@@ -24,9 +26,12 @@ pub mod aes;
 pub mod ccm;
 pub mod chacha;
 pub mod cmac;
+pub mod cts;
 pub mod curve;
+pub mod des;
 pub mod ec;
 pub mod ed;
+pub mod ed448;
 pub mod error;
 pub mod gcm;
 pub mod hash;
@@ -36,10 +41,14 @@ pub mod mac;
 pub mod pkcs8;
 #[cfg(feature = "aws-lc")]
 pub mod pq;
+pub mod prehash;
 pub mod rng;
 pub mod rsa;
 #[cfg_attr(feature = "aws-lc", allow(dead_code))]
 mod rsa_padding;
+pub mod slh;
+pub mod xof;
+pub mod xts;
 
 #[cfg(feature = "aws-lc")]
 #[allow(unsafe_code)]
@@ -61,11 +70,17 @@ pub use aes::{AesKey, AesStream, Mode};
 pub use chacha::{ChaCha20, ChaChaPolyKey};
 pub use cmac::Cmac;
 pub use curve::Curve;
+pub use des::{DesCmac, DesKey};
 pub use ec::EcKey;
 pub use ed::{EdKey, EdMode, XKey};
+pub use ed448::{Ed448Key, X448Key};
 pub use error::{Error, Result};
 pub use gcm::{GcmDecryptor, GcmEncryptor, GcmKey};
 pub use hash::{Digest, Hash, HashValue};
 pub use mac::{Hmac, HmacKey};
 pub use pkcs8::{PrivateKey, PublicKey};
+pub use prehash::{Message, PreHash};
 pub use rsa::{Oaep, Pss, RsaKey};
+pub use slh::{SlhKey, SlhSet};
+pub use xof::Xof;
+pub use xts::XtsKey;

@@ -1,7 +1,9 @@
 //! Keys in DER: PKCS#8 (RFC 5958) and SubjectPublicKeyInfo (RFC 5280), for wrapped private keys and imported tokens.
 
+#[cfg(feature = "aws-lc")]
+use crate::pq::{MlDsaKey, MlKemKey};
 use crate::rsa::{Crt, Parts};
-use crate::{Curve, EcKey, EdKey, Error, Result, RsaKey, XKey};
+use crate::{Curve, EcKey, Ed448Key, EdKey, Error, Result, RsaKey, SlhKey, X448Key, XKey};
 use pkcs1::UintRef;
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
@@ -9,10 +11,14 @@ use pkcs8::der::{Decode, Encode, SecretDocument};
 use pkcs8::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use zeroize::Zeroizing;
 
+mod pq;
+
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
+const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
 
 /// A private key of any kind that has a DER form here.
 #[derive(Debug)]
@@ -22,6 +28,13 @@ pub enum PrivateKey {
     Ec(EcKey),
     Ed(EdKey),
     X(XKey),
+    Ed448(Ed448Key),
+    X448(X448Key),
+    #[cfg(feature = "aws-lc")]
+    MlDsa(MlDsaKey),
+    #[cfg(feature = "aws-lc")]
+    MlKem(MlKemKey),
+    Slh(SlhKey),
 }
 
 /// A public key of any kind that has a DER form here.
@@ -33,6 +46,18 @@ pub enum PublicKey {
     Ed(EdKey),
     /// An X25519 public key, which is nothing but its 32 bytes.
     X([u8; 32]),
+    #[allow(missing_docs)]
+    Ed448(Ed448Key),
+    /// An X448 public key, which is nothing but its 56 bytes.
+    X448([u8; 56]),
+    #[cfg(feature = "aws-lc")]
+    #[allow(missing_docs)]
+    MlDsa(MlDsaKey),
+    #[cfg(feature = "aws-lc")]
+    #[allow(missing_docs)]
+    MlKem(MlKemKey),
+    #[allow(missing_docs)]
+    Slh(SlhKey),
 }
 
 fn bad<E>(_: E) -> Error {
@@ -57,7 +82,9 @@ impl PrivateKey {
             }
             ED25519 => Ok(PrivateKey::Ed(EdKey::from_seed(inner(key)?)?)),
             X25519 => Ok(PrivateKey::X(XKey::from_private(inner(key)?)?)),
-            _ => Err(Error::Unsupported),
+            ED448 => Ok(PrivateKey::Ed448(Ed448Key::from_seed(inner(key)?)?)),
+            X448 => Ok(PrivateKey::X448(X448Key::from_private(inner(key)?)?)),
+            oid => pq::private(oid, key),
         }
     }
 
@@ -81,6 +108,19 @@ impl PrivateKey {
             }
             PrivateKey::Ed(key) => info(ED25519, None, &octets(&*key.seed()?)?),
             PrivateKey::X(key) => info(X25519, None, &octets(&**key.private())?),
+            PrivateKey::Ed448(key) => info(ED448, None, &octets(key.seed()?)?),
+            PrivateKey::X448(key) => info(X448, None, &octets(&**key.private())?),
+            #[cfg(feature = "aws-lc")]
+            PrivateKey::MlDsa(key) => {
+                let inner = pq::inner(key.seed().ok(), || key.expanded())?;
+                info(pq::dsa(key.set()), None, &inner)
+            }
+            #[cfg(feature = "aws-lc")]
+            PrivateKey::MlKem(key) => {
+                let inner = pq::inner(key.seed().ok(), || key.expanded())?;
+                info(pq::kem(key.set()), None, &inner)
+            }
+            PrivateKey::Slh(key) => info(pq::slh(key.set()), None, key.private()?),
         }
     }
 }
@@ -106,7 +146,9 @@ impl PublicKey {
             }
             ED25519 => Ok(PublicKey::Ed(EdKey::from_public(key)?)),
             X25519 => Ok(PublicKey::X(key.try_into().map_err(bad)?)),
-            _ => Err(Error::Unsupported),
+            ED448 => Ok(PublicKey::Ed448(Ed448Key::from_public(key)?)),
+            X448 => Ok(PublicKey::X448(key.try_into().map_err(bad)?)),
+            oid => pq::public(oid, key),
         }
     }
 
@@ -135,6 +177,13 @@ impl PublicKey {
             }
             PublicKey::Ed(key) => (ED25519, None, key.public().to_vec()),
             PublicKey::X(key) => (X25519, None, key.to_vec()),
+            PublicKey::Ed448(key) => (ED448, None, key.public().to_vec()),
+            PublicKey::X448(key) => (X448, None, key.to_vec()),
+            #[cfg(feature = "aws-lc")]
+            PublicKey::MlDsa(key) => (pq::dsa(key.set()), None, key.public()?),
+            #[cfg(feature = "aws-lc")]
+            PublicKey::MlKem(key) => (pq::kem(key.set()), None, key.public()?),
+            PublicKey::Slh(key) => (pq::slh(key.set()), None, key.public().to_vec()),
         };
         let subject_public_key = BitStringRef::from_bytes(&key).map_err(bad)?;
         let algorithm = AlgorithmIdentifierRef { oid, parameters };

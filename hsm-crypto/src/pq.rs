@@ -1,7 +1,9 @@
-//! Post-quantum: ML-DSA (FIPS 204) and ML-KEM (FIPS 203). With AWS-LC only, so far.
+//! Post-quantum: ML-DSA (FIPS 204) and ML-KEM (FIPS 203). With AWS-LC only, but for deterministic signatures, which it lacks
+//! and RustCrypto has.
 
 use crate::aws_lc::pq as imp;
-use crate::{Error, Result};
+use crate::{Error, Message, Result, Xof};
+use ml_dsa::{MlDsa44, MlDsa65, MlDsa87, MlDsaParams, SigningKey};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -142,6 +144,60 @@ impl MlDsaKey {
         self.key.verify(context, message, signature)
     }
 
+    /// Signs a message or its hash; with fresh randomness unless `deterministic`, which needs the key's seed.
+    ///
+    /// # Errors
+    /// `BadLength` if the context is too long or `out` too short, `Unsupported` for a public key and for a deterministic
+    /// signature by a key that came expanded.
+    pub fn sign_message(
+        &self,
+        message: &Message,
+        context: &[u8],
+        deterministic: bool,
+        out: &mut [u8],
+    ) -> Result<usize> {
+        self.need_private()?;
+        let len = self.set.lens().2;
+        let out = out.get_mut(..len).ok_or(Error::BadLength)?;
+        let mu = self.mu(message, context)?;
+        if !deterministic {
+            self.key.sign_mu(&mu, out)?;
+            return Ok(len);
+        }
+        let seed = self.seed()?;
+        match self.set {
+            MlDsaSet::MlDsa44 => deterministic_sign::<MlDsa44>(&seed, &mu, out),
+            MlDsaSet::MlDsa65 => deterministic_sign::<MlDsa65>(&seed, &mu, out),
+            MlDsaSet::MlDsa87 => deterministic_sign::<MlDsa87>(&seed, &mu, out),
+        }?;
+        Ok(len)
+    }
+
+    /// Verifies a signature over a message or its hash.
+    ///
+    /// # Errors
+    /// `BadLength`, `Mismatch`.
+    pub fn verify_message(
+        &self,
+        message: &Message,
+        context: &[u8],
+        signature: &[u8],
+    ) -> Result<()> {
+        if signature.len() != self.set.lens().2 {
+            return Err(Error::BadLength);
+        }
+        self.key.verify_mu(&self.mu(message, context)?, signature)
+    }
+
+    /// FIPS 204, algorithm 7, line 6: the hash over the public key's hash and the framed message.
+    fn mu(&self, message: &Message, context: &[u8]) -> Result<[u8; 64]> {
+        let framed = message.framed(context)?;
+        let (mut tr, mut mu) = ([0; 64], [0; 64]);
+        Xof::Shake256.digest(&[&self.public()?], &mut tr);
+        Xof::Shake256.digest(&[&tr, &framed], &mut mu);
+        Ok(mu)
+    }
+
     fn need_private(&self) -> Result<()> {
         if self.private {
             Ok(())
@@ -149,6 +205,14 @@ impl MlDsaKey {
             Err(Error::Unsupported)
         }
     }
+}
+
+fn deterministic_sign<P: MlDsaParams>(seed: &[u8], mu: &[u8; 64], out: &mut [u8]) -> Result<()> {
+    let seed = seed.try_into().map_err(|_| Error::BadKey)?;
+    let key = SigningKey::<P>::from_seed(&seed);
+    let signature = key.expanded_key().sign_mu_deterministic(&(*mu).into());
+    out.copy_from_slice(&signature.encode());
+    Ok(())
 }
 
 impl fmt::Debug for MlDsaKey {

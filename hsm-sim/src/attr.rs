@@ -204,6 +204,9 @@ const NO: Unsaid = Unsaid::Bool(false);
 const YES: Unsaid = Unsaid::Bool(true);
 const RSA: &[KeyType] = &[kt::RSA];
 const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
+const LATTICES: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA];
+const LATTICE_OR_HASH: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA, kt::SLH_DSA];
+const KEM: &[KeyType] = &[kt::ML_KEM];
 const CREATE: When = When::CREATE;
 const NEVER: When = When::NEVER;
 const BORN: When = When::BORN;
@@ -224,6 +227,8 @@ attributes! {
         of(On::CERT, &[], CREATE, CREATE, Empty),
         of(On::SECRET, &[], IMPORTED, IMPORTED, Computed),
         of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
+        of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),
+        of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, NEVER, Computed),
     ], secret;
     OBJECT_ID = 0x12, Bytes, [rule(On::DATA, ALWAYS, Empty)];
     CERTIFICATE_TYPE = 0x80, Ulong, [of(On::CERT, &[], CREATE, CREATE, Absent)];
@@ -301,10 +306,19 @@ attributes! {
     HW_FEATURE_TYPE = 0x300, Ulong, [];
     MECHANISM_TYPE = 0x500, Ulong, [];
     PROFILE_ID = 0x601, Ulong, [];
+    PARAMETER_SET = 0x61D, Ulong, [
+        of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),
+    ];
+    ENCAPSULATE = 0x633, Bool, [of(On::PUBLIC, KEM, ALWAYS, NEVER, YES), rule(On::PUBLIC, ALWAYS, NO)];
+    DECAPSULATE = 0x634, Bool, [of(On::PRIVATE, KEM, ALWAYS, NEVER, YES), rule(On::PRIVATE, ALWAYS, NO)];
+    SEED = 0x637, Bytes, [of(On::PRIVATE, LATTICES, IMPORTED, NEVER, Empty)], secret;
     WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, MADE, Absent)];
     UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, MADE, Absent)];
     DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, MADE, Absent)];
     ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, MADE, Absent)];
+    ENCAPSULATE_TEMPLATE = 0x4000_062A, Template, [rule(On::PUBLIC, MADE, Absent)];
+    DECAPSULATE_TEMPLATE = 0x4000_062B, Template, [rule(On::PRIVATE, MADE, Absent)];
 }
 
 /// Whether an object of this class hides its secret attributes at all: data and certificates do not.

@@ -22,18 +22,75 @@ pub mod key_type {
     pub const RSA: KeyType = KeyType(0);
     pub const EC: KeyType = KeyType(3);
     pub const GENERIC_SECRET: KeyType = KeyType(0x10);
+    pub const DES2: KeyType = KeyType(0x14);
+    pub const DES3: KeyType = KeyType(0x15);
     pub const AES: KeyType = KeyType(0x1F);
+    pub const MD5_HMAC: KeyType = KeyType(0x27);
     pub const SHA_1_HMAC: KeyType = KeyType(0x28);
     pub const SHA256_HMAC: KeyType = KeyType(0x2B);
     pub const SHA384_HMAC: KeyType = KeyType(0x2C);
     pub const SHA512_HMAC: KeyType = KeyType(0x2D);
     pub const SHA224_HMAC: KeyType = KeyType(0x2E);
+    pub const CHACHA20: KeyType = KeyType(0x33);
+    pub const AES_XTS: KeyType = KeyType(0x35);
     pub const SHA3_224_HMAC: KeyType = KeyType(0x36);
     pub const SHA3_256_HMAC: KeyType = KeyType(0x37);
     pub const SHA3_384_HMAC: KeyType = KeyType(0x38);
     pub const SHA3_512_HMAC: KeyType = KeyType(0x39);
     pub const EC_EDWARDS: KeyType = KeyType(0x40);
     pub const EC_MONTGOMERY: KeyType = KeyType(0x41);
+    pub const HKDF: KeyType = KeyType(0x42);
+    pub const SHA512_224_HMAC: KeyType = KeyType(0x43);
+    pub const SHA512_256_HMAC: KeyType = KeyType(0x44);
+    pub const ML_KEM: KeyType = KeyType(0x49);
+    pub const ML_DSA: KeyType = KeyType(0x4A);
+    pub const SLH_DSA: KeyType = KeyType(0x4B);
+
+    /// Secret keys: bytes and nothing else.
+    pub const SECRETS: &[KeyType] = &[
+        GENERIC_SECRET,
+        AES,
+        SHA_1_HMAC,
+        SHA224_HMAC,
+        SHA256_HMAC,
+        SHA384_HMAC,
+        SHA512_HMAC,
+        SHA512_224_HMAC,
+        SHA512_256_HMAC,
+        SHA3_224_HMAC,
+        SHA3_256_HMAC,
+        SHA3_384_HMAC,
+        SHA3_512_HMAC,
+        MD5_HMAC,
+        HKDF,
+        CHACHA20,
+        AES_XTS,
+        DES2,
+        DES3,
+    ];
+
+    /// How long a secret key of this type is, where there is but one length.
+    pub const fn fixed_len(key_type: KeyType) -> Option<usize> {
+        match key_type {
+            CHACHA20 => Some(32),
+            DES2 => Some(16),
+            DES3 => Some(24),
+            _ => None,
+        }
+    }
+
+    /// Whether a secret key of this type may have so many bytes.
+    pub const fn takes_len(key_type: KeyType, len: usize) -> bool {
+        match key_type {
+            AES => matches!(len, 16 | 24 | 32),
+            AES_XTS => matches!(len, 32 | 64),
+            _ => match fixed_len(key_type) {
+                Some(n) => len == n,
+                None => len > 0,
+            },
+        }
+    }
+
     /// What an object that is no key has in its facts.
     pub const NONE: KeyType = KeyType(u64::MAX);
 }

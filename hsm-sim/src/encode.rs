@@ -44,6 +44,11 @@ pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
         Material::Ec(key) => PrivateKey::Ec(key),
         Material::Ed(key) => PrivateKey::Ed(key),
         Material::X(key) => PrivateKey::X(key),
+        Material::Ed448(key) => PrivateKey::Ed448(key),
+        Material::X448(key) => PrivateKey::X448(key),
+        Material::MlDsa(key) => PrivateKey::MlDsa(key),
+        Material::MlKem(key) => PrivateKey::MlKem(key),
+        Material::Slh(key) => PrivateKey::Slh(key),
         Material::Secret(_) | Material::Nothing => return Err(no_encoding()),
     };
     key.to_pkcs8().map_err(|_| no_encoding())
@@ -86,6 +91,25 @@ pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
         (kt::EC_MONTGOMERY, PrivateKey::X(key)) => {
             set_curve_key(attrs, hsm_crypto::XKey::OID_DER, &key.private()[..]);
         }
+        (kt::EC_EDWARDS, PrivateKey::Ed448(key)) => {
+            let seed = key.seed().map_err(fault)?;
+            set_curve_key(attrs, hsm_crypto::Ed448Key::OID_DER, seed);
+        }
+        (kt::EC_MONTGOMERY, PrivateKey::X448(key)) => {
+            set_curve_key(attrs, hsm_crypto::X448Key::OID_DER, &key.private()[..]);
+        }
+        (kt::ML_DSA, PrivateKey::MlDsa(key)) => {
+            let value = key.expanded().map_err(fault)?;
+            set_of_parameters(attrs, key.set() as u64 + 1, key.seed().ok(), &value);
+        }
+        (kt::ML_KEM, PrivateKey::MlKem(key)) => {
+            let value = key.expanded().map_err(fault)?;
+            set_of_parameters(attrs, key.set() as u64 + 1, key.seed().ok(), &value);
+        }
+        (kt::SLH_DSA, PrivateKey::Slh(key)) => {
+            let value = key.private().map_err(fault)?;
+            set_of_parameters(attrs, key.set() as u64 + 1, None, value);
+        }
         _ => {
             return Err(Error::new(
                 Rv::TEMPLATE_INCONSISTENT,
@@ -99,6 +123,14 @@ pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
 fn set_curve_key(attrs: &mut Attrs, params: &[u8], value: &[u8]) {
     attrs.set(attr::EC_PARAMS, Value::Bytes(params.to_vec()));
     attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
+}
+
+fn set_of_parameters(attrs: &mut Attrs, set: u64, seed: Option<Zeroizing<Vec<u8>>>, value: &[u8]) {
+    attrs.set(attr::PARAMETER_SET, Value::Ulong(set));
+    attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
+    if let Some(seed) = seed {
+        attrs.set(attr::SEED, Value::Bytes(seed.to_vec()));
+    }
 }
 
 /// Block modes without padding leave zeros behind the structure, whose own header says where it ends.
@@ -116,12 +148,19 @@ pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
         Material::Rsa(key) => PublicKey::Rsa(key),
         Material::Ec(key) => PublicKey::Ec(key),
         Material::Ed(key) => PublicKey::Ed(key),
+        Material::Ed448(key) => PublicKey::Ed448(key),
+        Material::MlDsa(key) => PublicKey::MlDsa(key),
+        Material::MlKem(key) => PublicKey::MlKem(key),
+        Material::Slh(key) => PublicKey::Slh(key),
         _ if attrs.key_type() == kt::EC_MONTGOMERY => {
             let point = crate::der::point(attrs.bytes(attr::EC_POINT).unwrap_or_default());
-            let Ok(point) = point.try_into() else {
+            if let Ok(point) = point.try_into() {
+                PublicKey::X(point)
+            } else if let Ok(point) = point.try_into() {
+                PublicKey::X448(point)
+            } else {
                 return Vec::new();
-            };
-            PublicKey::X(point)
+            }
         }
         _ => return Vec::new(),
     };

@@ -26,12 +26,15 @@ pub struct Engine(pub(crate) Arc<Inner>);
 pub struct Settings {
     /// Rules for its PINs.
     pub pins: PinRules,
+    /// Offers triple DES and MD5 too.
+    pub legacy: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             pins: PinRules::embedded(),
+            legacy: false,
         }
     }
 }
@@ -49,6 +52,7 @@ pub(crate) struct Inner {
     /// Which user each link has logged in.
     pub(crate) logins: Mutex<HashMap<u64, u32>>,
     pub(crate) pins: PinRules,
+    pub(crate) legacy: bool,
     pub(crate) node: Option<NodeState>,
     next_link: AtomicU64,
 }
@@ -69,7 +73,7 @@ impl Engine {
                 Ok(())
             })?;
         }
-        Engine::start(store, settings.pins, None, None)
+        Engine::start(store, settings, None, None)
     }
 
     /// One HSM of a cluster. It starts without a PIN, for its token key lies sealed in its directory.
@@ -78,14 +82,17 @@ impl Engine {
     /// DEVICE_ERROR where the directory or the store cannot be opened.
     pub fn node(dir: &Path, settings: NodeSettings) -> Result<Engine> {
         let store = Store::open(dir)?;
-        let pins = settings.pins;
+        let own = Settings {
+            pins: settings.pins,
+            legacy: false,
+        };
         let (node, token) = NodeState::open(&store, settings)?;
-        Engine::start(store, pins, Some(node), Some(Arc::new(token)))
+        Engine::start(store, own, Some(node), Some(Arc::new(token)))
     }
 
     fn start(
         store: Store,
-        pins: PinRules,
+        settings: Settings,
         node: Option<NodeState>,
         token: Option<Arc<SealKey>>,
     ) -> Result<Engine> {
@@ -96,7 +103,8 @@ impl Engine {
             epoch: AtomicU64::new(0),
             token: RwLock::new(token),
             logins: Mutex::default(),
-            pins,
+            pins: settings.pins,
+            legacy: settings.legacy,
             node,
             next_link: AtomicU64::new(1),
         };

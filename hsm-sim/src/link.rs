@@ -264,7 +264,11 @@ impl Link for SimLink {
 
             R::TokenInfo => self.token_info(),
             R::Mechanisms => Ok(Reply::Mechanisms(
-                crate::mech::ALL.iter().map(|m| m.id.0).collect(),
+                crate::mech::ALL
+                    .iter()
+                    .filter(|m| self.offers(m).is_ok())
+                    .map(|m| m.id.0)
+                    .collect(),
             )),
             R::InitToken { so_pin, label } => self.init_token(so_pin, label),
             R::InitPin { pin } => self.init_pin(pin),
@@ -322,10 +326,19 @@ impl Link for SimLink {
                 id,
                 template,
             } => self.derive(session, mech, base, *id, template),
-            R::Encapsulate { mech, .. } | R::Decapsulate { mech, .. } => Err(Error::new(
-                Rv::MECHANISM_INVALID,
-                format!("mechanism {:#x} encapsulates no keys", mech.id.0),
-            )),
+            R::Encapsulate {
+                mech,
+                public,
+                id,
+                template,
+            } => self.encapsulate(session, mech, public, *id, template, out),
+            R::Decapsulate {
+                mech,
+                private,
+                ciphertext,
+                id,
+                template,
+            } => self.decapsulate(session, mech, private, ciphertext, (*id, template)),
 
             R::Users => self.users(),
             R::CreateUser {

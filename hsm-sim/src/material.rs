@@ -3,11 +3,16 @@
 use std::sync::{Arc, OnceLock};
 
 use hsm_api::{Class, Error, KeyType, Result, Rv};
+use hsm_crypto::pq::{MlDsaKey, MlKemKey};
 use hsm_crypto::rsa::{Crt, Parts};
-use hsm_crypto::{AesKey, Curve, EcKey, EdKey, GcmKey, Hash, HmacKey, RsaKey, XKey};
+use hsm_crypto::{
+    AesKey, Curve, DesKey, EcKey, Ed448Key, EdKey, GcmKey, Hash, HmacKey, RsaKey, SlhKey, X448Key,
+    XKey, XtsKey,
+};
 use zeroize::Zeroizing;
 
 use crate::code::{class, key_type as kt};
+use crate::mech::{pq, slh};
 use crate::object::Attrs;
 use crate::{attr, der};
 
@@ -23,8 +28,18 @@ pub enum Material {
     Ec(EcKey),
     #[allow(missing_docs)]
     Ed(EdKey),
+    #[allow(missing_docs)]
+    Ed448(Ed448Key),
     /// The private half; an X25519 public key is nothing but bytes.
     X(XKey),
+    /// The same of X448.
+    X448(X448Key),
+    #[allow(missing_docs)]
+    MlDsa(MlDsaKey),
+    #[allow(missing_docs)]
+    MlKem(MlKemKey),
+    #[allow(missing_docs)]
+    Slh(SlhKey),
 }
 
 /// A secret key. Which expansions it needs depends on the mechanisms that it meets, so each is made
@@ -34,6 +49,13 @@ pub struct SecretKey {
     aes: OnceLock<Arc<AesKey>>,
     gcm: OnceLock<GcmKey>,
     hmac: OnceLock<Box<HmacKey>>,
+    rare: OnceLock<Rare>,
+}
+
+/// Expansions that few keys have; a key's type has one of them at most.
+enum Rare {
+    Xts(Box<XtsKey>),
+    Des(Arc<DesKey>),
 }
 
 fn mismatch() -> Error {
@@ -54,6 +76,7 @@ impl SecretKey {
             aes: OnceLock::new(),
             gcm: OnceLock::new(),
             hmac: OnceLock::new(),
+            rare: OnceLock::new(),
         }
     }
 
@@ -84,6 +107,36 @@ impl SecretKey {
         }
         let key = GcmKey::new(&self.value).map_err(broken)?;
         Ok(self.gcm.get_or_init(|| key))
+    }
+
+    /// For XTS.
+    ///
+    /// # Errors
+    /// KEY_SIZE_RANGE.
+    pub fn xts(&self) -> Result<&XtsKey> {
+        if self.rare.get().is_none() {
+            let key = XtsKey::new(&self.value).map_err(broken)?;
+            let _ = self.rare.set(Rare::Xts(Box::new(key)));
+        }
+        match self.rare.get() {
+            Some(Rare::Xts(key)) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// For triple DES.
+    ///
+    /// # Errors
+    /// KEY_SIZE_RANGE.
+    pub fn des(&self) -> Result<&Arc<DesKey>> {
+        if self.rare.get().is_none() {
+            let key = DesKey::new(&self.value).map_err(broken)?;
+            let _ = self.rare.set(Rare::Des(Arc::new(key)));
+        }
+        match self.rare.get() {
+            Some(Rare::Des(key)) => Ok(key),
+            _ => Err(mismatch()),
+        }
     }
 
     /// For HMAC. A key as a rule serves one hash: that one is kept, another is expanded for the call.
@@ -137,6 +190,13 @@ impl Material {
                 let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
                 Material::Ec(EcKey::from_scalar(curve, bytes(attr::VALUE)).map_err(fault)?)
             }
+            (class::PUBLIC, kt::EC_EDWARDS) if Ed448Key::is_params(bytes(attr::EC_PARAMS)) => {
+                let point = der::point(bytes(attr::EC_POINT));
+                Material::Ed448(Ed448Key::from_public(point).map_err(fault)?)
+            }
+            (class::PRIVATE, kt::EC_EDWARDS) if Ed448Key::is_params(bytes(attr::EC_PARAMS)) => {
+                Material::Ed448(Ed448Key::from_seed(bytes(attr::VALUE)).map_err(fault)?)
+            }
             (class::PUBLIC, kt::EC_EDWARDS) => {
                 named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
                 let point = der::point(bytes(attr::EC_POINT));
@@ -146,9 +206,14 @@ impl Material {
                 named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
                 Material::Ed(EdKey::from_seed(bytes(attr::VALUE)).map_err(fault)?)
             }
+            (class::PRIVATE, kt::EC_MONTGOMERY) if X448Key::is_params(bytes(attr::EC_PARAMS)) => {
+                Material::X448(X448Key::from_private(bytes(attr::VALUE)).map_err(fault)?)
+            }
             (class::PUBLIC, kt::EC_MONTGOMERY) => {
-                named(XKey::is_params(bytes(attr::EC_PARAMS)))?;
-                if der::point(bytes(attr::EC_POINT)).len() != 32 {
+                let x448 = X448Key::is_params(bytes(attr::EC_PARAMS));
+                named(x448 || XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                let len = if x448 { 56 } else { 32 };
+                if der::point(bytes(attr::EC_POINT)).len() != len {
                     return Err(fault(hsm_crypto::Error::BadKey));
                 }
                 Material::Nothing
@@ -157,6 +222,30 @@ impl Material {
                 named(XKey::is_params(bytes(attr::EC_PARAMS)))?;
                 Material::X(XKey::from_private(bytes(attr::VALUE)).map_err(fault)?)
             }
+            (class::PUBLIC, kt::ML_DSA) => Material::MlDsa(
+                MlDsaKey::from_public(pq::dsa_set(set(attrs)?)?, bytes(attr::VALUE))
+                    .map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::ML_DSA) => Material::MlDsa(
+                MlDsaKey::from_private(pq::dsa_set(set(attrs)?)?, seed_or_value(attrs))
+                    .map_err(fault)?,
+            ),
+            (class::PUBLIC, kt::ML_KEM) => Material::MlKem(
+                MlKemKey::from_public(pq::kem_set(set(attrs)?)?, bytes(attr::VALUE))
+                    .map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::ML_KEM) => Material::MlKem(
+                MlKemKey::from_private(pq::kem_set(set(attrs)?)?, seed_or_value(attrs))
+                    .map_err(fault)?,
+            ),
+            (class::PUBLIC, kt::SLH_DSA) => Material::Slh(
+                SlhKey::from_public(slh::slh_set(set(attrs)?)?, bytes(attr::VALUE))
+                    .map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::SLH_DSA) => Material::Slh(
+                SlhKey::from_private(slh::slh_set(set(attrs)?)?, bytes(attr::VALUE))
+                    .map_err(fault)?,
+            ),
             _ => Material::Nothing,
         })
     }
@@ -194,6 +283,39 @@ impl Material {
         }
     }
 
+    /// The ML-DSA key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn ml_dsa(&self) -> Result<&MlDsaKey> {
+        match self {
+            Material::MlDsa(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The ML-KEM key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn ml_kem(&self) -> Result<&MlKemKey> {
+        match self {
+            Material::MlKem(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The SLH-DSA key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn slh(&self) -> Result<&SlhKey> {
+        match self {
+            Material::Slh(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
     /// The EC key that this is.
     ///
     /// # Errors
@@ -203,6 +325,27 @@ impl Material {
             Material::Ec(key) => Ok(key),
             _ => Err(mismatch()),
         }
+    }
+}
+
+fn set(attrs: &Attrs) -> Result<u64> {
+    attrs
+        .ulong(attr::PARAMETER_SET)
+        .ok_or_else(|| Error::new(Rv::TEMPLATE_INCOMPLETE, "CKA_PARAMETER_SET is missing"))
+}
+
+/// The seed, where there is one: everything else follows from it.
+fn seed_or_value(attrs: &Attrs) -> &[u8] {
+    let seed = attrs.bytes(attr::SEED).filter(|seed| !seed.is_empty());
+    seed.or(attrs.bytes(attr::VALUE)).unwrap_or_default()
+}
+
+/// Bytes of a signature by a key whose parameter set has this number.
+pub(crate) fn signature_len(key_type: KeyType, set: u32) -> usize {
+    match key_type {
+        kt::ML_DSA => pq::dsa_set(set.into()).map_or(0, |s| s.lens().2),
+        kt::SLH_DSA => slh::slh_set(set.into()).map_or(0, |s| s.lens().2),
+        _ => 0,
     }
 }
 

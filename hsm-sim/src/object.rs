@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hsm_api::{
     Attr, AttrType, Class, Error, KeyFacts, KeyType, ObjectId, Result, Rv, Template, Uses, Value,
 };
-use hsm_crypto::Curve;
+use hsm_crypto::{Curve, Ed448Key, X448Key};
 use serde::{Deserialize, Serialize};
 
 use crate::attr;
@@ -166,7 +166,7 @@ impl Object {
 
 /// Draws the facts from the attributes.
 pub fn facts(attrs: &Attrs) -> KeyFacts {
-    const USES: [(AttrType, Uses); 9] = [
+    const USES: [(AttrType, Uses); 11] = [
         (attr::ENCRYPT, Uses::ENCRYPT),
         (attr::DECRYPT, Uses::DECRYPT),
         (attr::SIGN, Uses::SIGN),
@@ -176,6 +176,8 @@ pub fn facts(attrs: &Attrs) -> KeyFacts {
         (attr::WRAP, Uses::WRAP),
         (attr::UNWRAP, Uses::UNWRAP),
         (attr::DERIVE, Uses::DERIVE),
+        (attr::ENCAPSULATE, Uses::ENCAPSULATE),
+        (attr::DECAPSULATE, Uses::DECAPSULATE),
     ];
     let uses = USES
         .iter()
@@ -209,7 +211,18 @@ fn bits(attrs: &Attrs) -> u32 {
             .bytes(attr::EC_PARAMS)
             .and_then(|p| Curve::from_ec_params(p).ok())
             .map_or(0, Curve::bits),
-        (_, kt::EC_EDWARDS | kt::EC_MONTGOMERY) => 255,
+        (_, kt::EC_EDWARDS | kt::EC_MONTGOMERY) => {
+            let params = attrs.bytes(attr::EC_PARAMS).unwrap_or_default();
+            if Ed448Key::is_params(params) || X448Key::is_params(params) {
+                448
+            } else {
+                255
+            }
+        }
+        (_, kt::ML_DSA | kt::ML_KEM | kt::SLH_DSA) => attrs
+            .ulong(attr::PARAMETER_SET)
+            .and_then(|set| usize::try_from(set).ok())
+            .unwrap_or(0),
         _ => 0,
     };
     u32::try_from(bits).unwrap_or(u32::MAX)

@@ -2,7 +2,7 @@
 //! given, what must be, defaults, and the attributes that the HSM computes (PKCS#11 3.2, "Objects").
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
-use hsm_crypto::{AesKey, Hash};
+use hsm_crypto::{AesKey, DesKey, Hash};
 
 use crate::attr::{self, AttrRow, Unsaid, When};
 use crate::code::{UNAVAILABLE, class, key_type as kt};
@@ -141,17 +141,19 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
 }
 
 fn check_key_type(of: Class, key_type: KeyType) -> Result<()> {
-    let pair = matches!(
-        key_type,
-        kt::RSA | kt::EC | kt::EC_EDWARDS | kt::EC_MONTGOMERY
-    );
     let known = if of == class::SECRET {
-        matches!(key_type, kt::GENERIC_SECRET | kt::AES)
-            || (kt::SHA_1_HMAC.0..=kt::SHA224_HMAC.0).contains(&key_type.0)
-                && !matches!(key_type.0, 0x29 | 0x2A)
-            || (kt::SHA3_224_HMAC.0..=kt::SHA3_512_HMAC.0).contains(&key_type.0)
+        kt::SECRETS.contains(&key_type)
     } else {
-        pair
+        matches!(
+            key_type,
+            kt::RSA
+                | kt::EC
+                | kt::EC_EDWARDS
+                | kt::EC_MONTGOMERY
+                | kt::ML_DSA
+                | kt::ML_KEM
+                | kt::SLH_DSA
+        )
     };
     if known {
         return Ok(());
@@ -168,8 +170,8 @@ pub enum Past<'a> {
     Fresh(MechId),
     /// It was outside once.
     Foreign,
-    /// Derived from this one.
-    From(&'a Attrs),
+    /// Derived from these.
+    From(&'a [&'a Attrs]),
 }
 
 /// Adds what the HSM computes, and refuses values that are no key.
@@ -198,9 +200,9 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
         let (sensitive, guarded) = match past {
             Past::Fresh(_) => (true, true),
             Past::Foreign => (false, false),
-            Past::From(base) => (
-                base.is(attr::ALWAYS_SENSITIVE),
-                base.is(attr::NEVER_EXTRACTABLE),
+            Past::From(bases) => (
+                bases.iter().all(|b| b.is(attr::ALWAYS_SENSITIVE)),
+                bases.iter().all(|b| b.is(attr::NEVER_EXTRACTABLE)),
             ),
         };
         let always = sensitive && attrs.is(attr::SENSITIVE);
@@ -218,12 +220,7 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
 fn complete_secret(attrs: &mut Attrs) -> Result<()> {
     let value = attrs.bytes(attr::VALUE).unwrap_or_default();
     let len = value.len();
-    let fits = if attrs.key_type() == kt::AES {
-        matches!(len, 16 | 24 | 32)
-    } else {
-        len > 0
-    };
-    if !fits {
+    if !kt::takes_len(attrs.key_type(), len) {
         return Err(Error::new(
             Rv::ATTRIBUTE_VALUE_INVALID,
             format!("no key of type {:#x} has {len} bytes", attrs.key_type().0),
@@ -253,10 +250,26 @@ fn check_value(key_type: KeyType, value: &[u8]) -> Vec<u8> {
         key.encrypt_block(&mut block);
         return block[..3].to_vec();
     }
+    if matches!(key_type, kt::DES2 | kt::DES3)
+        && let Ok(key) = DesKey::new(value)
+    {
+        let mut block = [0; 8];
+        if key.encrypt(None, &[0; 8], &mut block).is_ok() {
+            return block[..3].to_vec();
+        }
+    }
     Hash::Sha1.digest(value)[..3].to_vec()
 }
 
 fn complete_pair(attrs: &mut Attrs) -> Result<()> {
+    let empty = |ty| attrs.bytes(ty).is_none_or(<[u8]>::is_empty);
+    let lattice = matches!(attrs.key_type(), kt::ML_DSA | kt::ML_KEM | kt::SLH_DSA);
+    if lattice && empty(attr::VALUE) && empty(attr::SEED) {
+        return Err(Error::new(
+            Rv::TEMPLATE_INCOMPLETE,
+            "the key needs CKA_VALUE or CKA_SEED",
+        ));
+    }
     let material = Material::parse(attrs.class(), attrs.key_type(), attrs)?;
     let public = attrs.class() == class::PUBLIC;
     if let Material::Rsa(key) = &material {
@@ -266,6 +279,24 @@ fn complete_pair(attrs: &mut Attrs) -> Result<()> {
         } else if attrs.bytes(attr::COEFFICIENT).is_none_or(<[u8]>::is_empty) {
             // An import may leave out what the primes determine; keep all that is known.
             crate::mech::rsa::fill_private(key, attrs)?;
+        }
+    }
+    let lattice = match &material {
+        Material::MlDsa(key) if !public => Some(key.expanded()),
+        Material::MlKem(key) if !public => Some(key.expanded()),
+        _ => None,
+    };
+    if let Some(value) = lattice {
+        // Of seed and expanded key an import may leave one out, but both must not contradict.
+        let value = value.map_err(crate::mech::fault::template)?;
+        match attrs.bytes(attr::VALUE) {
+            Some(given) if !given.is_empty() && *given != value[..] => {
+                return Err(Error::new(
+                    Rv::ATTRIBUTE_VALUE_INVALID,
+                    "CKA_VALUE does not follow from CKA_SEED",
+                ));
+            }
+            _ => attrs.set(attr::VALUE, Value::Bytes(value.to_vec())),
         }
     }
     if public {

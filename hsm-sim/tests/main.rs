@@ -2,9 +2,12 @@
 
 mod sim {
     pub mod cluster;
+    pub mod derive;
+    pub mod docs;
     pub mod keys;
     pub mod policy;
     pub mod rig;
     pub mod shared;
     pub mod users;
+    pub mod wrapping;
 }

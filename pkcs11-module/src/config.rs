@@ -200,7 +200,11 @@ impl Config {
         if let Some(engine) = self.engines.get(token) {
             return Ok(engine.clone());
         }
-        let engine = Engine::embedded(token, Settings::default())?;
+        let settings = Settings {
+            legacy: self.file.legacy(),
+            ..Settings::default()
+        };
+        let engine = Engine::embedded(token, settings)?;
         self.engines.insert(token.to_owned(), engine.clone());
         Ok(engine)
     }

@@ -711,6 +711,12 @@ fn a_cluster_is_a_token_like_any_other() {
     let up = Up::bare(&home);
     let boto = Boto::new(&up);
     let (_cluster, token) = crypto_user(&home, &boto);
+    // CloudHSM's own library takes no public object with CKA_PRIVATE false, which is what a public key is here.
+    let config = std::fs::read_to_string(home.path("pkcs11.toml")).expect("it was just written");
+    home.write(
+        "pkcs11.toml",
+        format!("{config}personality = \"standard\"\n"),
+    );
     let cluster = |words: &str| {
         let run = tool(&home, words).env("KEYSTEAD_PIN", "cu1:password1");
         run.words("--config pkcs11.toml")

@@ -103,6 +103,7 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
             Attribute::EcParams(XKey::OID_DER.to_vec()),
             Attribute::Value(key.private().to_vec()),
         ]),
+        _ => return Err(other_kind()),
     }
     Ok(all)
 }
@@ -138,6 +139,7 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
             Attribute::EcParams(XKey::OID_DER.to_vec()),
             Attribute::EcPoint(octets(key)?),
         ]),
+        _ => return Err(other_kind()),
     }
     Ok(Template(all))
 }
@@ -193,6 +195,15 @@ pub fn certificate(
     Ok(Template(all))
 }
 
+/// Keys that the module makes and uses, and that this tool does not carry.
+fn other_kind() -> Failure {
+    Failure::Usage(
+        "this tool carries RSA, EC, Ed25519 and X25519 keys; Ed448, X448, ML-DSA, ML-KEM and SLH-DSA keys are made \
+         in the token, by C_GenerateKeyPair"
+            .to_owned(),
+    )
+}
+
 /// The public half.
 pub fn half(key: &PrivateKey) -> Result<PublicKey> {
     Ok(match key {
@@ -203,6 +214,7 @@ pub fn half(key: &PrivateKey) -> Result<PublicKey> {
         }
         PrivateKey::Ed(key) => PublicKey::Ed(EdKey::from_public(key.public()).map_err(broken)?),
         PrivateKey::X(key) => PublicKey::X(*key.public()),
+        _ => return Err(other_kind()),
     })
 }
 

@@ -203,6 +203,35 @@ impl Key {
         }
     }
 
+    /// Signs what FIPS 204 calls mu: the library's name for it is a digest of 64 bytes.
+    pub fn sign_mu(&self, mu: &[u8; 64], out: &mut [u8]) -> Result<()> {
+        let ctx = self.ctx()?;
+        let mut len = out.len();
+        // SAFETY: the context is live; each pointer and length is one slice.
+        unsafe {
+            ok(ffi::EVP_PKEY_sign_init(ctx.ptr()), Error::Internal)?;
+            let rc =
+                ffi::EVP_PKEY_sign(ctx.ptr(), out.as_mut_ptr(), &mut len, mu.as_ptr(), mu.len());
+            ok(rc, Error::Internal)?;
+        }
+        if len == out.len() {
+            Ok(())
+        } else {
+            Err(Error::Internal)
+        }
+    }
+
+    pub fn verify_mu(&self, mu: &[u8; 64], signature: &[u8]) -> Result<()> {
+        let ctx = self.ctx()?;
+        // SAFETY: the context is live; each pointer and length is one slice.
+        unsafe {
+            ok(ffi::EVP_PKEY_verify_init(ctx.ptr()), Error::Internal)?;
+            let (sig, mu_at) = (signature.as_ptr(), mu.as_ptr());
+            let rc = ffi::EVP_PKEY_verify(ctx.ptr(), sig, signature.len(), mu_at, mu.len());
+            ok(rc, Error::Mismatch)
+        }
+    }
+
     pub fn encapsulate(&self, cipher: &mut [u8], secret: &mut [u8; 32]) -> Result<()> {
         let ctx = self.ctx()?;
         let (mut cipher_len, mut secret_len) = (cipher.len(), secret.len());

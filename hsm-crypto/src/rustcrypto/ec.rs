@@ -43,6 +43,10 @@ macro_rules! with_curve {
                 type $ty = bp384::BrainpoolP384r1;
                 $do
             }
+            Curve::BrainpoolP512r1 => {
+                type $ty = super::bp512::BrainpoolP512r1;
+                $do
+            }
         }
     };
 }

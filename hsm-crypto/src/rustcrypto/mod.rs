@@ -1,5 +1,6 @@
 //! The backend on RustCrypto: everything where AWS-LC is not built, what AWS-LC lacks where it is, and its oracle in the tests.
 
+pub mod bp512;
 pub mod cbc;
 pub mod ec;
 pub mod ed;

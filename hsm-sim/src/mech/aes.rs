@@ -2,7 +2,6 @@
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv};
 use hsm_crypto::{AesStream, Cmac, Mode, keywrap};
-use zeroize::Zeroizing;
 
 use super::stream::{Blocks, Gather, GcmSeal};
 use super::{Call, Mech, Output, Shape, Stream, Transform, Unit, fault};
@@ -90,7 +89,7 @@ fn made_iv() -> Result<[u8; 12]> {
     Ok(iv)
 }
 
-fn gcm_encrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn gcm_encrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
     let Gcm { iv, aad, tag } = gcm(call)?;
     let key = call.key.secret()?.gcm()?;
     if !iv.is_empty() {
@@ -103,7 +102,7 @@ fn gcm_encrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
 }
 
 /// Without an IV in the parameters, it stands before the ciphertext, where encryption put it.
-fn gcm_decrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn gcm_decrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
     let Gcm { iv, aad, tag } = gcm(call)?;
     let key = call.key.secret()?.gcm()?;
     let (iv, data) = if iv.is_empty() {
@@ -117,10 +116,7 @@ fn gcm_decrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
 
 fn gcm_stream(call: &Call<'_>, op: Op) -> Result<Box<dyn Stream>> {
     if op == Op::Decrypt {
-        return Ok(Box::new(Gather {
-            input: Zeroizing::default(),
-            then: gcm_decrypt,
-        }));
+        return Ok(Box::new(Gather::then(gcm_decrypt)));
     }
     let Gcm { iv, aad, .. } = gcm(call)?;
     let own = if iv.is_empty() {
@@ -139,7 +135,7 @@ fn gcm_stream(call: &Call<'_>, op: Op) -> Result<Box<dyn Stream>> {
     Ok(Box::new(GcmSeal { state, iv: own }))
 }
 
-const fn cipher(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
+pub(super) const fn cipher(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
     Mech {
         id: MechId(code),
         name,
@@ -218,27 +214,27 @@ fn wrap_iv<const N: usize>(call: &Call<'_>, standard: [u8; N]) -> [u8; N] {
     }
 }
 
-fn kw(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn kw(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
     let iv = wrap_iv(call, keywrap::KW_IV);
     keywrap::wrap(call.key.secret()?.aes()?, &iv, key, out).map_err(fault::data)
 }
 
-fn kw_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn kw_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
     let iv = wrap_iv(call, keywrap::KW_IV);
     keywrap::unwrap(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
 }
 
-fn kwp(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn kwp(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
     let iv = wrap_iv(call, keywrap::KWP_IV);
     keywrap::wrap_pad(call.key.secret()?.aes()?, &iv, key, out).map_err(fault::data)
 }
 
-fn kwp_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+pub(super) fn kwp_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
     let iv = wrap_iv(call, keywrap::KWP_IV);
     keywrap::unwrap_pad(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
 }
 
-const fn key_wrap(
+pub(super) const fn key_wrap(
     code: u64,
     name: &'static str,
     (iv, output): (usize, Output),

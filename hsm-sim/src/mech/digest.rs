@@ -49,7 +49,14 @@ static SHA3_224: Mech = row(0x2B5, "CKM_SHA3_224", Hash::Sha3_224);
 static SHA3_384: Mech = row(0x2C0, "CKM_SHA3_384", Hash::Sha3_384);
 static SHA3_512: Mech = row(0x2D0, "CKM_SHA3_512", Hash::Sha3_512);
 
+/// For checksums of old data only.
+static MD5: Mech = Mech {
+    legacy: true,
+    ..row(0x210, "CKM_MD5", Hash::Md5)
+};
+
 pub(super) static ALL: &[&Mech] = &[
+    &MD5,
     &SHA_1,
     &SHA256,
     &SHA224,

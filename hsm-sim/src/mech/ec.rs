@@ -1,10 +1,10 @@
 //! Elliptic curves (PKCS#11 3.2, "Elliptic Curve").
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv, Secret, Value};
-use hsm_crypto::{Curve, EcKey, EdKey, EdMode, Hash, XKey};
+use hsm_crypto::{Curve, EcKey, Hash};
 
 use super::stream::HashThen;
-use super::{Call, Mech, Output, Shape, Unit, fault};
+use super::{Call, Cut, Mech, Output, Shape, Unit, Wanted, fault};
 use crate::attr;
 use crate::code::key_type as kt;
 use crate::der;
@@ -43,8 +43,33 @@ fn generate_pair(
     Ok(())
 }
 
-/// CKD_NULL and the X9.63 derivations with SHA-1 and SHA-2 (ANSI X9.63, 5.6.3).
-fn ecdh(call: &Call<'_>, want: Option<usize>) -> Result<Secret> {
+/// CK_EC_KDF_TYPE: the hash, and whether the counter goes first (SP 800-56C instead of X9.63).
+fn kdf_of(kdf: u64) -> Option<(Hash, bool)> {
+    let (hash, counter_first) = match kdf {
+        2 => (Hash::Sha1, false),
+        5 => (Hash::Sha224, false),
+        6 => (Hash::Sha256, false),
+        7 => (Hash::Sha384, false),
+        8 => (Hash::Sha512, false),
+        10 => (Hash::Sha3_224, false),
+        11 => (Hash::Sha3_256, false),
+        12 => (Hash::Sha3_384, false),
+        13 => (Hash::Sha3_512, false),
+        14 => (Hash::Sha1, true),
+        15 => (Hash::Sha224, true),
+        16 => (Hash::Sha256, true),
+        17 => (Hash::Sha384, true),
+        18 => (Hash::Sha512, true),
+        19 => (Hash::Sha3_224, true),
+        20 => (Hash::Sha3_256, true),
+        21 => (Hash::Sha3_384, true),
+        22 => (Hash::Sha3_512, true),
+        _ => return None,
+    };
+    Some((hash, counter_first))
+}
+
+fn ecdh(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<Secret> {
     let Params::Ecdh {
         kdf,
         shared,
@@ -53,34 +78,39 @@ fn ecdh(call: &Call<'_>, want: Option<usize>) -> Result<Secret> {
     else {
         return Err(Rv::MECHANISM_PARAM_INVALID.into());
     };
+    let bad = |why: String| Error::new(Rv::MECHANISM_PARAM_INVALID, why);
+    const NULL: u64 = 1;
+    if *kdf == NULL && !shared.is_empty() {
+        return Err(bad("CKD_NULL takes no shared data".to_owned()));
+    }
+    let function = kdf_of(*kdf);
+    if *kdf != NULL && function.is_none() {
+        return Err(bad(format!("unknown KDF {kdf:#x}")));
+    }
     let z = agree(call.key, public)?;
-    let hash = match kdf {
-        1 if shared.is_empty() => return Ok(z),
-        1 => {
-            return Err(Error::new(
-                Rv::MECHANISM_PARAM_INVALID,
-                "CKD_NULL takes no shared data",
-            ));
-        }
-        2 => Hash::Sha1,
-        5 => Hash::Sha224,
-        6 => Hash::Sha256,
-        7 => Hash::Sha384,
-        8 => Hash::Sha512,
-        _ => {
-            return Err(Error::new(
-                Rv::MECHANISM_PARAM_INVALID,
-                format!("unknown KDF {kdf:#x}"),
-            ));
-        }
+    let Some((hash, counter_first)) = function else {
+        return Ok(z);
     };
-    let want = want.ok_or_else(|| {
+    let want = wanted.len.ok_or_else(|| {
         Error::new(
             Rv::TEMPLATE_INCOMPLETE,
             "a key derivation function needs CKA_VALUE_LEN",
         )
     })?;
-    x963(hash, z.expose(), shared, want)
+    if want > 4096 {
+        return Err(Error::new(
+            Rv::KEY_SIZE_RANGE,
+            "no more than 4096 bytes are derived",
+        ));
+    }
+    let mut key = vec![0; want];
+    let derive = if counter_first {
+        hsm_crypto::kdf::sp800_56c
+    } else {
+        hsm_crypto::kdf::x963
+    };
+    derive(hash, z.expose(), shared, &mut key).map_err(fault::data)?;
+    Ok(Secret::new(key))
 }
 
 /// Clients send the point bare or in an octet string; the specification asks for both to be taken.
@@ -88,6 +118,7 @@ fn agree(key: &Material, public: &[u8]) -> Result<Secret> {
     let point = der::point(public);
     let shared = match key {
         Material::X(key) => key.agree(point).map(|z| z.to_vec()),
+        Material::X448(key) => key.agree(point).map(|z| z.to_vec()),
         key => {
             let key = key.ec()?;
             let mut z = vec![0; key.curve().field_len()];
@@ -102,28 +133,6 @@ fn agree(key: &Material, public: &[u8]) -> Result<Secret> {
             "the other side's point is not on this key's curve",
         )
     })
-}
-
-fn x963(hash: Hash, z: &[u8], shared: &[u8], want: usize) -> Result<Secret> {
-    if want > 4096 {
-        return Err(Error::new(
-            Rv::KEY_SIZE_RANGE,
-            "no more than 4096 bytes are derived",
-        ));
-    }
-    let mut key = Vec::with_capacity(want + hash.len());
-    for counter in 1u32.. {
-        if key.len() >= want {
-            break;
-        }
-        let mut digest = hsm_crypto::Digest::new(hash);
-        digest.update(z);
-        digest.update(&counter.to_be_bytes());
-        digest.update(shared);
-        key.extend_from_slice(&digest.finish());
-    }
-    key.truncate(want);
-    Ok(Secret::new(key))
 }
 
 const EC: Mech = Mech {
@@ -154,9 +163,11 @@ static ECDH1_DERIVE: Mech = Mech {
     id: MechId(0x1050),
     name: "CKM_ECDH1_DERIVE",
     keys: &[kt::EC, kt::EC_MONTGOMERY],
+    sizes: (224, 521),
     params: Shape::Ecdh,
     output: Output::Nothing,
     derive: Some(ecdh),
+    cut: Cut::Leading,
     ..EC
 };
 
@@ -165,98 +176,12 @@ static ECDH1_COFACTOR_DERIVE: Mech = Mech {
     id: MechId(0x1051),
     name: "CKM_ECDH1_COFACTOR_DERIVE",
     keys: &[kt::EC, kt::EC_MONTGOMERY],
+    sizes: (224, 521),
     params: Shape::Ecdh,
     output: Output::Nothing,
     derive: Some(ecdh),
+    cut: Cut::Leading,
     ..EC
-};
-
-fn ed_mode<'a>(call: &'a Call<'_>) -> EdMode<'a> {
-    match call.params {
-        Params::EdDsa {
-            prehash: true,
-            context,
-        } => EdMode::Prehash(context),
-        Params::EdDsa { context, .. } if !context.is_empty() => EdMode::Context(context),
-        _ => EdMode::Pure,
-    }
-}
-
-fn ed_sign(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
-    let signature = call
-        .key
-        .ed()?
-        .sign(ed_mode(call), data)
-        .map_err(fault::data)?;
-    out[..signature.len()].copy_from_slice(&signature);
-    Ok(signature.len())
-}
-
-fn ed_verify(call: &Call<'_>, data: &[u8], signature: &[u8]) -> Result<()> {
-    call.key
-        .ed()?
-        .verify(ed_mode(call), data, signature)
-        .map_err(fault::signature)
-}
-
-fn set_pair(
-    public: &mut Attrs,
-    private: &mut Attrs,
-    is_params: fn(&[u8]) -> bool,
-    (point, value): (&[u8], &[u8]),
-) -> Result<()> {
-    let params = public.bytes(attr::EC_PARAMS).unwrap_or_default().to_vec();
-    if !is_params(&params) {
-        return Err(fault::template(hsm_crypto::Error::Unsupported));
-    }
-    public.set(attr::EC_POINT, Value::Bytes(der::octet_string(point)));
-    private.set(attr::EC_PARAMS, Value::Bytes(params));
-    private.set(attr::VALUE, Value::Bytes(value.to_vec()));
-    Ok(())
-}
-
-static EDWARDS_KEY_PAIR_GEN: Mech = Mech {
-    id: MechId(0x1055),
-    name: "CKM_EC_EDWARDS_KEY_PAIR_GEN",
-    generate_pair: Some(|_, _, public, private| {
-        let key = EdKey::generate().map_err(fault::template)?;
-        let seed = key.seed().map_err(fault::template)?;
-        set_pair(public, private, EdKey::is_params, (key.public(), &seed[..]))
-    }),
-    ..ED
-};
-
-static MONTGOMERY_KEY_PAIR_GEN: Mech = Mech {
-    id: MechId(0x1056),
-    name: "CKM_EC_MONTGOMERY_KEY_PAIR_GEN",
-    keys: &[kt::EC_MONTGOMERY],
-    generate_pair: Some(|_, _, public, private| {
-        let key = XKey::generate().map_err(fault::template)?;
-        set_pair(
-            public,
-            private,
-            XKey::is_params,
-            (key.public(), &key.private()[..]),
-        )
-    }),
-    ..ED
-};
-
-const ED: Mech = Mech {
-    keys: &[kt::EC_EDWARDS],
-    sizes: (255, 255),
-    unit: Unit::Bits,
-    ..Mech::REFUSES
-};
-
-static EDDSA: Mech = Mech {
-    id: MechId(0x1057),
-    name: "CKM_EDDSA",
-    params: Shape::MaybeEdDsa,
-    output: Output::Signature,
-    sign: Some(ed_sign),
-    verify: Some(ed_verify),
-    ..ED
 };
 
 const fn hashed(code: u64, name: &'static str, of: Hash) -> Mech {
@@ -275,7 +200,7 @@ macro_rules! rows {
     ($($id:ident $code:literal $hash:ident;)*) => {
         $(static $id: Mech = hashed($code, concat!("CKM_", stringify!($id)), Hash::$hash);)*
         pub(super) static ALL: &[&Mech] =
-            &[&KEY_PAIR_GEN, &EDWARDS_KEY_PAIR_GEN, &MONTGOMERY_KEY_PAIR_GEN, &EDDSA, &ECDSA, &ECDH1_DERIVE, &ECDH1_COFACTOR_DERIVE, $(&$id),*];
+            &[&KEY_PAIR_GEN, &ECDSA, &ECDH1_DERIVE, &ECDH1_COFACTOR_DERIVE, $(&$id),*];
     };
 }
 

@@ -36,6 +36,10 @@ pub fn max_output(
             return match (step, mech.output) {
                 (Step::Update { .. }, _) => 0,
                 (_, Output::Fixed(n)) => n,
+                (_, Output::Tag) => usize::try_from(tag_len(&mechanism.params)).unwrap_or(0),
+                (_, Output::OfSet) => {
+                    key.map_or(0, |k| crate::material::signature_len(k.key_type, k.bits))
+                }
                 (_, Output::Modulus) => bits.div_ceil(8),
                 (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
                     2 * (bits + 1).div_ceil(8)
@@ -81,7 +85,13 @@ fn written(output: Output, params: &Params<'_>, decrypt: bool, _bits: usize, fed
 /// Bytes that an operation has put out when `fed` bytes went in and it is ended.
 fn ended(output: Output, params: &Params<'_>, decrypt: bool, bits: usize, fed: u64) -> u64 {
     match (output, decrypt) {
-        (Output::Same | Output::Block, _) => fed,
+        (Output::Same | Output::Block | Output::Block8 | Output::Late, _) => fed,
+        (Output::Padded8, false) => (fed / 8 + 1) * 8,
+        (Output::Padded8, true) => fed,
+        (Output::Sealed, false) => fed + tag_len(params),
+        (Output::Sealed, true) => fed.saturating_sub(tag_len(params)),
+        (Output::RsaAes, false) => bits.div_ceil(8) as u64 + fed.div_ceil(8) * 8 + 8,
+        (Output::RsaAes, true) => fed.saturating_sub(bits.div_ceil(8) as u64 + 8),
         (Output::Padded, false) => (fed / 16 + 1) * 16,
         (Output::Padded, true) => fed,
         (Output::Gcm, false) => fed + made_iv(params) + tag_len(params),
@@ -89,7 +99,10 @@ fn ended(output: Output, params: &Params<'_>, decrypt: bool, bits: usize, fed: u
         (Output::Modulus, _) => bits.div_ceil(8) as u64,
         (Output::KeyWrap, false) => fed + 8,
         (Output::KeyWrapPadded, false) => fed.div_ceil(8) * 8 + 8,
-        (Output::KeyWrap | Output::KeyWrapPadded, true) => fed.saturating_sub(8),
+        (Output::KeyWrapPkcs5, false) => (fed / 8 + 1) * 8 + 8,
+        (Output::KeyWrap | Output::KeyWrapPadded | Output::KeyWrapPkcs5, true) => {
+            fed.saturating_sub(8)
+        }
         _ => 0,
     }
 }
@@ -105,6 +118,8 @@ fn made_iv(params: &Params<'_>) -> u64 {
 fn tag_len(params: &Params<'_>) -> u64 {
     match params {
         Params::Gcm { tag_bits, .. } => u64::from(*tag_bits / 8),
+        Params::Ccm { mac_len, .. } => u64::from(*mac_len),
+        Params::ChaCha20Poly1305 { .. } => 16,
         _ => 0,
     }
 }

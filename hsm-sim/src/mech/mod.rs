@@ -5,26 +5,39 @@
 //! The pure functions here need no HSM: the module asks them before it sends anything, and the
 //! engine asks them again.
 
+mod aead;
 mod aes;
+mod chacha;
+mod cloudhsm;
+mod derive;
+mod des;
 mod digest;
 mod ec;
+mod eddsa;
 pub(crate) mod fault;
+mod kdf;
 mod length;
 mod mac;
+pub(crate) mod pq;
 pub(crate) mod rsa;
+mod rsa_aes;
 mod secret;
+pub(crate) mod slh;
 mod stream;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use hsm_api::{Error, KeyFacts, KeyType, MechId, Mechanism, Op, Params, Result, Rv, Uses};
-use hsm_crypto::Hash;
+use hsm_api::{
+    Class, Error, KeyFacts, KeyType, MechId, Mechanism, ObjectId, Op, Params, Result, Rv, Secret,
+    Uses,
+};
+use hsm_crypto::{Hash, PreHash};
 
 pub use length::{Step, max_output};
 
-use crate::code::key_type;
+use crate::code::{class, key_type};
 use crate::material::Material;
-use crate::object::Attrs;
+use crate::object::{Attrs, Object};
 
 /// One mechanism.
 pub struct Mech {
@@ -44,6 +57,10 @@ pub struct Mech {
     pub output: Output,
     /// The hash inside, where the row has a fixed one.
     pub hash: Option<Hash>,
+    /// The same for what also may be an extendable-output function.
+    pub prehash: Option<PreHash>,
+    /// Broken or too old for new data: offered by tokens that were told to (`legacy`).
+    pub legacy: bool,
     /// One-shot functions. Each gets the row itself, so that one serves a family.
     pub encrypt: Option<Transform>,
     /// See `encrypt`; the same for those below.
@@ -68,8 +85,26 @@ pub struct Mech {
     pub wrap: Option<Transform>,
     /// The reverse.
     pub unwrap: Option<Transform>,
-    /// Computes a shared or derived secret; with the length that the template asks for.
+    /// Computes a shared or derived secret.
     pub derive: Option<Derive>,
+    /// Which end of a secret goes when the derived key is shorter.
+    pub cut: Cut,
+    /// The derived key is as sensitive and as little extractable as what it comes from.
+    pub inherits: bool,
+    /// What a derivation makes.
+    pub makes: Class,
+    /// Makes a shared secret and the ciphertext that carries it.
+    pub encapsulate: Option<Encapsulate>,
+    /// The shared secret of a ciphertext.
+    pub decapsulate: Option<Decapsulate>,
+}
+
+/// Which end of a secret goes when the derived key is shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Cut {
+    Leading,
+    Trailing,
 }
 
 /// What sizes are counted in (the specification has both).
@@ -95,6 +130,8 @@ pub enum Shape {
     Ctr,
     /// CK_GCM_PARAMS.
     Gcm,
+    /// CK_GCM_PARAMS without an IV, which the HSM makes.
+    GcmOwnIv,
     /// CK_RSA_PKCS_PSS_PARAMS.
     Pss,
     /// CK_RSA_PKCS_OAEP_PARAMS.
@@ -105,6 +142,34 @@ pub enum Shape {
     MaybeEdDsa,
     /// CK_MAC_GENERAL_PARAMS.
     MacLen,
+    /// CK_CCM_PARAMS.
+    Ccm,
+    /// CK_CHACHA20_PARAMS.
+    ChaCha20,
+    /// CK_SALSA20_CHACHA20_POLY1305_PARAMS.
+    ChaCha20Poly1305,
+    /// CK_RSA_AES_KEY_WRAP_PARAMS.
+    RsaAesKeyWrap,
+    /// CK_SIGN_ADDITIONAL_CONTEXT, or none.
+    MaybeSignContext,
+    /// CK_HASH_SIGN_ADDITIONAL_CONTEXT.
+    HashSignContext,
+    /// CK_HKDF_PARAMS.
+    Hkdf,
+    /// CK_SP800_108_KDF_PARAMS.
+    Kbkdf,
+    /// CK_SP800_108_FEEDBACK_KDF_PARAMS.
+    KbkdfFeedback,
+    /// CK_PKCS5_PBKD2_PARAMS2.
+    Pbkdf2,
+    /// CK_KEY_DERIVATION_STRING_DATA.
+    Data,
+    /// CK_AES_CBC_ENCRYPT_DATA_PARAMS or its DES form, whose IV has so many bytes.
+    CbcEncryptData(usize),
+    /// CK_EXTRACT_PARAMS.
+    Bit,
+    /// CK_OBJECT_HANDLE.
+    Key,
 }
 
 /// How long a result is.
@@ -126,12 +191,28 @@ pub enum Output {
     Block,
     /// Whole blocks with PKCS#7 padding.
     Padded,
+    /// Whole blocks of 8.
+    Block8,
+    /// Whole blocks of 8 with PKCS#7 padding.
+    Padded8,
     /// The input and a tag.
     Gcm,
+    /// As long as the input, but at the end only.
+    Late,
+    /// The input and a tag, at the end only.
+    Sealed,
+    /// A tag alone.
+    Tag,
+    /// An RSA ciphertext and a padded key wrap.
+    RsaAes,
+    /// As long as the parameter set says.
+    OfSet,
     /// Whole semiblocks of 8 and one more.
     KeyWrap,
     /// The input padded up to semiblocks, and one more.
     KeyWrapPadded,
+    /// The input with PKCS#5 padding to semiblocks, and one more.
+    KeyWrapPkcs5,
 }
 
 /// What a mechanism can be asked to do.
@@ -144,6 +225,8 @@ pub enum Func {
     Wrap,
     Unwrap,
     Derive,
+    Encapsulate,
+    Decapsulate,
 }
 
 /// The row, the key and the parameters of one operation.
@@ -166,8 +249,22 @@ pub type OpenStream = fn(&Call<'_>, Op) -> Result<Box<dyn Stream>>;
 pub type Generate = fn(&'static Mech, &Params<'_>, &mut Attrs) -> Result<()>;
 /// Fills in the values of a new pair.
 pub type GeneratePair = fn(&'static Mech, &Params<'_>, &mut Attrs, &mut Attrs) -> Result<()>;
-/// The secret, and how many bytes the template wants of it, if it says.
-pub type Derive = fn(&Call<'_>, Option<usize>) -> Result<hsm_api::Secret>;
+/// A secret: at least as long as wanted, or as the mechanism makes it where nothing is said.
+pub type Derive = fn(&Call<'_>, &Wanted<'_>) -> Result<Secret>;
+/// Ciphertext into the buffer; its length, and the secret.
+pub type Encapsulate = fn(&Call<'_>, &mut [u8]) -> Result<(usize, Secret)>;
+/// Ciphertext to secret.
+pub type Decapsulate = fn(&Call<'_>, &[u8]) -> Result<Secret>;
+
+/// What a derivation is asked for.
+pub struct Wanted<'a> {
+    /// Bytes of the key, if its template or type says.
+    pub len: Option<usize>,
+    /// Bytes of each key beyond the first (SP 800-108 alone makes more than one).
+    pub more: &'a [usize],
+    /// Another key that the parameters name, if it may be derived from.
+    pub key: &'a dyn Fn(ObjectId) -> Result<Arc<Object>>,
+}
 
 /// A multi-part operation under way. `out` is never shorter than [`max_output`] says.
 pub trait Stream: Send {
@@ -206,6 +303,8 @@ impl Mech {
         params: Shape::Nothing,
         output: Output::Nothing,
         hash: None,
+        prehash: None,
+        legacy: false,
         encrypt: None,
         decrypt: None,
         sign: None,
@@ -219,6 +318,11 @@ impl Mech {
         wrap: None,
         unwrap: None,
         derive: None,
+        cut: Cut::Trailing,
+        inherits: false,
+        makes: class::SECRET,
+        encapsulate: None,
+        decapsulate: None,
     };
 
     /// Whether the row has the function.
@@ -236,12 +340,14 @@ impl Mech {
             Func::Wrap => self.wrap.is_some(),
             Func::Unwrap => self.unwrap.is_some(),
             Func::Derive => self.derive.is_some(),
+            Func::Encapsulate => self.encapsulate.is_some(),
+            Func::Decapsulate => self.decapsulate.is_some(),
         }
     }
 
     /// The CKF_ flags of CK_MECHANISM_INFO.
     pub fn flags(&self) -> u64 {
-        const FLAGS: [(Func, u64); 12] = [
+        const FLAGS: [(Func, u64); 14] = [
             (Func::Crypt(Op::Encrypt), 0x100),
             (Func::Crypt(Op::Decrypt), 0x200),
             (Func::Crypt(Op::Digest), 0x400),
@@ -254,6 +360,8 @@ impl Mech {
             (Func::Wrap, 0x2_0000),
             (Func::Unwrap, 0x4_0000),
             (Func::Derive, 0x8_0000),
+            (Func::Encapsulate, 0x1000_0000),
+            (Func::Decapsulate, 0x2000_0000),
         ];
         // CKF_EC_F_P, CKF_EC_NAMEDCURVE, CKF_EC_UNCOMPRESS
         const CURVE: u64 = 0x10_0000 | 0x80_0000 | 0x100_0000;
@@ -286,12 +394,22 @@ impl Mech {
 /// Every mechanism, by code.
 pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
     let mut all: Vec<&'static Mech> = [
+        aead::ALL,
         aes::ALL,
+        chacha::ALL,
+        cloudhsm::ALL,
+        derive::ALL,
+        des::ALL,
         digest::ALL,
         ec::ALL,
+        eddsa::ALL,
+        kdf::ALL,
         mac::ALL,
+        pq::ALL,
         rsa::ALL,
+        rsa_aes::ALL,
         secret::ALL,
+        slh::ALL,
     ]
     .concat();
     all.sort_by_key(|m| m.id);
@@ -365,6 +483,8 @@ fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
         Func::Wrap => Uses::WRAP,
         Func::Unwrap => Uses::UNWRAP,
         Func::Derive => Uses::DERIVE,
+        Func::Encapsulate => Uses::ENCAPSULATE,
+        Func::Decapsulate => Uses::DECAPSULATE,
         Func::Generate | Func::GeneratePair => Uses(0),
     };
     if !facts.uses.allows(needs) {
@@ -397,12 +517,29 @@ fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
 
 fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
     let good = match (mech.params, params) {
-        (Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa, Params::None) => true,
+        (
+            Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext,
+            Params::None,
+        ) => true,
         (Shape::Iv(n) | Shape::MaybeIv(n), Params::Iv(iv)) => iv.len() == n,
         (Shape::Ctr, Params::Ctr { bits, .. }) => (1..=128).contains(bits),
         (Shape::Gcm, Params::Gcm { iv, tag_bits, .. }) => {
-            iv.len() <= 256 && matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128)
+            // Nobody could tell the signer's IV to the verifier.
+            let has_iv = !iv.is_empty() || mech.output != Output::Tag;
+            has_iv && iv.len() <= 256 && matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128)
         }
+        (Shape::GcmOwnIv, Params::Gcm { iv, tag_bits, .. }) => {
+            iv.is_empty() && matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128)
+        }
+        (Shape::Ccm, Params::Ccm { nonce, mac_len, .. }) => {
+            (7..=13).contains(&nonce.len()) && matches!(mac_len, 4 | 6 | 8 | 10 | 12 | 14 | 16)
+        }
+        (Shape::ChaCha20, Params::ChaCha20 { counter, nonce }) => match nonce.len() {
+            8 => true,
+            12 => u32::try_from(*counter).is_ok(),
+            _ => false,
+        },
+        (Shape::ChaCha20Poly1305, Params::ChaCha20Poly1305 { nonce, .. }) => nonce.len() == 12,
         (Shape::Pss, Params::Pss { hash, mgf, .. }) => {
             mgf_hash(*mgf).is_some()
                 && hash_of(*hash).is_some_and(|h| mech.hash.is_none_or(|own| own == h))
@@ -410,12 +547,59 @@ fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
         (Shape::Oaep, Params::Oaep { hash, mgf, .. }) => {
             hash_of(*hash).is_some() && mgf_hash(*mgf).is_some()
         }
+        (
+            Shape::RsaAesKeyWrap,
+            Params::RsaAesKeyWrap {
+                aes_bits,
+                hash,
+                mgf,
+                ..
+            },
+        ) => {
+            matches!(aes_bits, 128 | 192 | 256)
+                && hash_of(*hash).is_some()
+                && mgf_hash(*mgf).is_some()
+        }
         (Shape::Ecdh, Params::Ecdh { public, .. }) => !public.is_empty(),
         (Shape::MaybeEdDsa, Params::EdDsa { context, .. }) => context.len() <= 255,
+        (
+            Shape::MaybeSignContext,
+            Params::SignContext {
+                hedge,
+                context,
+                hash,
+            },
+        ) => *hedge <= 2 && context.len() <= 255 && hash.is_none(),
+        (
+            Shape::HashSignContext,
+            Params::SignContext {
+                hedge,
+                context,
+                hash,
+            },
+        ) => *hedge <= 2 && context.len() <= 255 && hash.is_some_and(|h| prehash_of(h).is_some()),
         (Shape::MacLen, Params::MacLen(n)) => {
-            let most = mech.hash.map_or(16, |h| h.len() as u64);
+            let most = match mech.output {
+                Output::MacLen if mech.legacy && mech.hash.is_none() => 8,
+                _ => mech.hash.map_or(16, |h| h.len() as u64),
+            };
             (1..=most).contains(n)
         }
+        (
+            Shape::Hkdf,
+            Params::Hkdf {
+                extract,
+                expand,
+                prf,
+                ..
+            },
+        ) => (*extract || *expand) && hash_of(*prf).is_some(),
+        (Shape::Kbkdf | Shape::KbkdfFeedback, Params::Kbkdf(_))
+        | (Shape::Pbkdf2, Params::Pbkdf2 { .. })
+        | (Shape::Data, Params::Data(_))
+        | (Shape::Bit, Params::Bit(_))
+        | (Shape::Key, Params::Key(_)) => true,
+        (Shape::CbcEncryptData(n), Params::CbcEncryptData { iv, .. }) => iv.len() == n,
         _ => false,
     };
     if good {
@@ -429,7 +613,18 @@ fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
 
 /// The hash that a CKM_ digest code names.
 pub fn hash_of(id: MechId) -> Option<Hash> {
-    find(id).filter(|m| m.digest.is_some()).and_then(|m| m.hash)
+    find(id)
+        .filter(|m| m.digest.is_some() && !m.legacy)
+        .and_then(|m| m.hash)
+}
+
+/// The function that a message is hashed with before ML-DSA or SLH-DSA, by its CKM_ code; the two
+/// SHAKEs, which PKCS#11 has no digest for, by their derivation's.
+pub fn prehash_of(id: MechId) -> Option<PreHash> {
+    find(id)
+        .filter(|m| m.digest.is_some() || m.prehash.is_some())
+        .and_then(|m| m.prehash.or(hash_of(id).map(PreHash::Hash)))
+        .filter(|h| !matches!(h, PreHash::Hash(Hash::Sha1 | Hash::Md5)))
 }
 
 /// The hash that a CKG_MGF1_ code names.
@@ -469,7 +664,7 @@ mod tests {
     fn rows_are_unique_and_can_do_something() {
         assert!(ALL.windows(2).all(|w| w[0].id < w[1].id));
         for m in ALL.iter() {
-            assert!(m.flags() & 0xF_FF00 != 0, "{} has no function", m.name);
+            assert!(m.flags() & 0x300F_FF00 != 0, "{} has no function", m.name);
             assert_eq!(find(m.id).map(|f| f.name), Some(m.name));
             assert!(m.sizes.0 <= m.sizes.1, "{}", m.name);
         }

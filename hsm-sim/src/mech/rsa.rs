@@ -230,6 +230,16 @@ static KEY_PAIR_GEN: Mech = Mech {
     ..RSA
 };
 
+/// X9.31 asks for primes whose neighbours have large factors, against factoring methods that no key
+/// of today's sizes need fear: its own successor dropped that for random primes, which these are.
+static X9_31_KEY_PAIR_GEN: Mech = Mech {
+    id: MechId(0xA),
+    name: "CKM_RSA_X9_31_KEY_PAIR_GEN",
+    sizes: (2048, 8192),
+    generate_pair: Some(generate_pair),
+    ..RSA
+};
+
 static PKCS: Mech = Mech {
     id: MechId(0x1),
     name: "CKM_RSA_PKCS",
@@ -293,7 +303,7 @@ const fn hashed(code: u64, name: &'static str, of: Hash, params: Shape) -> Mech 
 macro_rules! rows {
     ($($id:ident $code:literal $hash:ident $shape:ident;)*) => {
         $(static $id: Mech = hashed($code, concat!("CKM_", stringify!($id)), Hash::$hash, Shape::$shape);)*
-        pub(super) static ALL: &[&Mech] = &[&KEY_PAIR_GEN, &PKCS, &X_509, &OAEP, &PSS, $(&$id),*];
+        pub(super) static ALL: &[&Mech] = &[&KEY_PAIR_GEN, &X9_31_KEY_PAIR_GEN, &PKCS, &X_509, &OAEP, &PSS, $(&$id),*];
     };
 }
 

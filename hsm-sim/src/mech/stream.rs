@@ -147,16 +147,69 @@ impl Stream for GcmSeal {
 /// Keeps the input until the end, for what may put nothing out before it has seen everything
 /// (GCM decryption: no plaintext before its tag is known to be right).
 pub(crate) struct Gather {
-    pub(crate) input: Zeroizing<Vec<u8>>,
-    pub(crate) then: Transform,
+    input: Zeroizing<Vec<u8>>,
+    then: Transform,
+}
+
+/// No more is kept for one operation: a client must not fill the HSM's memory.
+const GATHERED: usize = 64 << 20;
+
+impl Gather {
+    /// Begins with nothing; `then` gets it all.
+    pub(crate) fn then(then: Transform) -> Self {
+        Gather {
+            input: Zeroizing::default(),
+            then,
+        }
+    }
 }
 
 impl Stream for Gather {
     fn update(&mut self, data: &[u8], _out: &mut [u8]) -> Result<usize> {
+        if self.input.len() + data.len() > GATHERED {
+            return Err(hsm_api::Error::new(
+                hsm_api::Rv::DATA_LEN_RANGE,
+                "the mechanism keeps all of its input, and this is too much",
+            ));
+        }
+        // Grown by hand: a vector that moves leaves its old bytes behind.
+        if self.input.len() + data.len() > self.input.capacity() {
+            let room = (self.input.len() + data.len())
+                .next_power_of_two()
+                .max(1024);
+            let mut grown = Zeroizing::new(Vec::with_capacity(room));
+            grown.extend_from_slice(&self.input);
+            self.input = grown;
+        }
         self.input.extend_from_slice(data);
         Ok(0)
     }
     fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
         (self.then)(call, &self.input, out)
+    }
+}
+
+/// The same for signatures: what came is signed, or verified, at the end.
+pub(crate) struct GatherVerify {
+    gather: Gather,
+    verify: Check,
+}
+
+impl GatherVerify {
+    /// Begins with nothing.
+    pub(crate) fn new(gather: Gather, verify: Check) -> Self {
+        GatherVerify { gather, verify }
+    }
+}
+
+impl Stream for GatherVerify {
+    fn update(&mut self, data: &[u8], out: &mut [u8]) -> Result<usize> {
+        self.gather.update(data, out)
+    }
+    fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
+        Box::new(self.gather).finish(call, out)
+    }
+    fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
+        (self.verify)(call, &self.gather.input, signature)
     }
 }

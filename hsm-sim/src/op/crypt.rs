@@ -9,6 +9,17 @@ use crate::material::Material;
 use crate::mech::{self, Call, Mech, Step};
 
 impl SimLink {
+    /// Refuses legacy mechanisms on a token that was not told to have them.
+    pub(crate) fn offers(&self, mech: &Mech) -> Result<()> {
+        if !mech.legacy || self.inner.legacy {
+            return Ok(());
+        }
+        Err(Error::new(
+            Rv::MECHANISM_INVALID,
+            format!("{} is offered with the setting `legacy` only", mech.name),
+        ))
+    }
+
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn crypt(
         &self,
@@ -28,6 +39,7 @@ impl SimLink {
                 ));
             }
             let mech = mech::check_init(op, mechanism, None)?;
+            self.offers(mech)?;
             let call = Call {
                 mech,
                 key: &Material::Nothing,
@@ -38,6 +50,7 @@ impl SimLink {
         };
         let object = self.key(key)?;
         let mech = mech::check_init(op, mechanism, Some(&object.facts))?;
+        self.offers(mech)?;
         self.authenticate(session, &object)?;
         let call = Call {
             mech,

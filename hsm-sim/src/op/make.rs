@@ -1,16 +1,18 @@
 //! Objects come to be: create, copy, generate, derive, unwrap. All end in `keep`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use hsm_api::{
-    Error, KeyRef, KeyType, Mechanism, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
+    Error, KeyRef, KeyType, Mechanism, ObjectId, Params, Reply, Result, Rv, SessionId, Template,
+    Uses, Value,
 };
 use zeroize::Zeroizing;
 
 use crate::attr::{self, When};
 use crate::code::{class, key_type as kt};
 use crate::link::SimLink;
-use crate::mech::{self, Call, Func, Mech};
+use crate::mech::{self, Call, Cut, Func, Mech, Wanted};
 use crate::object::{Attrs, Object, Origin};
 use crate::policy;
 use crate::template::{self, Birth, Past};
@@ -26,7 +28,7 @@ impl SimLink {
     }
 
     /// A repeat of a request whose answer was lost gets that answer.
-    fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
+    pub(super) fn repeated(&self, ids: &[ObjectId]) -> Result<Option<Reply>> {
         let known = |id: &&ObjectId| {
             let own = self.own.lock().objects.contains_key(id);
             own || self.inner.table.read().version(**id).is_some()
@@ -57,7 +59,7 @@ impl SimLink {
     }
 
     /// Keeps new objects: on the token in one transaction, in the session, or some here and some there.
-    fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
+    pub(super) fn keep(&self, session: SessionId, new: Vec<(ObjectId, Attrs)>) -> Result<Reply> {
         let who = self.who();
         let owner = if who.node { who.mark } else { 0 };
         let origin = Origin {
@@ -133,6 +135,7 @@ impl SimLink {
         template: &Template,
     ) -> Result<Reply> {
         let mech = mech::check(Func::Generate, mechanism, None)?;
+        self.offers(mech)?;
         if let Some(reply) = self.repeated(&[id])? {
             return Ok(reply);
         }
@@ -154,6 +157,7 @@ impl SimLink {
         (private_id, private): (ObjectId, &Template),
     ) -> Result<Reply> {
         let mech = mech::check(Func::GeneratePair, mechanism, None)?;
+        self.offers(mech)?;
         if let Some(reply) = self.repeated(&[public_id, private_id])? {
             return Ok(reply);
         }
@@ -182,17 +186,103 @@ impl SimLink {
         id: ObjectId,
         template: &Template,
     ) -> Result<Reply> {
-        if let Some(reply) = self.repeated(&[id])? {
-            return Ok(reply);
-        }
         let base = self.key(base)?;
         let mech = mech::check(Func::Derive, mechanism, Some(&base.facts))?;
+        self.offers(mech)?;
+        let more: &[(ObjectId, Template)] = match &mechanism.params {
+            Params::Kbkdf(params) => &params.more,
+            _ => &[],
+        };
+        let ids: Vec<ObjectId> = std::iter::once(id)
+            .chain(more.iter().map(|(id, _)| *id))
+            .collect();
+        if let Some(reply) = self.repeated(&ids)? {
+            return Ok(reply);
+        }
         self.authenticate(session, &base)?;
-        let template = template::impose(template, base.attrs.get(attr::DERIVE_TEMPLATE))?;
-        let birth = self.birth(When::DERIVE, Some(class::SECRET), None);
-        let mut attrs = template::begin(&with_key_type(template), &birth)?;
+        let rule = base.attrs.get(attr::DERIVE_TEMPLATE);
+        let mut made = vec![self.begin_derived(mech, template, rule)?];
+        for (_, template) in more {
+            made.push(self.begin_derived(mech, template, rule)?);
+        }
+        let mut lens = Vec::new();
+        for (_, want) in &made[1..] {
+            lens.push(want.ok_or_else(|| {
+                Error::new(Rv::TEMPLATE_INCOMPLETE, "each key needs CKA_VALUE_LEN")
+            })?);
+        }
+        let call = Call {
+            mech,
+            key: base.material()?,
+            params: &mechanism.params,
+        };
+        let others = RefCell::new(Vec::new());
+        let wanted = Wanted {
+            len: made[0].1,
+            more: &lens,
+            key: &|id| {
+                let other = self.base_key(id)?;
+                others.borrow_mut().push(Arc::clone(&other));
+                Ok(other)
+            },
+        };
+        let derive = mech.derive.ok_or(Rv::MECHANISM_INVALID)?;
+        let secret = derive(&call, &wanted)?;
+        let mut whole = secret.expose();
+        let others = others.into_inner();
+        let bases: Vec<&Attrs> = std::iter::once(&base.attrs)
+            .chain(others.iter().map(|o| &o.attrs))
+            .collect();
+        let several = made.len() > 1;
+        let mut new = Vec::with_capacity(made.len());
+        for (id, (mut attrs, want)) in ids.into_iter().zip(made) {
+            let value = match want {
+                // Several keys lie one behind another.
+                Some(len) if several => {
+                    let (value, rest) = whole.split_at_checked(len).ok_or(Rv::KEY_SIZE_RANGE)?;
+                    whole = rest;
+                    value
+                }
+                want => cut(mech, attrs.key_type(), want, whole)?,
+            };
+            let mut value = value.to_vec();
+            if matches!(attrs.key_type(), kt::DES2 | kt::DES3) {
+                hsm_crypto::des::set_parity(&mut value);
+            }
+            attrs.set(attr::VALUE, Value::Bytes(value));
+            if mech.inherits {
+                inherit(&mut attrs, template, &bases)?;
+            }
+            template::complete(id, &mut attrs, &Past::From(&bases)).map_err(|e| match e.rv {
+                // The template is right; the secret has not the length for such a key.
+                Rv::ATTRIBUTE_VALUE_INVALID => Error::new(Rv::KEY_SIZE_RANGE, e.why),
+                _ => e,
+            })?;
+            new.push((id, attrs));
+        }
+        self.keep(session, new)
+    }
+
+    /// A derived object but for its value, and how long that is to be.
+    pub(super) fn begin_derived(
+        &self,
+        mech: &Mech,
+        template: &Template,
+        rule: Option<&Value>,
+    ) -> Result<(Attrs, Option<usize>)> {
+        let mut template = template::impose(template, rule)?;
+        let said = template.iter().find(|a| a.ty == attr::VALUE_LEN);
+        let said = said.and_then(|a| a.value.as_ulong());
+        if mech.makes == class::DATA {
+            // A data object has no such attribute, but its length must be said somewhere.
+            template.retain(|a| a.ty != attr::VALUE_LEN);
+        } else {
+            template = with_key_type(template);
+        }
+        let birth = self.birth(When::DERIVE, Some(mech.makes), None);
+        let attrs = template::begin(&template, &birth)?;
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
-        let want = match attrs.ulong(attr::VALUE_LEN) {
+        let want = match said {
             Some(0) => {
                 return Err(Error::new(
                     Rv::ATTRIBUTE_VALUE_INVALID,
@@ -200,27 +290,29 @@ impl SimLink {
                 ));
             }
             Some(n) => Some(usize::try_from(n).map_err(|_| Rv::KEY_SIZE_RANGE)?),
-            None => None,
+            None => kt::fixed_len(attrs.key_type()),
         };
-        let call = Call {
-            mech,
-            key: base.material()?,
-            params: &mechanism.params,
-        };
-        let derive = mech.derive.ok_or(Rv::MECHANISM_INVALID)?;
-        let secret = derive(&call, want)?;
-        let whole = secret.expose();
-        let len = want.unwrap_or_else(|| natural_len(attrs.key_type(), whole.len()));
-        // Truncation removes bytes from the leading end.
-        let start = whole.len().checked_sub(len).ok_or_else(|| {
-            Error::new(
-                Rv::KEY_SIZE_RANGE,
-                format!("the secret has only {} bytes", whole.len()),
-            )
-        })?;
-        attrs.set(attr::VALUE, Value::Bytes(whole[start..].to_vec()));
-        template::complete(id, &mut attrs, &Past::From(&base.attrs))?;
-        self.keep(session, vec![(id, attrs)])
+        Ok((attrs, want))
+    }
+
+    /// Another key that goes into a derivation: what it tells about the result, it must allow.
+    fn base_key(&self, id: ObjectId) -> Result<Arc<Object>> {
+        let key = self
+            .object(id)
+            .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
+        if key.facts.class != class::SECRET {
+            return Err(Error::new(
+                Rv::KEY_TYPE_INCONSISTENT,
+                "the other key is no secret key",
+            ));
+        }
+        if !key.facts.uses.allows(Uses::DERIVE) {
+            return Err(Error::new(
+                Rv::KEY_FUNCTION_NOT_PERMITTED,
+                "the other key is not CKA_DERIVE",
+            ));
+        }
+        Ok(key)
     }
 
     pub(crate) fn unwrap(
@@ -248,6 +340,7 @@ impl SimLink {
                 Rv::KEY_HANDLE_INVALID => Error::new(Rv::UNWRAPPING_KEY_HANDLE_INVALID, e.why),
                 _ => e,
             })?;
+        self.offers(mech)?;
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
         let mut attrs = template::begin(&template, &self.birth(When::UNWRAP, None, None))?;
@@ -310,14 +403,55 @@ fn with_key_type(mut template: Template) -> Template {
     template
 }
 
-/// How much of a secret a key takes that does not say: all, or the longest AES key.
-fn natural_len(key_type: KeyType, whole: usize) -> usize {
-    if key_type == kt::AES {
-        [32, 24, 16]
+/// As much of a secret as the key takes: what it says, or all, or the longest AES key.
+pub(super) fn cut<'s>(
+    mech: &Mech,
+    key_type: KeyType,
+    want: Option<usize>,
+    whole: &'s [u8],
+) -> Result<&'s [u8]> {
+    let len = match want {
+        Some(len) => len,
+        None if key_type == kt::AES => [32, 24, 16]
             .into_iter()
-            .find(|n| *n <= whole)
-            .unwrap_or(whole)
-    } else {
-        whole
+            .find(|n| *n <= whole.len())
+            .unwrap_or(whole.len()),
+        None => whole.len(),
+    };
+    let surplus = whole.len().checked_sub(len).ok_or_else(|| {
+        Error::new(
+            Rv::KEY_SIZE_RANGE,
+            format!("the secret has only {} bytes", whole.len()),
+        )
+    })?;
+    Ok(match mech.cut {
+        Cut::Leading => &whole[surplus..],
+        Cut::Trailing => &whole[..len],
+    })
+}
+
+/// A key that shows its base, or much of it, is guarded as its base is. A template that says
+/// otherwise is wrong.
+fn inherit(attrs: &mut Attrs, template: &Template, bases: &[&Attrs]) -> Result<()> {
+    let sensitive = bases.iter().any(|b| b.is(attr::SENSITIVE));
+    let guarded = bases.iter().any(|b| !b.is(attr::EXTRACTABLE));
+    for (must, ty, to) in [
+        (sensitive, attr::SENSITIVE, true),
+        (guarded, attr::EXTRACTABLE, false),
+    ] {
+        if !must {
+            continue;
+        }
+        if template
+            .iter()
+            .any(|a| a.ty == ty && a.value != Value::Bool(to))
+        {
+            return Err(Error::new(
+                Rv::TEMPLATE_INCONSISTENT,
+                "the derived key must be guarded as the base key is",
+            ));
+        }
+        attrs.set(ty, Value::Bool(to));
     }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crypt;
+mod encapsulate;
 mod make;
 mod objects;
 pub(crate) mod random;

@@ -81,6 +81,7 @@ impl SimLink {
             ));
         }
         let mech = mech::check_init(op, mechanism, key.as_ref().map(|k| &k.facts))?;
+        self.offers(mech)?;
         let open = mech
             .stream
             .filter(|_| !matches!(op, Op::SignRecover | Op::VerifyRecover));
@@ -204,6 +205,25 @@ fn owned(mechanism: &Mechanism<'_>) -> Mechanism<'static> {
             aad: own(aad),
             tag_bits: *tag_bits,
         },
+        Params::Ccm {
+            data_len,
+            nonce,
+            aad,
+            mac_len,
+        } => Params::Ccm {
+            data_len: *data_len,
+            nonce: own(nonce),
+            aad: own(aad),
+            mac_len: *mac_len,
+        },
+        Params::ChaCha20 { counter, nonce } => Params::ChaCha20 {
+            counter: *counter,
+            nonce: own(nonce),
+        },
+        Params::ChaCha20Poly1305 { nonce, aad } => Params::ChaCha20Poly1305 {
+            nonce: own(nonce),
+            aad: own(aad),
+        },
         Params::Pss {
             hash,
             mgf,
@@ -217,6 +237,15 @@ fn owned(mechanism: &Mechanism<'_>) -> Mechanism<'static> {
         Params::EdDsa { prehash, context } => Params::EdDsa {
             prehash: *prehash,
             context: own(context),
+        },
+        Params::SignContext {
+            hedge,
+            context,
+            hash,
+        } => Params::SignContext {
+            hedge: *hedge,
+            context: own(context),
+            hash: *hash,
         },
         // No other shape belongs to a mechanism that can be fed in parts.
         _ => Params::None,

@@ -75,15 +75,21 @@ impl SimLink {
                 Rv::KEY_HANDLE_INVALID => Error::new(Rv::WRAPPING_KEY_HANDLE_INVALID, e.why),
                 _ => e,
             })?;
+        self.offers(mech)?;
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;
         policy::may_dispose(self.who(), &key)?;
         check(&with, &key)?;
         let mut plain = crate::encode::encode(&key.attrs)?;
-        if mech.output == Output::Block && key.facts.class == class::SECRET {
+        let block = match mech.output {
+            Output::Block => 16,
+            Output::Block8 => 8,
+            _ => 1,
+        };
+        if key.facts.class == class::SECRET {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
-            let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(16)]);
+            let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(block)]);
             whole[..plain.len()].copy_from_slice(&plain);
             plain = whole;
         }

@@ -38,7 +38,9 @@ fn pair(
 /// Parameters that suit a row.
 fn params(mech: &mech::Mech) -> Params<'static> {
     match mech.params {
-        Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa => Params::None,
+        Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext => {
+            Params::None
+        }
         Shape::Iv(len) => Params::Iv(vec![3; len].into()),
         Shape::Ctr => Params::Ctr {
             bits: 64,
@@ -60,7 +62,32 @@ fn params(mech: &mech::Mech) -> Params<'static> {
             label: Cow::Borrowed(b""),
         },
         Shape::MacLen => Params::MacLen(8),
-        Shape::Ecdh => Params::None,
+        Shape::GcmOwnIv => Params::Gcm {
+            iv: Cow::Borrowed(&[]),
+            aad: b"aad".to_vec().into(),
+            tag_bits: 128,
+        },
+        Shape::Ccm => Params::Ccm {
+            data_len: 32,
+            nonce: vec![1; 11].into(),
+            aad: b"aad".to_vec().into(),
+            mac_len: 12,
+        },
+        Shape::ChaCha20 => Params::ChaCha20 {
+            counter: 7,
+            nonce: vec![1; 12].into(),
+        },
+        Shape::ChaCha20Poly1305 => Params::ChaCha20Poly1305 {
+            nonce: vec![1; 12].into(),
+            aad: b"aad".to_vec().into(),
+        },
+        Shape::HashSignContext => Params::SignContext {
+            hedge: 0,
+            context: b"context".to_vec().into(),
+            hash: Some(MechId(0x250)),
+        },
+        // Derivations, wrapping and key generation: see derive.rs.
+        _ => Params::None,
     }
 }
 
@@ -115,6 +142,20 @@ fn every_row_round_trips_whole_and_in_parts() {
     let ec = pair(&link, 0x1040, vec![bytes(attr::EC_PARAMS, P256)], vec![]);
     let ed = pair(&link, 0x1055, vec![bytes(attr::EC_PARAMS, ED25519)], vec![]);
     let aes = link.aes(vec![]);
+    let made = |mech, template| {
+        let key = id();
+        link.made(&Request::GenerateKey {
+            mech: plain(mech),
+            id: key,
+            template,
+        });
+        key
+    };
+    let chacha = made(0x1225, vec![]);
+    let xts = made(0x1072, vec![n(attr::VALUE_LEN, 64)]);
+    let des = made(0x131, vec![]);
+    let ml_dsa = pair(&link, 0x1C, vec![n(attr::PARAMETER_SET, 1)], vec![]);
+    let slh = pair(&link, 0x2D, vec![n(attr::PARAMETER_SET, 3)], vec![]);
     let generic = id();
     let template = vec![n(attr::VALUE_LEN, 40)];
     link.made(&Request::GenerateKey {
@@ -132,6 +173,11 @@ fn every_row_round_trips_whole_and_in_parts() {
             Some(0x40) => (Some(ed.0), Some(ed.1)),
             Some(0x1F) => (Some(aes), Some(aes)),
             Some(0x10) => (Some(generic), Some(generic)),
+            Some(0x33) => (Some(chacha), Some(chacha)),
+            Some(0x35) => (Some(xts), Some(xts)),
+            Some(0x15) => (Some(des), Some(des)),
+            Some(0x4A) => (Some(ml_dsa.0), Some(ml_dsa.1)),
+            Some(0x4B) => (Some(slh.0), Some(slh.1)),
             Some(_) => continue,
         };
         let mut params = params(row);
@@ -223,7 +269,7 @@ fn every_row_round_trips_whole_and_in_parts() {
             tried += 1;
         }
     }
-    assert!(tried > 60, "{tried} rows tried");
+    assert!(tried > 105, "{tried} functions tried");
 }
 
 #[test]

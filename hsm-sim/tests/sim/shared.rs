@@ -148,7 +148,14 @@ fn a_token_initialized_anew_takes_no_pin_of_the_old_one() {
         },
         ..hsm_sim::PinRules::embedded()
     };
-    let one = hsm_sim::Engine::embedded(dir.path(), hsm_sim::Settings { pins: slow }).unwrap();
+    let one = hsm_sim::Engine::embedded(
+        dir.path(),
+        hsm_sim::Settings {
+            pins: slow,
+            legacy: false,
+        },
+    )
+    .unwrap();
     let officer = link(&one, Peer::Client);
     officer.login(Role::Co, None, "87654321").unwrap();
     let two = embedded(dir.path());

@@ -1,6 +1,6 @@
 //! Key management functions: keys generated, wrapped, unwrapped, derived, encapsulated.
 
-use hsm_api::{Error, Hidden, KeyFacts, Request, Result, Rv, Template};
+use hsm_api::{Error, Hidden, KeyFacts, Params, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
@@ -331,6 +331,7 @@ pub fn derive(
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    let places = mech.derived()?;
     let mech = read(&session, mech, false)?;
     session.offers(&mech, CKF_DERIVE)?;
     session.dress(Making::Derive, &mut template)?;
@@ -339,6 +340,12 @@ pub fn derive(
         .key
         .clone();
     let lasting = session.may_make(&template)?;
+    let mut more = Vec::new();
+    if let Params::Kbkdf(params) = &mech.params {
+        for (id, template) in &params.more {
+            more.push((*id, session.may_make(template)?));
+        }
+    }
     let id = new_id()?;
     let request = Request::Derive {
         mech,
@@ -348,5 +355,8 @@ pub fn derive(
     };
     session.done(&request)?;
     to.set(session.adopt(&mut state, id, lasting));
+    for (place, (id, lasting)) in places.into_iter().zip(more) {
+        place.set(session.adopt(&mut state, id, lasting));
+    }
     Ok(())
 }

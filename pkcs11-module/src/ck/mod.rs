@@ -6,6 +6,7 @@
 //! | [`output`] | pointer and length pointer into the specification's output rule |
 //! | [`template`] | CK_ATTRIBUTE arrays into templates, and answers back into them |
 //! | [`params`] | CK_MECHANISM into a mechanism with typed parameters |
+//! | `kdf` | the parameters of derivations |
 //! | [`message`] | the parameters of one message, which are read and written |
 //! | [`v3_2`] | what PKCS#11 3.2 adds to `pkcs11-sys` |
 //!
@@ -13,6 +14,7 @@
 //! refused before anything is read or allocated.
 
 pub mod input;
+mod kdf;
 pub mod message;
 pub mod output;
 pub mod params;

@@ -21,13 +21,14 @@ const CKZ_DATA_SPECIFIED: CK_ULONG = 1;
 const CKM_AES_GCM: CK_ULONG = 0x1087;
 
 /// A mechanism that the caller points to, not yet read.
+#[derive(Clone, Copy)]
 pub struct Given<'a>(NonNull<CK_MECHANISM>, PhantomData<&'a CK_MECHANISM>);
 
 /// A parameter block: where, and how long the caller says it is.
 #[derive(Clone, Copy)]
-struct Block {
-    at: *const u8,
-    len: CK_ULONG,
+pub(super) struct Block {
+    pub(super) at: *const u8,
+    pub(super) len: CK_ULONG,
 }
 
 impl Given<'_> {
@@ -69,7 +70,7 @@ impl Given<'_> {
     ///
     /// # Errors
     /// MECHANISM_INVALID without a row, MECHANISM_PARAM_INVALID where the parameter has another form.
-    pub fn read(&self, _object: &dyn Fn(u64) -> Option<ObjectId>) -> Result<Mechanism<'static>> {
+    pub fn read(&self, object: &dyn Fn(u64) -> Option<ObjectId>) -> Result<Mechanism<'static>> {
         let raw = self.raw();
         let id = MechId(raw.mechanism);
         let row = mech::find(id).ok_or_else(|| {
@@ -79,18 +80,48 @@ impl Given<'_> {
         let block = Block::of(&raw);
         let params = match row.params {
             Shape::Nothing => block.nothing(),
-            Shape::MaybeIv(_) | Shape::MaybeEdDsa if block.len == 0 => Ok(Params::None),
+            Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext if block.len == 0 => {
+                Ok(Params::None)
+            }
             Shape::Iv(_) | Shape::MaybeIv(_) => block.bytes().map(Params::Iv),
             Shape::Ctr => block.ctr(),
-            Shape::Gcm => block.gcm(),
+            Shape::Gcm | Shape::GcmOwnIv => block.gcm(),
             Shape::Pss => block.pss(),
             Shape::Oaep => block.oaep(),
             Shape::Ecdh => block.ecdh(),
             Shape::MaybeEdDsa => block.eddsa(),
             Shape::MacLen => block.structure().map(Params::MacLen),
+            Shape::Ccm => block.ccm(),
+            Shape::ChaCha20 => block.chacha20(),
+            Shape::ChaCha20Poly1305 => block.chacha20_poly1305(),
+            Shape::RsaAesKeyWrap => block.rsa_aes(),
+            Shape::MaybeSignContext => block.sign_context(),
+            Shape::HashSignContext => block.hash_sign_context(),
+            Shape::Hkdf => block.hkdf(object),
+            Shape::Kbkdf => block.kbkdf(false, object),
+            Shape::KbkdfFeedback => block.kbkdf(true, object),
+            Shape::Pbkdf2 => block.pbkdf2(),
+            Shape::Data => block.string_data(),
+            Shape::CbcEncryptData(_) => block.cbc_encrypt_data(),
+            Shape::Bit => block.structure().map(Params::Bit),
+            Shape::Key => block.key(object),
         };
         let named = |e: Error| Error::new(e.rv, format!("{}: {}", row.name, e.why));
         params.map(|params| Mechanism { id, params }).map_err(named)
+    }
+
+    /// Where the handles of keys go that a derivation makes beyond the first.
+    ///
+    /// # Errors
+    /// MECHANISM_PARAM_INVALID.
+    pub fn derived(&self) -> Result<Vec<super::Place<'_, u64>>> {
+        let raw = self.raw();
+        let block = Block::of(&raw);
+        match mech::find(MechId(raw.mechanism)).map(|row| row.params) {
+            Some(Shape::Kbkdf) => block.derived(false),
+            Some(Shape::KbkdfFeedback) => block.derived(true),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// If this is CKM_AES_GCM, lets `make` fill in the IV where the caller keeps it.
@@ -143,7 +174,7 @@ impl Block {
         }
     }
 
-    fn bytes(self) -> Result<Bytes<'static>> {
+    pub(super) fn bytes(self) -> Result<Bytes<'static>> {
         self.check()?;
         if self.len == 0 {
             return Ok(Cow::Borrowed(&[]));
@@ -153,7 +184,7 @@ impl Block {
         Ok(Cow::Owned(bytes.to_vec()))
     }
 
-    fn structure<T: Plain>(self) -> Result<T> {
+    pub(super) fn structure<T: Plain>(self) -> Result<T> {
         self.check()?;
         if self.len as usize != size_of::<T>() {
             return Err(bad("the parameter has another size"));
@@ -226,6 +257,75 @@ impl Block {
         })
     }
 
+    fn ccm(self) -> Result<Params<'static>> {
+        let p: ck::CK_CCM_PARAMS = self.structure()?;
+        Ok(Params::Ccm {
+            data_len: p.ulDataLen,
+            nonce: part(p.pNonce, p.ulNonceLen)?,
+            aad: part(p.pAAD, p.ulAADLen)?,
+            mac_len: small(p.ulMACLen)?,
+        })
+    }
+
+    fn chacha20(self) -> Result<Params<'static>> {
+        let p: ck::CK_CHACHA20_PARAMS = self.structure()?;
+        if !matches!(p.blockCounterBits, 32 | 64) || !p.ulNonceBits.is_multiple_of(8) {
+            return Err(bad(
+                "the block counter has 32 or 64 bits, the nonce 64 or 96",
+            ));
+        }
+        let counter = part(p.pBlockCounter, p.blockCounterBits / 8)?;
+        let mut whole = [0; 8];
+        whole[..counter.len()].copy_from_slice(&counter);
+        Ok(Params::ChaCha20 {
+            counter: u64::from_le_bytes(whole),
+            nonce: part(p.pNonce, p.ulNonceBits / 8)?,
+        })
+    }
+
+    fn chacha20_poly1305(self) -> Result<Params<'static>> {
+        let p: ck::CK_SALSA20_CHACHA20_POLY1305_PARAMS = self.structure()?;
+        Ok(Params::ChaCha20Poly1305 {
+            nonce: part(p.pNonce, p.ulNonceLen)?,
+            aad: part(p.pAAD, p.ulAADLen)?,
+        })
+    }
+
+    fn rsa_aes(self) -> Result<Params<'static>> {
+        let p: ck::CK_RSA_AES_KEY_WRAP_PARAMS = self.structure()?;
+        let oaep = Block {
+            at: p.pOAEPParams.cast_const().cast(),
+            len: size_of::<ck::CK_RSA_PKCS_OAEP_PARAMS>() as CK_ULONG,
+        };
+        match oaep.oaep()? {
+            Params::Oaep { hash, mgf, label } => Ok(Params::RsaAesKeyWrap {
+                aes_bits: small(p.ulAESKeyBits)?,
+                hash,
+                mgf,
+                label,
+            }),
+            other => Ok(other),
+        }
+    }
+
+    fn sign_context(self) -> Result<Params<'static>> {
+        let p: SignContext = self.structure()?;
+        Ok(Params::SignContext {
+            hedge: p.hedge,
+            context: part(p.context, p.context_len)?,
+            hash: None,
+        })
+    }
+
+    fn hash_sign_context(self) -> Result<Params<'static>> {
+        let p: HashSignContext = self.structure()?;
+        Ok(Params::SignContext {
+            hedge: p.of.hedge,
+            context: part(p.of.context, p.of.context_len)?,
+            hash: Some(MechId(p.hash)),
+        })
+    }
+
     fn eddsa(self) -> Result<Params<'static>> {
         let p: ck::CK_EDDSA_PARAMS = self.structure()?;
         Ok(Params::EdDsa {
@@ -236,20 +336,20 @@ impl Block {
 }
 
 /// Bytes that a parameter structure points to.
-fn part(at: *const u8, len: CK_ULONG) -> Result<Bytes<'static>> {
+pub(super) fn part(at: *const u8, len: CK_ULONG) -> Result<Bytes<'static>> {
     Block { at, len }.bytes()
 }
 
-fn small(n: CK_ULONG) -> Result<u32> {
+pub(super) fn small(n: CK_ULONG) -> Result<u32> {
     u32::try_from(n).map_err(|_| bad("a number is greater than any that has a meaning"))
 }
 
-fn bad(why: &'static str) -> Error {
+pub(super) fn bad(why: &'static str) -> Error {
     Error::new(Rv::MECHANISM_PARAM_INVALID, why)
 }
 
 /// Structures of numbers and pointers, in which any bits are a value.
-trait Plain {}
+pub(super) trait Plain {}
 impl Plain for CK_ULONG {}
 impl Plain for OldGcm {}
 impl Plain for ck::CK_AES_CTR_PARAMS {}
@@ -258,6 +358,27 @@ impl Plain for ck::CK_RSA_PKCS_PSS_PARAMS {}
 impl Plain for ck::CK_RSA_PKCS_OAEP_PARAMS {}
 impl Plain for ck::CK_ECDH1_DERIVE_PARAMS {}
 impl Plain for ck::CK_EDDSA_PARAMS {}
+impl Plain for ck::CK_CCM_PARAMS {}
+impl Plain for ck::CK_CHACHA20_PARAMS {}
+impl Plain for ck::CK_SALSA20_CHACHA20_POLY1305_PARAMS {}
+impl Plain for ck::CK_RSA_AES_KEY_WRAP_PARAMS {}
+impl Plain for SignContext {}
+impl Plain for HashSignContext {}
+
+/// CK_SIGN_ADDITIONAL_CONTEXT of PKCS#11 3.2, which the headers that we build with lack.
+#[repr(C)]
+struct SignContext {
+    hedge: CK_ULONG,
+    context: *mut u8,
+    context_len: CK_ULONG,
+}
+
+/// CK_HASH_SIGN_ADDITIONAL_CONTEXT, the same.
+#[repr(C)]
+struct HashSignContext {
+    of: SignContext,
+    hash: CK_ULONG,
+}
 
 #[repr(C)]
 struct OldGcm {

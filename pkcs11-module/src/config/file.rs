@@ -45,6 +45,8 @@ struct Text {
     log: Option<String>,
     #[serde(default)]
     empty_slot: bool,
+    #[serde(default)]
+    legacy: bool,
     token: Option<Vec<TokenText>>,
     #[serde(default)]
     cluster: Vec<ClusterText>,
@@ -181,6 +183,11 @@ impl File {
         self.text.empty_slot
     }
 
+    /// Whether embedded tokens offer mechanisms for old data.
+    pub fn legacy(&self) -> bool {
+        self.text.legacy
+    }
+
     /// Directories of embedded tokens; the default one where the file lists neither a directory nor
     /// a cluster.
     pub fn directories(
@@ -273,12 +280,12 @@ mod tests {
     #[test]
     fn a_whole_file() {
         let file = read(
-            "log = \"calls.log\"\nempty-slot = true\n[[token]]\ndirectory = \"t\"\n\
+            "log = \"calls.log\"\nempty-slot = true\nlegacy = true\n[[token]]\ndirectory = \"t\"\n\
              [[cluster]]\nlabel = \"c\"\nnodes = [\"127.20.1.10:2223\", \"127.20.2.10\"]\n\
              trust-anchor = \"ca.crt\"\nkey-availability-check = false\n",
         )
         .unwrap();
-        assert!(file.empty_slot());
+        assert!(file.empty_slot() && file.legacy());
         assert_eq!(
             file.log_target(),
             Some(file.base.join("calls.log").display().to_string())

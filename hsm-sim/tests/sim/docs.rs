@@ -1,0 +1,173 @@
+//! docs/mechanisms.md is what the rows say. After a change of rows:
+//! `KEYSTEAD_WRITE=1 cargo test -p hsm-sim mechanisms_md`.
+
+use std::fmt::Write as _;
+
+use hsm_api::{KeyType, Op};
+use hsm_sim::code::key_type as kt;
+use hsm_sim::mech::{ALL, Func, Mech, Unit};
+
+fn key_name(key_type: KeyType) -> &'static str {
+    match key_type {
+        kt::RSA => "RSA",
+        kt::EC => "EC",
+        kt::EC_EDWARDS => "Edwards",
+        kt::EC_MONTGOMERY => "Montgomery",
+        kt::GENERIC_SECRET => "generic",
+        kt::AES => "AES",
+        kt::AES_XTS => "AES-XTS",
+        kt::CHACHA20 => "ChaCha20",
+        kt::DES2 => "DES2",
+        kt::DES3 => "DES3",
+        kt::HKDF => "HKDF",
+        kt::ML_DSA => "ML-DSA",
+        kt::ML_KEM => "ML-KEM",
+        kt::SLH_DSA => "SLH-DSA",
+        _ => "HMAC",
+    }
+}
+
+fn keys(mech: &Mech) -> String {
+    if mech.keys == kt::SECRETS {
+        return "any secret key".to_owned();
+    }
+    let mut names: Vec<&str> = mech.keys.iter().map(|k| key_name(*k)).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+fn sizes(mech: &Mech) -> String {
+    let unit = match mech.unit {
+        Unit::Bits => "bits",
+        Unit::Bytes => "bytes",
+        Unit::Nothing if mech.sizes.1 > 0 => "bytes",
+        Unit::Nothing => return String::new(),
+    };
+    match mech.sizes {
+        (a, b) if a == b => format!("{a} {unit}"),
+        (a, b) => format!("{a} to {b} {unit}"),
+    }
+}
+
+fn functions(mech: &Mech) -> String {
+    let all = [
+        (Func::Crypt(Op::Encrypt), "encrypt"),
+        (Func::Crypt(Op::Sign), "sign"),
+        (Func::Crypt(Op::SignRecover), "recover"),
+        (Func::Crypt(Op::Digest), "digest"),
+        (Func::Generate, "generate"),
+        (Func::GeneratePair, "generate pair"),
+        (Func::Wrap, "wrap"),
+        (Func::Derive, "derive"),
+        (Func::Encapsulate, "encapsulate"),
+    ];
+    let able: Vec<&str> = all
+        .iter()
+        .filter(|(f, _)| mech.can(*f))
+        .map(|(_, name)| *name)
+        .collect();
+    able.join(", ")
+}
+
+/// Beginning or end of a name, and where vectors for it are; the first that fits.
+const TESTED: &[(&str, &str)] = &[
+    ("_KEY_PAIR_GEN", "K"),
+    ("_KEY_GEN", "K"),
+    ("CKM_CLOUDHSM_SP800", "D"),
+    ("CKM_CLOUDHSM", "T"),
+    ("_KEY_DERIVATION", "D"),
+    ("_ENCRYPT_DATA", "D"),
+    ("CKM_CONCATENATE", "D"),
+    ("CKM_XOR", "D"),
+    ("CKM_EXTRACT", "D"),
+    ("CKM_HKDF", "D W"),
+    ("CKM_SP800_108", "D V"),
+    ("CKM_PKCS5_PBKD2", "D W"),
+    ("CKM_DES3", "K U"),
+    ("CKM_MD5", "K V"),
+    ("_HMAC", "K V W"),
+    ("_HMAC_GENERAL", "K V"),
+    ("CKM_AES_CTS", "K U"),
+    ("CKM_AES_XTS", "K U W"),
+    ("CKM_AES_ECB", "K V"),
+    ("CKM_AES_CTR", "K V"),
+    ("CKM_AES_CBC", "K V W"),
+    ("CKM_AES_CMAC", "K V W"),
+    ("CKM_AES_", "K W"),
+    ("CKM_CHACHA20_POLY1305", "K W"),
+    ("CKM_CHACHA20", "K V"),
+    ("CKM_ECDH1", "K V W"),
+    ("CKM_ECDSA", "K V W"),
+    ("CKM_EDDSA", "K U W"),
+    ("CKM_RSA_AES", "T"),
+    ("_PSS", "K V W"),
+    ("CKM_RSA", "K V W"),
+    ("_RSA_PKCS", "K V W"),
+    ("CKM_ML_DSA", "K V W"),
+    ("CKM_HASH_ML_DSA", "K"),
+    ("CKM_ML_KEM", "D V W"),
+    ("CKM_SLH_DSA", "K U"),
+    ("CKM_HASH_SLH_DSA", "K U"),
+    ("CKM_SHA", "K V"),
+];
+
+fn tested(mech: &Mech) -> &'static str {
+    let fits = |part: &str| {
+        if part.starts_with("CKM_") {
+            mech.name.starts_with(part)
+        } else {
+            mech.name.ends_with(part)
+        }
+    };
+    let found = TESTED.iter().find(|(part, _)| fits(part));
+    found
+        .unwrap_or_else(|| panic!("say in TESTED where {} is tested", mech.name))
+        .1
+}
+
+fn render() -> String {
+    let mut out = String::from(
+        "# Mechanisms\n\n\
+         Made from the rows in `hsm-sim/src/mech/` by `hsm-sim/tests/sim/docs.rs`, which fails when this file is stale.\n\n\
+         *Encrypt* means decrypt too, *sign* verify, *wrap* unwrap, *encapsulate* decapsulate. *Parts* says whether the\n\
+         mechanism can be fed in parts. *Legacy* rows are offered with `legacy = true` in the configuration only.\n\n\
+         Where it is tested: **K** every function, whole and in parts, through the engine (`hsm-sim/tests/sim/keys.rs`);\n\
+         **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **T** wrapping through the\n\
+         engine (`hsm-sim/tests/sim/wrapping.rs`); **V** known answers of OpenSSL or a standard\n\
+         (`hsm-crypto/tests/known/`); **U** known answers of a standard beside the algorithm (`hsm-crypto/src/`);\n\
+         **W** Wycheproof's vectors (`hsm-crypto/tests/wycheproof.rs`). What both AWS-LC and RustCrypto have is also held\n\
+         against each other on random inputs (`hsm-crypto/src/oracle.rs`).\n\n\
+         | mechanism | code | keys | sizes | functions | parts | tested |\n|---|---|---|---|---|---|---|\n",
+    );
+    let mut rows: Vec<&Mech> = ALL.to_vec();
+    rows.sort_by_key(|m| m.name);
+    for m in rows {
+        let legacy = if m.legacy { " (legacy)" } else { "" };
+        let parts = if m.stream.is_some() { "yes" } else { "" };
+        let _ = writeln!(
+            out,
+            "| {}{legacy} | {:#x} | {} | {} | {} | {parts} | {} |",
+            m.name,
+            m.id.0,
+            keys(m),
+            sizes(m),
+            functions(m),
+            tested(m)
+        );
+    }
+    out
+}
+
+#[test]
+fn mechanisms_md_is_what_the_rows_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mechanisms.md");
+    let wanted = render();
+    if std::env::var_os("KEYSTEAD_WRITE").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "docs/mechanisms.md is stale: KEYSTEAD_WRITE=1 cargo test -p hsm-sim mechanisms_md"
+    );
+}

@@ -1,0 +1,170 @@
+//! Every row that wraps carries keys and brings them back; what was tampered with does not come back.
+
+use hsm_api::{Hidden, MechId, Mechanism, ObjectId, Params, Request, Rv};
+use hsm_sim::attr;
+use hsm_sim::mech::{ALL, Output, Shape};
+
+use super::rig::*;
+
+fn params(shape: Shape) -> Option<Params<'static>> {
+    Some(match shape {
+        Shape::Nothing | Shape::MaybeIv(_) => Params::None,
+        Shape::Iv(len) => Params::Iv(vec![3; len].into()),
+        Shape::Ctr => Params::Ctr {
+            bits: 64,
+            block: [9; 16],
+        },
+        Shape::Gcm => Params::Gcm {
+            iv: vec![1; 12].into(),
+            aad: b"aad".to_vec().into(),
+            tag_bits: 128,
+        },
+        Shape::GcmOwnIv => Params::Gcm {
+            iv: vec![].into(),
+            aad: vec![].into(),
+            tag_bits: 128,
+        },
+        Shape::Ccm => Params::Ccm {
+            // Nobody knows the length of a key's encoding beforehand.
+            data_len: 0,
+            nonce: vec![1; 12].into(),
+            aad: vec![].into(),
+            mac_len: 16,
+        },
+        Shape::ChaCha20 => Params::ChaCha20 {
+            counter: 0,
+            nonce: vec![1; 8].into(),
+        },
+        Shape::ChaCha20Poly1305 => Params::ChaCha20Poly1305 {
+            nonce: vec![1; 12].into(),
+            aad: vec![].into(),
+        },
+        Shape::Oaep => Params::Oaep {
+            hash: MechId(0x250),
+            mgf: 2,
+            label: b"label".to_vec().into(),
+        },
+        Shape::RsaAesKeyWrap => Params::RsaAesKeyWrap {
+            aes_bits: 256,
+            hash: MechId(0x2B0),
+            mgf: 7,
+            label: b"label".to_vec().into(),
+        },
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_row_that_wraps() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    let made = |mech, template| {
+        let key = id();
+        link.made(&Request::GenerateKey {
+            mech: plain(mech),
+            id: key,
+            template,
+        });
+        key
+    };
+    let aes = link.aes(vec![]);
+    let chacha = made(0x1225, vec![]);
+    let xts = made(0x1072, vec![n(attr::VALUE_LEN, 64)]);
+    let des = made(0x131, vec![]);
+    let rsa = (id(), id());
+    link.made(&Request::GenerateKeyPair {
+        mech: plain(0xA),
+        public: rsa.0,
+        public_template: vec![n(attr::MODULUS_BITS, 2048)],
+        private: rsa.1,
+        private_template: vec![],
+    });
+    let value = |byte, len| {
+        let key = id();
+        let template = vec![
+            n(attr::CLASS, 4),
+            n(attr::KEY_TYPE, 0x10),
+            bytes(attr::VALUE, &vec![byte; len]),
+            b(attr::EXTRACTABLE, true),
+        ];
+        link.made(&Request::Create { id: key, template });
+        key
+    };
+    // Whole blocks; no whole block.
+    let keys = [(value(5, 32), 32), (value(6, 45), 45)];
+    let mut tried = 0;
+    for row in ALL.iter().filter(|m| m.wrap.is_some()) {
+        let (there, back): (ObjectId, ObjectId) = match row.keys[0].0 {
+            0 => rsa,
+            0x1F => (aes, aes),
+            0x33 => (chacha, chacha),
+            0x35 => (xts, xts),
+            0x15 => (des, des),
+            other => panic!("{}: a key of type {other:#x}", row.name),
+        };
+        let mech = Mechanism {
+            id: row.id,
+            params: params(row.params).unwrap_or_else(|| panic!("{}: parameters", row.name)),
+        };
+        for (key, len) in keys {
+            let wrap = Request::Wrap {
+                mech: mech.clone(),
+                with: link.key(there).0,
+                key,
+                aad: Hidden(&[]),
+            };
+            if row.output == Output::KeyWrap && len % 8 != 0 {
+                let refused = link.ask_out(&wrap, 4096).unwrap_err().rv;
+                assert_eq!(refused, Rv::KEY_SIZE_RANGE, "{}", row.name);
+                continue;
+            }
+            let wrapped = link.ask_out(&wrap, 4096).expect(row.name);
+            let unwrap = |wrapped: &[u8], new| {
+                let mut template = vec![
+                    n(attr::CLASS, 4),
+                    n(attr::KEY_TYPE, 0x10),
+                    b(attr::SENSITIVE, false),
+                    b(attr::EXTRACTABLE, true),
+                ];
+                if matches!(row.output, Output::Block | Output::Block8) {
+                    template.push(n(attr::VALUE_LEN, len));
+                }
+                link.ask(&Request::Unwrap {
+                    mech: mech.clone(),
+                    with: link.key(back).0,
+                    wrapped: Hidden(wrapped),
+                    aad: Hidden(&[]),
+                    id: new,
+                    template,
+                })
+            };
+            let new = id();
+            unwrap(&wrapped, new).expect(row.name);
+            let again = match link.get(new, attr::VALUE) {
+                hsm_api::reply::AttrReply::Is(a) => a.value.as_bytes().unwrap().to_vec(),
+                other => panic!("{}: {other:?}", row.name),
+            };
+            let wanted = if len == 32 { vec![5; 32] } else { vec![6; 45] };
+            assert_eq!(again, wanted, "{}", row.name);
+            let authentic = matches!(
+                row.output,
+                Output::Gcm
+                    | Output::Sealed
+                    | Output::KeyWrap
+                    | Output::KeyWrapPadded
+                    | Output::KeyWrapPkcs5
+                    | Output::RsaAes
+            );
+            if authentic {
+                for at in [0, wrapped.len() / 2, wrapped.len() - 1] {
+                    let mut bad = wrapped.clone();
+                    bad[at] ^= 1;
+                    let refused = unwrap(&bad, id()).unwrap_err().rv;
+                    assert_eq!(refused, Rv::WRAPPED_KEY_INVALID, "{} at {at}", row.name);
+                }
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 35, "{tried} tried");
+}
