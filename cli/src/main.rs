@@ -6,6 +6,7 @@
 //! | `node` | `keystead node`: one HSM |
 //! | `demo/` | `keystead demo`: the main story, told step by step |
 //! | `mgmt/` | `keystead mgmt`: cloudhsm_mgmt_util's commands |
+//! | `token/` | `keystead token`: tokens, their keys and certificates, through PKCS#11 |
 //! | `vpc`, `fault` | the simulated VPC; failures to rehearse |
 //! | `aws`, `running` | a signed client of the endpoint; how a command finds a running `up` |
 //! | `guide` | the steps of AWS's guide, shared by `demo` and `up` |
@@ -23,6 +24,7 @@ mod module;
 mod node;
 mod running;
 mod table;
+mod token;
 mod up;
 mod vpc;
 
@@ -61,6 +63,7 @@ enum Command {
     Node(node::NodeArgs),
     /// cloudhsm_mgmt_util's commands: users of the HSMs
     Mgmt(mgmt::Mgmt),
+    Token(token::Token),
     /// The simulated VPC
     Vpc(vpc::Vpc),
     /// Failures to rehearse
@@ -102,6 +105,7 @@ fn run(cli: Cli) -> Result<bool, String> {
         Command::Up(args) => up::run(&args, running::data_dir(cli.data_dir)?).map(|()| true),
         Command::Node(args) => node::run(&args).map(|()| true),
         Command::Mgmt(args) => mgmt::run(&args, &found(cli.data_dir)?),
+        Command::Token(args) => token::run(&args),
         Command::Vpc(args) => vpc::run(&args, &found(cli.data_dir)?).map(|()| true),
         Command::Fault(args) => fault::run(&args, &found(cli.data_dir)?).map(|()| true),
     }

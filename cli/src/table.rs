@@ -16,11 +16,12 @@ pub enum Output {
 pub fn print(list: &Value, columns: &[&str], output: Output) {
     match output {
         Output::Json => println!("{list:#}"),
-        Output::Table => print!("{}", table(list, columns)),
+        Output::Table => print!("{}", text(list, columns)),
     }
 }
 
-fn table(list: &Value, columns: &[&str]) -> String {
+/// The columns of a table.
+pub fn text(list: &Value, columns: &[&str]) -> String {
     let mut rows = vec![columns.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()];
     for item in list.as_array().into_iter().flatten() {
         rows.push(columns.iter().map(|column| cell(&item[*column])).collect());
@@ -32,17 +33,17 @@ fn table(list: &Value, columns: &[&str]) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let mut text = String::new();
+    let mut lines = String::new();
     for row in &rows {
         let cells: Vec<String> = row
             .iter()
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
+        lines += cells.join("  ").trim_end();
+        lines.push('\n');
     }
-    text
+    lines
 }
 
 fn cell(value: &Value) -> String {
@@ -61,7 +62,7 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let list = serde_json::json!([{ "A": "longer", "B": 3 }, { "A": "x" }]);
         assert_eq!(
-            table(&list, &["A", "B"]),
+            text(&list, &["A", "B"]),
             "A       B\nlonger  3\nx       -\n"
         );
     }

@@ -302,6 +302,10 @@ attributes! {
     // These five bind their key for life: a copy without them would be the same key, unbound.
     ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, MADE, NO)];
     WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
+    // Of built-in objects, which nobody makes (`builtin.rs`).
+    HW_FEATURE_TYPE = 0x300, Ulong, [];
+    MECHANISM_TYPE = 0x500, Ulong, [];
+    PROFILE_ID = 0x601, Ulong, [];
     PARAMETER_SET = 0x61D, Ulong, [
         of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
         of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),

@@ -10,6 +10,10 @@ pub mod class {
     pub const PUBLIC: Class = Class(2);
     pub const PRIVATE: Class = Class(3);
     pub const SECRET: Class = Class(4);
+    pub const HW_FEATURE: Class = Class(5);
+    pub const MECHANISM: Class = Class(7);
+    pub const PROFILE: Class = Class(9);
+    pub const VALIDATION: Class = Class(10);
 }
 
 /// CKK_* values.

@@ -19,6 +19,7 @@
 
 pub mod attr;
 mod backup;
+pub mod builtin;
 mod change;
 pub mod code;
 mod der;

@@ -11,8 +11,11 @@ use hsm_api::{
 };
 use parking_lot::{Mutex, RwLock};
 
+use crate::builtin;
 use crate::engine::Inner;
 use crate::object::Object;
+use crate::op::random::Pool;
+use crate::op::state::Saved;
 use crate::op::stream::Running;
 use crate::policy::{self, Who};
 use crate::store::seal::SealKey;
@@ -31,6 +34,8 @@ pub(crate) struct SimLink {
     since: AtomicU64,
     /// Never held while keys are at work.
     pub(crate) own: Mutex<Own>,
+    /// What C_SeedRandom has given.
+    pub(crate) seeds: Mutex<Pool>,
 }
 
 /// Who is logged in, and the key that his PIN opened.
@@ -50,6 +55,8 @@ pub(crate) struct Own {
     pub(crate) streams: HashMap<StreamId, (SessionId, Arc<Mutex<Running>>)>,
     /// Sessions in which an always-authenticate key may be used once.
     pub(crate) freed: HashSet<SessionId>,
+    /// States of digests, for whichever session restores them.
+    pub(crate) saved: Saved,
 }
 
 /// An object for the time of a call: borrowed from the caller's pin, or found.
@@ -81,6 +88,7 @@ impl SimLink {
             mark: AtomicU64::new(0),
             since: AtomicU64::new(0),
             own: Mutex::default(),
+            seeds: Mutex::default(),
         }
     }
 
@@ -137,7 +145,9 @@ impl SimLink {
     /// An object that this caller may see.
     pub(crate) fn object(&self, id: ObjectId) -> Result<Arc<Object>> {
         let own = self.own.lock().objects.get(&id).map(|(_, o)| Arc::clone(o));
-        let object = own.or_else(|| self.inner.find(id)).ok_or_else(absent)?;
+        let object = own.or_else(|| self.inner.find(id));
+        let object = object.or_else(|| builtin::get(id).cloned());
+        let object = object.ok_or_else(absent)?;
         if policy::may_see(self.who(), &object) {
             return Ok(object);
         }
@@ -180,6 +190,7 @@ impl SimLink {
     pub(crate) fn logout(&self) {
         let mut own = self.own.lock();
         own.streams.clear();
+        own.saved.clear();
         own.freed.clear();
         own.objects.retain(|_, (_, object)| {
             if object.facts.private {
@@ -246,19 +257,10 @@ impl Link for SimLink {
                 self.own.lock().streams.remove(stream);
                 Ok(Reply::Done)
             }
-            R::SaveState { .. } | R::RestoreState { .. } => Err(Error::new(
-                Rv::STATE_UNSAVEABLE,
-                "this operation's state cannot leave the HSM",
-            )),
-            R::Random => {
-                hsm_crypto::rng::fill(out)
-                    .map_err(|e| Error::new(Rv::RANDOM_NO_RNG, e.to_string()))?;
-                Ok(Reply::Written(out.len()))
-            }
-            R::Seed { .. } => Err(Error::new(
-                Rv::RANDOM_SEED_NOT_SUPPORTED,
-                "the random source is the HSM's own and takes no seed",
-            )),
+            R::SaveState { stream } => self.save_state(*stream),
+            R::RestoreState { stream, state } => self.restore_state(session, *stream, state),
+            R::Random => self.random(out),
+            R::Seed { data } => self.seed(data),
 
             R::TokenInfo => self.token_info(),
             R::Mechanisms => Ok(Reply::Mechanisms(

@@ -54,7 +54,7 @@ pub fn create_token(dir: &Path) -> Result<TokenDir> {
     let mut number = tokens(dir)?.last().map_or(0, |t| t.number + 1);
     loop {
         let path = dir.join(format!("token-{number:04}"));
-        match fs::create_dir(&path) {
+        match private_one(&path) {
             Ok(()) => return Ok(TokenDir { number, path }),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
             Err(e) => return Err(fault(&path, &e)),
@@ -73,10 +73,18 @@ pub fn tokens_or_first(dir: &Path) -> Result<Vec<TokenDir>> {
     }
     private_dir(dir)?;
     let first = dir.join("token-0000");
-    match fs::create_dir(&first) {
+    match private_one(&first) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(fault(&first, &e)),
         _ => tokens(dir),
     }
+}
+
+/// A directory that only its owner may enter; its parent may be everybody's.
+fn private_one(dir: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 fn fault(path: &Path, e: &std::io::Error) -> Error {

@@ -22,7 +22,7 @@ use hsm_sim::mech::{self, Step};
 use zeroize::Zeroizing;
 
 use crate::ck::{Out, Told};
-use crate::personality::{Difference, GCM_LENGTH};
+use crate::personality::Difference;
 use crate::session::{Key, Session, State};
 
 /// One operation slot for each kind.
@@ -237,9 +237,7 @@ fn try_whole(
 ) -> Result<Told> {
     let active = state.ops.active(op)?;
     not_begun(active)?;
-    if matches!(active.mech.params, Params::Gcm { .. }) && data.len() > GCM_LENGTH {
-        session.slot.allows(Difference::GcmLength)?;
-    }
+    takes(session, active, data)?;
     let bound = active.bound(op, data.len(), Step::Whole);
     active.give(op, bound, out, |active, buf| {
         session.written(&crypt(active, op, data, &[]), buf)
@@ -281,6 +279,7 @@ pub fn verify(
     verifies(state, signature.is_none())?;
     let result = state.ops.active(Op::Verify).and_then(|active| {
         not_begun(active)?;
+        takes(session, active, data)?;
         let signature = signature_of(active, signature)?;
         session.done(&crypt(active, Op::Verify, data, signature))
     });
@@ -290,6 +289,15 @@ pub fn verify(
         Op::Verify,
         result.map(|()| ((), Then::Ends)),
     )
+}
+
+/// Refuses more data in one call than the personality allows.
+fn takes(session: &Session, active: &Active, data: &[u8]) -> Result<()> {
+    session
+        .slot
+        .spec
+        .personality
+        .takes(active.mech.id, data.len())
 }
 
 fn not_begun(active: &Active) -> Result<()> {
@@ -353,6 +361,7 @@ fn try_update(
     let active = state.ops.active(op)?;
     let fed = active.fed;
     let bound = active.bound(op, data.len(), Step::Update { fed });
+    takes(session, active, data)?;
     if out.asks_length() {
         return active.give(op, bound, out, |_, _| Ok(0));
     }
@@ -374,7 +383,12 @@ fn try_update(
 
 /// C_DigestUpdate, C_SignUpdate, C_VerifyUpdate.
 pub fn feed(session: &Session, state: &mut State, op: Op, data: &[u8]) -> Result<()> {
-    let result = stream_of(session, state, op).and_then(|stream| {
+    let taken = state
+        .ops
+        .active(op)
+        .and_then(|active| takes(session, active, data));
+    let result = taken.and_then(|()| {
+        let stream = stream_of(session, state, op)?;
         let data = Hidden(data);
         session.done(&Request::Update { stream, data })
     });
@@ -393,6 +407,28 @@ pub fn digest_key(session: &Session, state: &mut State, handle: u64) -> Result<(
         Op::Digest,
         result.map(|()| ((), Then::Stays)),
     )
+}
+
+/// C_SetOperationState: what is active ends once the HSM has found the saved state.
+pub fn restore(
+    session: &Session,
+    state: &mut State,
+    mech: Mechanism<'static>,
+    name: &[u8],
+) -> Result<()> {
+    mech::check_init(Op::Digest, &mech, None)
+        .map_err(|e| Error::new(Rv::SAVED_STATE_INVALID, e.why))?;
+    let stream = state.new_stream(session);
+    session.done(&Request::RestoreState {
+        stream,
+        state: Hidden(name),
+    })?;
+    cancel(session, state, Op::Digest);
+    *state.ops.slot(Op::Digest) = Some(Active {
+        stream: Some(stream),
+        ..Active::new(mech, None)
+    });
+    Ok(())
 }
 
 /// C_EncryptFinal, C_DecryptFinal, C_DigestFinal, C_SignFinal.

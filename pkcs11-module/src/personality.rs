@@ -1,5 +1,14 @@
-//! What the public library of the real service refuses, in one table. A client that relies on what
+//! What the public library of the real service refuses, in tables. A client that relies on what
 //! CloudHSM refuses must fail here too, and the log says by which rule.
+//!
+//! | file | table |
+//! |---|---|
+//! | this one | functions and conditions |
+//! | [`mechanisms`] | mechanisms with their functions and longest data, sizes of keys |
+//! | [`attributes`] | attributes with their defaults |
+
+pub mod attributes;
+pub mod mechanisms;
 
 use hsm_api::{Error, Result, Rv};
 use serde::Deserialize;
@@ -35,7 +44,7 @@ pub enum Difference {
     SoLogin,
     CallerIv,
     GcmParts,
-    GcmLength,
+    Sessions,
     Messages,
     Encapsulate,
     VerifySignature,
@@ -126,9 +135,9 @@ const CLOUDHSM: &[(Difference, Rv, &str)] = &[
         "AES-GCM works in one part only",
     ),
     (
-        D::GcmLength,
-        Rv::DATA_LEN_RANGE,
-        "AES-GCM takes at most 16,224 bytes",
+        D::Sessions,
+        Rv::SESSION_COUNT,
+        "an application has at most 1,024 sessions",
     ),
     (
         D::Messages,
@@ -147,8 +156,13 @@ const CLOUDHSM: &[(Difference, Rv, &str)] = &[
     ),
 ];
 
-/// The longest data of one AES-GCM call under CloudHSM's personality.
-pub const GCM_LENGTH: usize = 16_224;
+/// How many sessions an application may have under CloudHSM's personality.
+pub const SESSIONS: u64 = 1_024;
+
+/// A refusal by a rule.
+fn refuse(rv: Rv, rule: &str) -> Error {
+    Error::new(rv, format!("personality cloudhsm: {rule}"))
+}
 
 impl Personality {
     /// Refuses what this personality does not have.
@@ -161,7 +175,7 @@ impl Personality {
         }
         match CLOUDHSM.iter().find(|(d, ..)| *d == what) {
             None => Ok(()),
-            Some((_, rv, rule)) => Err(Error::new(*rv, format!("personality cloudhsm: {rule}"))),
+            Some((_, rv, rule)) => Err(refuse(*rv, rule)),
         }
     }
 

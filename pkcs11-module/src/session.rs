@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hsm_api::{
-    AttrType, Error, KeyFacts, KeyRef, Link, ObjectId, Reply, Request, Result, Rv, SessionId,
-    StreamId, Template,
+    AttrType, Error, KeyFacts, KeyRef, Link, Mechanism, ObjectId, Reply, Request, Result, Rv,
+    SessionId, StreamId, Template,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use pkcs11_sys as ck;
 
 use crate::op::Ops;
+use crate::personality::attributes::Making;
 use crate::token::{Login, Slot, unexpected};
 
 /// One session.
@@ -136,6 +137,16 @@ impl Session {
         });
         state.last_key = Some(key.clone());
         Ok(key)
+    }
+
+    /// Checks a template for a key by the personality's rules, and adds its defaults.
+    pub fn dress(&self, making: Making, template: &mut Template) -> Result<()> {
+        self.slot.spec.personality.dress(making, template)
+    }
+
+    /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality does not have.
+    pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
+        self.slot.spec.personality.offers(mech, function)
     }
 
     /// Whether a template makes a token object; refused in a read-only session.

@@ -9,7 +9,7 @@ use hsm_api::reply::TokenInfo;
 use hsm_api::{Error, Hello, Hsm, Link, ObjectId, Reply, Request, Result, Role, Rv, SessionId};
 use parking_lot::{Mutex, RwLock};
 
-use crate::personality::{Difference, Personality};
+use crate::personality::{Difference, Personality, SESSIONS};
 
 /// How a PIN names its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,9 @@ impl Slot {
             return Err(Error::new(Rv::TOKEN_NOT_RECOGNIZED, why));
         }
         let mut tally = self.tally.lock();
+        if tally.read_only + tally.read_write >= SESSIONS {
+            self.allows(Difference::Sessions)?;
+        }
         if !read_write && tally.login == Some(Login::So) {
             let why = "the security officer is logged in: only read-write sessions now";
             return Err(Error::new(Rv::SESSION_READ_WRITE_SO_EXISTS, why));

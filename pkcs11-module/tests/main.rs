@@ -3,8 +3,11 @@
 //! its own configuration and token directory.
 
 mod abi;
+mod classic;
+mod cloudhsm;
 mod cluster;
 mod copy;
 mod messages;
+mod objects;
 mod raw;
 mod tokens;

@@ -31,7 +31,7 @@ pub struct Raw {
     pub h: CK_SESSION_HANDLE,
     pub slot: CK_SLOT_ID,
     _library: Library,
-    _copy: Copy,
+    pub copy: Copy,
 }
 
 impl Raw {
@@ -53,6 +53,27 @@ impl Raw {
         raw
     }
 
+    /// The same token under another configuration, the user logged in again.
+    pub fn configured(mut self, config: &str) -> Raw {
+        assert_eq!(p11!(self, C_Finalize, null_mut()), CKR_OK);
+        std::fs::write(self.copy.dir().join("pkcs11.toml"), config).unwrap();
+        self.initialize();
+        self.h = self.open();
+        let (pin, len) = (USER_PIN.as_ptr().cast_mut(), USER_PIN.len() as CK_ULONG);
+        assert_eq!(p11!(self, C_Login, self.h, CKU_USER, pin, len), CKR_OK);
+        self
+    }
+
+    fn initialize(&self) {
+        let mut args = CK_C_INITIALIZE_ARGS {
+            flags: CKF_OS_LOCKING_OK,
+            pReserved: self.copy.reserved().as_ptr().cast_mut().cast(),
+            ..Default::default()
+        };
+        let args = (&raw mut args).cast();
+        assert_eq!(p11!(self, C_Initialize, args), CKR_OK);
+    }
+
     /// Initialised, without a session.
     pub fn loaded(copy: Copy) -> Raw {
         // SAFETY: our own library, whose initialisers do nothing.
@@ -72,20 +93,14 @@ impl Raw {
             assert_eq!(get(null_mut(), &mut version, &mut interface, 0), CKR_OK);
             &*(*interface).pFunctionList.cast::<FunctionList32>()
         };
-        let mut args = CK_C_INITIALIZE_ARGS {
-            flags: CKF_OS_LOCKING_OK,
-            pReserved: copy.reserved().as_ptr().cast_mut().cast(),
-            ..Default::default()
-        };
         let mut raw = Raw {
             list,
             h: 0,
             slot: 0,
             _library: library,
-            _copy: copy,
+            copy,
         };
-        let args = (&raw mut args).cast();
-        assert_eq!(p11!(raw, C_Initialize, args), CKR_OK);
+        raw.initialize();
         let (mut slot, mut count) = (0, 1);
         let rv = p11!(raw, C_GetSlotList, CK_TRUE, &mut slot, &mut count);
         assert_eq!((rv, count), (CKR_OK, 1));
@@ -118,8 +133,8 @@ impl Raw {
     /// A secret key of so many bytes that may do all.
     pub fn generate(&self, mech: CK_MECHANISM_TYPE, len: CK_ULONG) -> CK_OBJECT_HANDLE {
         let mut mech = plain(mech);
-        let yes = CK_TRUE;
-        let mut template = vec![attr(CKA_VALUE_LEN, &len)];
+        let (yes, no) = (CK_TRUE, CK_FALSE);
+        let mut template = vec![attr(CKA_VALUE_LEN, &len), attr(CKA_SENSITIVE, &no)];
         for usage in [
             CKA_ENCRYPT,
             CKA_DECRYPT,

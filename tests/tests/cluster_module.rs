@@ -31,7 +31,8 @@ fn client_ports(cluster: &Cluster) -> Vec<String> {
         .collect()
 }
 
-fn crypto_user<'a>(home: &'a Home, boto: &'a Boto) -> (Cluster<'a>, Token) {
+/// A cluster of two with a crypto user, reached through `pkcs11.toml`.
+pub fn crypto_user<'a>(home: &'a Home, boto: &'a Boto) -> (Cluster<'a>, Token) {
     let cluster = Cluster::pair(home, boto);
     cluster.officer("createUser CU cu1 password1\ny").ok();
     let config = config(home, &client_ports(&cluster), &cluster.ca.path());
@@ -47,7 +48,7 @@ fn a_key_made_on_the_cluster_outlives_either_hsm() {
         let boto = Boto::new(&up);
         let (_cluster, token) = crypto_user(&home, &boto);
         token
-            .user("--keygen --key-type aes:32 --label shared")
+            .user("--keygen --key-type aes:32 --private --label shared")
             .ok()
             .says("Secret Key Object; AES length 32");
         let key = || {
@@ -108,7 +109,7 @@ fn signatures_of_the_cluster_are_what_openssl_accepts() {
     ] {
         token
             .user(&format!(
-                "--keypairgen --key-type {kind} --id {id} --label k{id} --usage-sign"
+                "--keypairgen --key-type {kind} --id {id} --label k{id} --usage-sign --private"
             ))
             .ok();
         token

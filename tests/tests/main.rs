@@ -11,3 +11,4 @@ mod refusals;
 mod restart;
 mod symbols;
 mod token;
+mod token_tool;

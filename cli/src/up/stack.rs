@@ -57,9 +57,8 @@ impl Stack {
 
     /// KMS over a named module; its own HSM is still ours.
     pub fn on_module(data_dir: &Path, named: &Path, label: &str) -> Result<Stack, String> {
-        let named = fs::canonicalize(named)
-            .map_err(|error| format!("--module {}: {error}", named.display()))?;
-        kms_core::p11::probe(&named)?;
+        // What is no module is said to be none now, and not only when a key store connects.
+        let named = kms_core::p11::probe(named).map_err(|error| format!("--module: {error}"))?;
         let config = module_config(data_dir)?;
         let own = own_module(&named, &data_dir.join("kms/module"))?;
         let kms = open_kms(

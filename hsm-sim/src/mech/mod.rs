@@ -279,6 +279,10 @@ pub trait Stream: Send {
     /// # Errors
     /// What the algorithm refuses.
     fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize>;
+    /// The operation as it stands, to go on from later; only digests can be copied.
+    fn copy(&self) -> Option<Box<dyn Stream>> {
+        None
+    }
     /// Ends a verification.
     ///
     /// # Errors

@@ -35,6 +35,13 @@ impl Stream for HashThen {
     fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
         (self.verify)(call, &self.digest.finish(), signature)
     }
+    fn copy(&self) -> Option<Box<dyn Stream>> {
+        Some(Box::new(HashThen {
+            digest: self.digest.clone(),
+            sign: self.sign,
+            verify: self.verify,
+        }))
+    }
 }
 
 impl Stream for Hmac {

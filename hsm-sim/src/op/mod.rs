@@ -5,6 +5,8 @@ mod crypt;
 mod encapsulate;
 mod make;
 mod objects;
+pub(crate) mod random;
+pub(crate) mod state;
 pub(crate) mod stream;
 mod token;
 mod users;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use hsm_api::reply::AttrReply;
 use hsm_api::{
-    Attr, AttrType, Error, KeyRef, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
+    Attr, AttrType, Error, KeyRef, MechId, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
 };
 
 use crate::attr::{self, When};
+use crate::builtin;
 use crate::code::class;
 use crate::link::SimLink;
+use crate::mech;
 use crate::object::{Attrs, Object};
 use crate::policy;
 use crate::table::matches;
@@ -26,12 +28,23 @@ impl SimLink {
 
     pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
         let object = self.object(id)?;
+        if builtin::get(id).is_some() {
+            let shown = types.iter().map(|ty| match builtin::value(&object, *ty) {
+                Some(value) => AttrReply::Is(Attr { ty: *ty, value }),
+                None => AttrReply::Withheld(*ty, Rv::ATTRIBUTE_TYPE_INVALID),
+            });
+            return Ok(Reply::Attributes(shown.collect()));
+        }
         let secrets = policy::may_read_secrets(self.who());
         let show = |ty: &AttrType| show(&object.attrs, *ty, secrets);
         Ok(Reply::Attributes(types.iter().map(show).collect()))
     }
 
     pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
+        if builtin::get(id).is_some() {
+            let why = "the object is the token's own";
+            return Err(Error::new(Rv::ACTION_PROHIBITED, why));
+        }
         let who = self.who();
         let change = |old: &Object| {
             if who.node && who.is_officer() {
@@ -79,6 +92,10 @@ impl SimLink {
                     format!("a value of another form for {:#x}", want.ty.0),
                 ));
             }
+        }
+        let offered = |mech| mech::find(MechId(mech)).is_some_and(|m| self.offers(m).is_ok());
+        if let Some(found) = builtin::find(template, offered) {
+            return Ok(Reply::Objects(found));
         }
         let who = self.who();
         let see = |object: &Object| policy::may_see(who, object);

@@ -24,6 +24,22 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(super) fn op(&self) -> Op {
+        self.op
+    }
+
+    /// The operation as it stands, if its kind can be copied.
+    pub(super) fn copy(&self) -> Option<Running> {
+        Some(Running {
+            op: self.op,
+            mech: self.mech,
+            mechanism: self.mechanism.clone(),
+            key: self.key.clone(),
+            fed: self.fed,
+            stream: Some(self.stream.as_ref()?.copy()?),
+        })
+    }
+
     fn room(&self, len: usize, step: Step) -> usize {
         let facts = self.key.as_ref().map(|k| &k.facts);
         mech::max_output(self.op, &self.mechanism, facts, len, step)
@@ -70,8 +86,10 @@ impl SimLink {
             .stream
             .filter(|_| !matches!(op, Op::SignRecover | Op::VerifyRecover));
         let open = open.ok_or_else(|| {
+            // The specification has no code of its own for this. There is an operation, but none of
+            // the type that is asked for; SoftHSM answers the same.
             Error::new(
-                Rv::FUNCTION_REJECTED,
+                Rv::OPERATION_NOT_INITIALIZED,
                 format!("{} works in one part only", mech.name),
             )
         })?;
@@ -101,7 +119,7 @@ impl SimLink {
         Ok(Reply::Done)
     }
 
-    fn running(&self, id: StreamId) -> Result<Arc<Mutex<Running>>> {
+    pub(super) fn running(&self, id: StreamId) -> Result<Arc<Mutex<Running>>> {
         self.own
             .lock()
             .streams

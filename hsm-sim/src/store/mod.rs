@@ -4,6 +4,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `generation` | the mapped number |
+//! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
 //! | `record` | an object's row: what is sealed in it, and what it is bound to |
 //!
@@ -11,6 +12,7 @@
 //! its tombstone, so a process reads just what is newer than what it has.
 
 pub mod generation;
+pub mod inspect;
 pub mod record;
 pub mod seal;
 

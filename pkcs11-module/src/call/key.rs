@@ -4,11 +4,14 @@ use hsm_api::{Error, Hidden, KeyFacts, Params, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
+use pkcs11_sys::{CKF_DERIVE, CKF_GENERATE, CKF_GENERATE_KEY_PAIR, CKF_UNWRAP, CKF_WRAP};
+
 use crate::ck::message::{self, Generator};
 use crate::ck::{Given, In, Out, Place, Told};
 use crate::module::{Module, new_id};
 use crate::op::iv::Ivs;
 use crate::personality::Difference;
+use crate::personality::attributes::{Making, pair_is_complete};
 use crate::session::Session;
 
 /// A wrapped key is at most this long, in steps: the length is the HSM's secret until it is done.
@@ -19,12 +22,15 @@ pub fn generate(
     m: &Module,
     h: u64,
     mech: Given<'_>,
-    template: Template,
+    mut template: Template,
     to: Place<'_, u64>,
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
+    session.offers(&mech, CKF_GENERATE)?;
+    session.slot.spec.personality.makes(mech.id, &template)?;
+    session.dress(Making::Generate, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     session.done(&Request::GenerateKey { mech, id, template })?;
@@ -43,7 +49,13 @@ pub fn generate_pair(
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
-    let (public_template, private_template) = templates;
+    session.offers(&mech, CKF_GENERATE_KEY_PAIR)?;
+    let (mut public_template, mut private_template) = templates;
+    let personality = session.slot.spec.personality;
+    pair_is_complete(personality, mech.id.0, &public_template)?;
+    personality.makes(mech.id, &public_template)?;
+    session.dress(Making::PublicHalf, &mut public_template)?;
+    session.dress(Making::PrivateHalf, &mut private_template)?;
     let public_lasts = session.may_make(&public_template)?;
     let private_lasts = session.may_make(&private_template)?;
     let (public, private) = (new_id()?, new_id()?);
@@ -72,6 +84,7 @@ pub fn wrap(
     let mut state = session.enter()?;
     // A query must not use an IV up that the HSM makes for one wrapping.
     let mech = read(&session, mech, !out.asks_length())?;
+    session.offers(&mech, CKF_WRAP)?;
     let with = session
         .key(&mut state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?
         .key
@@ -159,12 +172,14 @@ pub fn unwrap(
     mech: Given<'_>,
     with: u64,
     wrapped: In<'_>,
-    template: Template,
+    mut template: Template,
     to: Place<'_, u64>,
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
+    session.offers(&mech, CKF_UNWRAP)?;
+    session.dress(Making::Unwrap, &mut template)?;
     let with = session
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
         .key
@@ -311,13 +326,15 @@ pub fn derive(
     h: u64,
     mech: Given<'_>,
     base: u64,
-    template: Template,
+    mut template: Template,
     to: Place<'_, u64>,
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
     let places = mech.derived()?;
     let mech = read(&session, mech, false)?;
+    session.offers(&mech, CKF_DERIVE)?;
+    session.dress(Making::Derive, &mut template)?;
     let base = session
         .key(&mut state, base, Rv::KEY_HANDLE_INVALID)?
         .key

@@ -24,6 +24,11 @@ pub mod slot;
 
 use hsm_api::{Mechanism, Op, Result};
 
+use pkcs11_sys::{
+    CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_SIGN, CKF_SIGN_RECOVER, CKF_VERIFY,
+    CKF_VERIFY_RECOVER,
+};
+
 use crate::ck::Given;
 use crate::module::Module;
 use crate::op;
@@ -35,7 +40,23 @@ pub fn init(m: &Module, h: u64, op: Op, mech: Option<Given<'_>>, key: Option<u64
     let mech = mech
         .map(|given| read(&session, given, op == Op::Encrypt))
         .transpose()?;
+    if let Some(mech) = &mech {
+        session.offers(mech, function(op))?;
+    }
     op::init(&session, &mut state, op, mech, key)
+}
+
+/// The bit in CK_MECHANISM_INFO.
+fn function(op: Op) -> u64 {
+    match op {
+        Op::Encrypt => CKF_ENCRYPT,
+        Op::Decrypt => CKF_DECRYPT,
+        Op::Sign => CKF_SIGN,
+        Op::SignRecover => CKF_SIGN_RECOVER,
+        Op::Verify => CKF_VERIFY,
+        Op::VerifyRecover => CKF_VERIFY_RECOVER,
+        Op::Digest => CKF_DIGEST,
+    }
 }
 
 /// Reads a mechanism for a session. Where the personality has the HSM make GCM's IV, it is made

@@ -1,17 +1,20 @@
 //! Object management functions.
 
-use hsm_api::{Reply, Request, Result, Rv, Template};
+use hsm_api::reply::AttrReply;
+use hsm_api::{Attr, Reply, Request, Result, Rv, Template};
 
 use crate::ck::{Asked, Batch, Place};
 use crate::module::{Module, new_id};
 use crate::personality::Difference;
+use crate::personality::attributes::Making;
 use crate::session::{Find, token_wish};
 use crate::token::unexpected;
 
 /// C_CreateObject.
-pub fn create(m: &Module, h: u64, template: Template, to: Place<'_, u64>) -> Result<()> {
+pub fn create(m: &Module, h: u64, mut template: Template, to: Place<'_, u64>) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    session.dress(Making::Create, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     session.done(&Request::Create { id, template })?;
@@ -66,8 +69,18 @@ pub fn attributes(m: &Module, h: u64, object: u64, asked: Asked<'_>) -> Result<(
     let _state = session.enter()?;
     let id = session.object(object)?;
     let types = asked.types();
+    let personality = session.slot.spec.personality;
     match session.call(&Request::Attributes { id, types }, &mut [])? {
-        Reply::Attributes(replies) => asked.answer(&replies),
+        Reply::Attributes(mut replies) => {
+            for reply in &mut replies {
+                if let AttrReply::Is(Attr { ty, .. }) = reply
+                    && !personality.shows(*ty)
+                {
+                    *reply = AttrReply::Withheld(*ty, Rv::ATTRIBUTE_TYPE_INVALID);
+                }
+            }
+            asked.answer(&replies)
+        }
         other => Err(unexpected(&other)),
     }
 }

@@ -123,8 +123,10 @@ pub fn logout(m: &Module, h: u64) -> Result<()> {
 
 /// Marks our saved states, and their form.
 const STATE_MAGIC: &[u8; 4] = b"KSS1";
+/// That, the mechanism, and the name by which the HSM knows the state.
+const STATE_LEN: usize = 4 + 8 + 16;
 
-/// C_GetOperationState: a digest's, the only state that leaves an HSM in the clear without harm.
+/// C_GetOperationState: a digest's. The state itself stays in the HSM, for keys may be in it.
 pub fn save(m: &Module, h: u64, mut out: Out<'_>) -> Result<()> {
     let session = m.session(h)?;
     session.slot.allows(Difference::OperationState)?;
@@ -143,16 +145,20 @@ pub fn save(m: &Module, h: u64, mut out: Out<'_>) -> Result<()> {
         return Err(Error::new(Rv::STATE_UNSAVEABLE, why));
     }
     let mech = state.ops.mechanism(Op::Digest)?;
-    let stream = op::stream_of(&session, &mut state, Op::Digest)?;
-    match session.call(&Request::SaveState { stream }, &mut [])? {
-        Reply::Bytes(bytes) => {
-            let mut saved = STATE_MAGIC.to_vec();
-            saved.extend_from_slice(&mech.0.to_be_bytes());
-            saved.extend_from_slice(&bytes);
-            out.answer(&saved).map(drop)
+    // Asking for the length must not make the HSM keep a state.
+    out.fill(STATE_LEN, |buf| {
+        let stream = op::stream_of(&session, &mut state, Op::Digest)?;
+        match session.call(&Request::SaveState { stream }, &mut [])? {
+            Reply::Bytes(name) if name.len() == STATE_LEN - 12 => {
+                buf[..4].copy_from_slice(STATE_MAGIC);
+                buf[4..12].copy_from_slice(&mech.0.to_be_bytes());
+                buf[12..].copy_from_slice(&name);
+                Ok(STATE_LEN)
+            }
+            other => Err(unexpected(&other)),
         }
-        other => Err(unexpected(&other)),
-    }
+    })
+    .map(drop)
 }
 
 /// C_SetOperationState.
@@ -162,8 +168,9 @@ pub fn restore(m: &Module, h: u64, saved: &[u8], keys: [u64; 2]) -> Result<()> {
     let mut state = session.enter()?;
     let body = saved
         .strip_prefix(STATE_MAGIC)
+        .filter(|_| saved.len() == STATE_LEN)
         .and_then(|b| b.split_first_chunk());
-    let (mech, bytes) = body.ok_or(Rv::SAVED_STATE_INVALID)?;
+    let (mech, name) = body.ok_or(Rv::SAVED_STATE_INVALID)?;
     if keys != [0, 0] {
         return Err(Error::new(
             Rv::KEY_NOT_NEEDED,
@@ -174,16 +181,7 @@ pub fn restore(m: &Module, h: u64, saved: &[u8], keys: [u64; 2]) -> Result<()> {
         id: MechId(u64::from_be_bytes(*mech)),
         params: Params::None,
     };
-    op::cancel(&session, &mut state, Op::Digest);
-    let restored = op::init(&session, &mut state, Op::Digest, Some(mech), None).and_then(|()| {
-        let stream = op::stream_of(&session, &mut state, Op::Digest)?;
-        let state = Hidden(bytes);
-        session.done(&Request::RestoreState { stream, state })
-    });
-    restored.map_err(|e| {
-        op::cancel(&session, &mut state, Op::Digest);
-        Error::new(Rv::SAVED_STATE_INVALID, e.why)
-    })
+    op::restore(&session, &mut state, mech, name)
 }
 
 /// C_GetFunctionStatus, C_CancelFunction: what is left of functions in parallel.

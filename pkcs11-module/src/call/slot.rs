@@ -1,6 +1,9 @@
 //! Slot and token management functions.
 
+use std::time::SystemTime;
+
 use hsm_api::{Error, Hidden, MechId, Phase, Reply, Request, Result, Rv};
+use hsm_sim::builtin::utc;
 use hsm_sim::mech;
 use pkcs11_sys as ck;
 
@@ -9,7 +12,7 @@ use crate::ck::message::encrypts_messages;
 use crate::ck::{Out, Place, padded};
 use crate::module::Module;
 use crate::personality::Difference;
-use crate::token::{Login, unexpected};
+use crate::token::{Login, PinForm, unexpected};
 
 /// C_GetSlotList. Asking for the length looks at the configuration again.
 pub fn list(m: &Module, present_only: bool, mut out: Out<'_, ck::CK_SLOT_ID>) -> Result<()> {
@@ -56,7 +59,10 @@ pub fn token_info(m: &Module, id: u64, to: Place<'_, ck::CK_TOKEN_INFO>) -> Resu
             | (if left == 1 && !locked { last } else { 0 })
             | (if locked { lock } else { 0 })
     };
+    // The clock of an embedded token is this machine's; that of an HSM elsewhere we do not see.
+    let clock = slot.spec.pins == PinForm::Plain;
     let flags = ck::CKF_RNG
+        | (if clock { ck::CKF_CLOCK_ON_TOKEN } else { 0 })
         | ck::CKF_LOGIN_REQUIRED
         | (if dual {
             ck::CKF_DUAL_CRYPTO_OPERATIONS
@@ -105,7 +111,11 @@ pub fn token_info(m: &Module, id: u64, to: Place<'_, ck::CK_TOKEN_INFO>) -> Resu
         ulFreePrivateMemory: ck::CK_UNAVAILABLE_INFORMATION,
         hardwareVersion: library_version(),
         firmwareVersion: library_version(),
-        utcTime: [b' '; 16],
+        utcTime: if clock {
+            utc(SystemTime::now())
+        } else {
+            [b' '; 16]
+        },
     });
     Ok(())
 }
@@ -116,8 +126,13 @@ pub fn mechanisms(m: &Module, id: u64, mut out: Out<'_, ck::CK_MECHANISM_TYPE>) 
 }
 
 fn offered(m: &Module, id: u64) -> Result<Vec<u64>> {
-    match m.slot(id)?.ask(&Request::Mechanisms)? {
-        Reply::Mechanisms(all) => Ok(all),
+    let slot = m.slot(id)?;
+    let personality = slot.spec.personality;
+    match slot.ask(&Request::Mechanisms)? {
+        Reply::Mechanisms(all) => Ok(all
+            .into_iter()
+            .filter(|id| personality.has(MechId(*id)))
+            .collect()),
         other => Err(unexpected(&other)),
     }
 }
@@ -137,7 +152,11 @@ pub fn mechanism_info(
     to.set(ck::CK_MECHANISM_INFO {
         ulMinKeySize: least,
         ulMaxKeySize: most,
-        flags: row.flags() | message_flags(row),
+        flags: m
+            .slot(id)?
+            .spec
+            .personality
+            .functions(row.id, row.flags() | message_flags(row)),
     });
     Ok(())
 }

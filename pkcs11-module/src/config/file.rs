@@ -1,10 +1,11 @@
 //! The configuration file's form. What is wrong in it is said with file and line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hsm_api::{Error, Result, Rv};
+use hsm_net::Anchors;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -63,7 +64,7 @@ struct TokenText {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ClusterText {
     label: Spanned<String>,
-    nodes: Spanned<Vec<String>>,
+    nodes: Spanned<Vec<Spanned<String>>>,
     trust_anchor: Spanned<PathBuf>,
     #[serde(default = "cloudhsm")]
     personality: Personality,
@@ -128,21 +129,36 @@ impl File {
                     "a cluster needs a node",
                 ));
             }
+            let mut nodes = Vec::new();
+            for node in cluster.nodes.into_inner() {
+                let at = line(node.span().start);
+                let node = node.into_inner();
+                if let Err(what) = well_formed(&node) {
+                    let what = format!("{node:?} is no address of a node: {what}");
+                    return Err(wrong(at, &what));
+                }
+                if nodes.contains(&node) {
+                    return Err(wrong(at, "the cluster has this node already"));
+                }
+                nodes.push(node);
+            }
             let at = line(cluster.trust_anchor.span().start);
-            let anchor = base.join(cluster.trust_anchor.get_ref());
-            let anchor = std::fs::read_to_string(&anchor).map_err(|e| {
-                wrong(
-                    at,
-                    &format!("the trust anchor {} cannot be read: {e}", anchor.display()),
-                )
-            })?;
+            let path = base.join(cluster.trust_anchor.get_ref());
+            let unfit = |what: &str| {
+                let what = format!("the trust anchor {} {what}", path.display());
+                wrong(at, &what)
+            };
+            let anchor = std::fs::read_to_string(&path)
+                .map_err(|e| unfit(&format!("cannot be read: {e}")))?;
+            Anchors::from_pem(&anchor)
+                .map_err(|e| unfit(&format!("holds no certificate in PEM: {}", e.why)))?;
             let settings = ClusterSettings {
                 label: cluster.label.into_inner(),
                 anchor,
                 availability_check: cluster.key_availability_check,
                 connect_timeout: Duration::from_secs(cluster.connect_timeout),
                 call_timeout: Duration::from_secs(cluster.call_timeout),
-                nodes: cluster.nodes.into_inner(),
+                nodes,
             };
             clusters.push((settings, cluster.personality));
         }
@@ -194,6 +210,37 @@ impl File {
     }
 }
 
+/// Whether a node's text can be an address at all: `host` or `host:port`, the host a name, an IPv4
+/// address or an IPv6 address in brackets. Whether a name is known is the network's to say, later.
+fn well_formed(node: &str) -> std::result::Result<(), &'static str> {
+    if node.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let (host, port) = match node.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (node, None),
+    };
+    if port.is_some_and(|p| !p.parse().is_ok_and(|p: u16| p != 0)) {
+        return Err("the port is a number from 1 to 65535");
+    }
+    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if let Some(v6) = v6 {
+        let parsed = v6.parse::<Ipv6Addr>();
+        return parsed
+            .map(drop)
+            .map_err(|_| "no IPv6 address is in the brackets");
+    }
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if host.is_empty() || !host.bytes().all(name) {
+        return Err("the host is a name or an IP address");
+    }
+    // What has the form of an IPv4 address is one.
+    if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') && host.parse::<Ipv4Addr>().is_err() {
+        return Err("it looks like an IPv4 address, and is none");
+    }
+    Ok(())
+}
+
 impl ClusterSettings {
     /// The nodes' addresses; a name is looked up, and a missing port is the HSM's.
     pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
@@ -221,7 +268,10 @@ mod tests {
 
     fn read(text: &str) -> Result<File> {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.crt"), "anchor").unwrap();
+        let ca = rcgen::generate_simple_self_signed(vec!["ca".into()]).unwrap();
+        std::fs::write(dir.path().join("ca.crt"), ca.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), ca.signing_key.serialize_pem()).unwrap();
+        std::fs::write(dir.path().join("text.crt"), "anchor").unwrap();
         let path = dir.path().join("pkcs11.toml");
         std::fs::write(&path, text).unwrap();
         File::read(&path)
@@ -244,10 +294,8 @@ mod tests {
         let tokens = file.directories(none).unwrap();
         assert_eq!(tokens, [(file.base.join("t"), Personality::Standard)]);
         let (cluster, personality) = file.clusters().next().unwrap();
-        assert_eq!(
-            (&*cluster.anchor, personality),
-            ("anchor", Personality::CloudHsm)
-        );
+        assert!(cluster.anchor.starts_with("-----BEGIN CERTIFICATE"));
+        assert_eq!(personality, Personality::CloudHsm);
         assert!(!cluster.availability_check);
         let addresses = cluster.addresses().unwrap();
         let wanted = [
@@ -275,6 +323,23 @@ mod tests {
                 "pkcs11.toml:4: the trust anchor",
             ),
             (
+                format!("{cluster}trust-anchor = \"text.crt\"\n"),
+                "text.crt holds no certificate in PEM",
+            ),
+            (
+                format!("{cluster}trust-anchor = \"key.pem\"\n"),
+                "key.pem holds no certificate in PEM",
+            ),
+            (
+                cluster.replace("127.0.0.1:1", "127.0.0.1:port") + "trust-anchor = \"ca.crt\"\n",
+                "pkcs11.toml:3: \"127.0.0.1:port\" is no address of a node: the port",
+            ),
+            (
+                cluster.replace("[\"127.0.0.1:1\"", "[\"a\",\n\"b\",\n\"a\"")
+                    + "trust-anchor = \"ca.crt\"\n",
+                "pkcs11.toml:5: the cluster has this node already",
+            ),
+            (
                 format!(
                     "{0}trust-anchor = \"ca.crt\"\n{0}trust-anchor = \"ca.crt\"\n",
                     cluster
@@ -285,6 +350,36 @@ mod tests {
         for (text, wanted) in cases {
             let e = read(&text).expect_err(wanted);
             assert!(e.rv == Rv::GENERAL_ERROR && e.why.contains(wanted), "{e}");
+        }
+    }
+
+    #[test]
+    fn forms_of_a_node() {
+        for good in [
+            "127.20.1.10",
+            "127.20.1.10:2223",
+            "hsm-1.example.com",
+            "hsm_1:2225",
+            "::1",
+            "[::1]:2223",
+        ] {
+            assert_eq!(well_formed(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            ":2223",
+            "127.0.0.1:port",
+            "127.0.0.1:0",
+            "127.0.0.1:65536",
+            "127.0.0.1:",
+            "127.0.0.300:2223",
+            "127.0.0",
+            "http://host:2223",
+            "a host",
+            "[::g]:2223",
+            "10.0.0.1,10.0.0.2",
+        ] {
+            assert!(well_formed(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,0 +1,343 @@
+//! `keystead token export`: what may leave a token, in the forms that others read.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::session::Session;
+use hsm_crypto::rsa::{Crt, Parts};
+use hsm_crypto::{Curve, EcKey, EdKey, PrivateKey, PublicKey, RsaKey, XKey};
+use pkcs8::PrivateKeyInfoRef;
+use pkcs8::der::Decode;
+use pkcs8::der::asn1::OctetStringRef;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::object::{Choice, Object, attributes};
+use super::reach::{Module, Which};
+use super::secret::{PASSPHRASE, PIN, Secret};
+use super::template::Template;
+use super::{Answer, Failure, Place, Result, failed, usage};
+
+/// The options.
+#[derive(Args)]
+pub struct Export {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    choice: Choice,
+    /// The file to write; it must not exist [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The form; a secret key is always written raw
+    #[arg(long, value_enum, default_value = "pem")]
+    format: Format,
+    /// Encrypt a private key under the passphrase
+    #[arg(long)]
+    encrypt: bool,
+    /// The passphrase for --encrypt
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "KEYSTEAD_PASSPHRASE",
+        hide_env_values = true
+    )]
+    passphrase: Option<Secret>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Text
+    Pem,
+    /// Bytes
+    Der,
+}
+
+/// What is to be written.
+struct Content {
+    tag: Option<&'static str>,
+    bytes: Zeroizing<Vec<u8>>,
+    hidden: bool,
+}
+
+pub(super) fn run(place: &Place, args: &Export) -> Result<Answer> {
+    let module = Module::load(place)?;
+    let token = module.token(&args.which)?;
+    let session = match (&args.which.pin, std::io::stdin().is_terminal()) {
+        // Certificates and public keys are there for everybody.
+        (None, false) => module.open(&token)?,
+        _ => module.user(&token, &PIN.given_or_asked(args.which.pin.as_ref())?)?,
+    };
+    let object = args.choice.one(&session)?;
+    let content = content(args, &session, &object)?;
+    let text = match (content.tag, args.format) {
+        (Some(tag), Format::Pem) => Some(Zeroizing::new(pem::encode_config(
+            &pem::Pem::new(tag, content.bytes.to_vec()),
+            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+        ))),
+        _ => None,
+    };
+    let bytes = text
+        .as_ref()
+        .map_or(&content.bytes[..], |text| text.as_bytes());
+    match &args.out {
+        Some(file) => {
+            write(file, bytes, content.hidden)?;
+            let json = json!({ "exported": object.json(), "file": file.display().to_string() });
+            Ok(Answer::new(
+                format!("wrote the {} to {}", object.name(), file.display()),
+                json,
+            ))
+        }
+        None => match &text {
+            Some(text) => Ok(Answer::new(
+                text.as_str(),
+                json!({ "exported": object.json(), "pem": text.as_str() }),
+            )),
+            None => usage("bytes are not written to the standard output: name a file with --out"),
+        },
+    }
+}
+
+fn content(args: &Export, session: &Session, object: &Object) -> Result<Content> {
+    if args.encrypt && object.class != Some(ObjectClass::PRIVATE_KEY) {
+        return usage("--encrypt is for private keys");
+    }
+    let open = |tag, bytes| {
+        Ok(Content {
+            tag: Some(tag),
+            bytes: Zeroizing::new(bytes),
+            hidden: false,
+        })
+    };
+    match object.class {
+        Some(ObjectClass::CERTIFICATE) => open(
+            "CERTIFICATE",
+            bytes_of(session, object, AttributeType::Value)?,
+        ),
+        Some(ObjectClass::PUBLIC_KEY) => open(
+            "PUBLIC KEY",
+            public(session, object)?.to_spki().map_err(broken)?,
+        ),
+        Some(ObjectClass::PRIVATE_KEY) => {
+            may_leave(object)?;
+            let plain = private(session, object)?.to_pkcs8().map_err(broken)?;
+            if !args.encrypt {
+                return Ok(Content {
+                    tag: Some("PRIVATE KEY"),
+                    bytes: plain,
+                    hidden: true,
+                });
+            }
+            let passphrase = PASSPHRASE.given_or_chosen(args.passphrase.as_ref())?;
+            let info = PrivateKeyInfoRef::from_der(&plain)
+                .map_err(|_| broken(hsm_crypto::Error::Internal))?;
+            let sealed = info.encrypt(passphrase.text());
+            let sealed = sealed.map_err(|error| {
+                Failure::Failed(format!("the key cannot be encrypted: {error}"))
+            })?;
+            Ok(Content {
+                tag: Some("ENCRYPTED PRIVATE KEY"),
+                bytes: sealed.to_bytes(),
+                hidden: true,
+            })
+        }
+        Some(ObjectClass::SECRET_KEY) => {
+            may_leave(object)?;
+            let bytes = Zeroizing::new(bytes_of(session, object, AttributeType::Value)?);
+            Ok(Content {
+                tag: None,
+                bytes,
+                hidden: true,
+            })
+        }
+        Some(ObjectClass::DATA) => {
+            let bytes = Zeroizing::new(bytes_of(session, object, AttributeType::Value)?);
+            Ok(Content {
+                tag: None,
+                bytes,
+                hidden: object.flag(AttributeType::Private) == Some(true),
+            })
+        }
+        _ => failed(format!(
+            "a {} has no form outside of a token",
+            object.name()
+        )),
+    }
+}
+
+/// The refusal that a token gives too, in words.
+fn may_leave(object: &Object) -> Result<()> {
+    if object.flag(AttributeType::Extractable) == Some(false) {
+        return failed(format!(
+            "the {} is not extractable: it never leaves its token; only a key made with CKA_EXTRACTABLE can",
+            object.name()
+        ));
+    }
+    if object.flag(AttributeType::Sensitive) == Some(true) {
+        return failed(format!(
+            "the {} is sensitive: it leaves its token only wrapped under another key (C_WrapKey), never in the clear",
+            object.name()
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes that only their owner may read, if they are secret. What is there is never overwritten.
+fn write(file: &Path, bytes: &[u8], hidden: bool) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if hidden { 0o600 } else { 0o644 });
+    let written = options
+        .open(file)
+        .and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))
+}
+
+fn broken(error: hsm_crypto::Error) -> Failure {
+    Failure::Failed(match error {
+        hsm_crypto::Error::Unsupported => {
+            "the key is of a kind that has no form here, or an RSA key without its primes".into()
+        }
+        error => format!("the token's values are no key: {error}"),
+    })
+}
+
+/// The values of some attributes by their type.
+struct Values(Template);
+
+impl Values {
+    fn read(session: &Session, object: &Object, wanted: &[AttributeType]) -> Result<Values> {
+        Ok(Values(Template(attributes(
+            session,
+            object.handle,
+            wanted,
+        )?)))
+    }
+
+    fn bytes(&self, ty: AttributeType) -> &[u8] {
+        let found = self
+            .0
+            .0
+            .iter()
+            .find(|attribute| attribute.attribute_type() == ty);
+        match found {
+            Some(
+                Attribute::Value(bytes)
+                | Attribute::Modulus(bytes)
+                | Attribute::PublicExponent(bytes)
+                | Attribute::PrivateExponent(bytes)
+                | Attribute::Prime1(bytes)
+                | Attribute::Prime2(bytes)
+                | Attribute::Exponent1(bytes)
+                | Attribute::Exponent2(bytes)
+                | Attribute::Coefficient(bytes)
+                | Attribute::EcParams(bytes)
+                | Attribute::EcPoint(bytes),
+            ) => bytes,
+            _ => &[],
+        }
+    }
+
+    fn secret(&self, ty: AttributeType) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.bytes(ty).to_vec())
+    }
+}
+
+fn bytes_of(session: &Session, object: &Object, ty: AttributeType) -> Result<Vec<u8>> {
+    let values = Values::read(session, object, &[ty])?;
+    match values.bytes(ty) {
+        [] => failed(format!(
+            "the token does not show the value of the {}",
+            object.name()
+        )),
+        bytes => Ok(bytes.to_vec()),
+    }
+}
+
+/// The key of a public key object.
+pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
+    use AttributeType as A;
+    let values = Values::read(
+        session,
+        object,
+        &[A::Modulus, A::PublicExponent, A::EcParams, A::EcPoint],
+    )?;
+    let wrapped = values.bytes(A::EcPoint);
+    // The specification wraps a point in an octet string; some modules do not.
+    let point = <&OctetStringRef>::from_der(wrapped).map_or(wrapped, OctetStringRef::as_bytes);
+    let key = match object.key_type {
+        Some(KeyType::RSA) => {
+            RsaKey::from_public(values.bytes(A::Modulus), values.bytes(A::PublicExponent))
+                .map(PublicKey::Rsa)
+        }
+        Some(KeyType::EC) => {
+            let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
+            EcKey::from_point(curve, point)
+                .or_else(|_| EcKey::from_point(curve, wrapped))
+                .map(PublicKey::Ec)
+        }
+        Some(KeyType::EC_EDWARDS) => EdKey::from_public(point).map(PublicKey::Ed),
+        Some(KeyType::EC_MONTGOMERY) => point
+            .try_into()
+            .map(PublicKey::X)
+            .map_err(|_| hsm_crypto::Error::BadKey),
+        _ => Err(hsm_crypto::Error::Unsupported),
+    };
+    key.map_err(broken)
+}
+
+fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
+    use AttributeType as A;
+    let wanted = [
+        A::Modulus,
+        A::PublicExponent,
+        A::PrivateExponent,
+        A::Prime1,
+        A::Prime2,
+        A::Exponent1,
+        A::Exponent2,
+        A::Coefficient,
+        A::EcParams,
+        A::Value,
+    ];
+    let values = Values::read(session, object, &wanted)?;
+    let secret = if object.key_type == Some(KeyType::RSA) {
+        A::PrivateExponent
+    } else {
+        A::Value
+    };
+    if values.bytes(secret).is_empty() {
+        return failed(format!(
+            "the token does not show the value of the {}",
+            object.name()
+        ));
+    }
+    let key = match object.key_type {
+        Some(KeyType::RSA) => RsaKey::from_parts(&Parts {
+            n: values.bytes(A::Modulus).to_vec(),
+            e: values.bytes(A::PublicExponent).to_vec(),
+            d: values.secret(A::PrivateExponent),
+            crt: (!values.bytes(A::Coefficient).is_empty()).then(|| Crt {
+                p: values.secret(A::Prime1),
+                q: values.secret(A::Prime2),
+                dp: values.secret(A::Exponent1),
+                dq: values.secret(A::Exponent2),
+                qinv: values.secret(A::Coefficient),
+            }),
+        })
+        .map(PrivateKey::Rsa),
+        Some(KeyType::EC) => {
+            let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
+            EcKey::from_scalar(curve, values.bytes(A::Value)).map(PrivateKey::Ec)
+        }
+        Some(KeyType::EC_EDWARDS) => EdKey::from_seed(values.bytes(A::Value)).map(PrivateKey::Ed),
+        Some(KeyType::EC_MONTGOMERY) => {
+            XKey::from_private(values.bytes(A::Value)).map(PrivateKey::X)
+        }
+        _ => Err(hsm_crypto::Error::Unsupported),
+    };
+    key.map_err(broken)
+}

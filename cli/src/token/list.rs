@@ -1,0 +1,100 @@
+//! `keystead token list`: the tokens, or the objects of one.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::object::{Choice, Object};
+use super::reach::{Found, Module, Which};
+use super::secret::PIN;
+use super::{Answer, Place, Result};
+
+/// The options.
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    choice: Choice,
+    /// Only what is seen without a login
+    #[arg(long)]
+    public: bool,
+}
+
+pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
+    let module = Module::load(place)?;
+    if args.which.token.is_none() && args.which.serial.is_none() && args.choice.is_empty() {
+        let tokens = module.tokens()?.iter().map(token).collect();
+        return Ok(Answer::list(
+            Value::Array(tokens),
+            &["slot", "label", "serial", "manufacturer", "state"],
+        ));
+    }
+    let found = module.token(&args.which)?;
+    // Nobody to ask, and nothing given: the public objects are an answer too.
+    let login = !args.public && (args.which.pin.is_some() || std::io::stdin().is_terminal());
+    let session = match login {
+        true => module.user(&found, &PIN.given_or_asked(args.which.pin.as_ref())?)?,
+        false => module.open(&found)?,
+    };
+    if !login && !args.public {
+        eprintln!(
+            "keystead: without a PIN only public objects are seen; give --pin or set KEYSTEAD_PIN"
+        );
+    }
+    let objects = args.choice.all(&session)?;
+    let objects = objects.iter().map(Object::json).collect();
+    Ok(Answer::list(
+        Value::Array(objects),
+        &[
+            "class",
+            "type",
+            "bits",
+            "curve",
+            "label",
+            "id",
+            "can",
+            "extractable",
+        ],
+    ))
+}
+
+fn token(found: &Found) -> Value {
+    let info = &found.info;
+    let mut state = Vec::new();
+    match (info.token_initialized(), info.user_pin_initialized()) {
+        (false, _) => state.push("uninitialised"),
+        (true, false) => state.push("no user PIN"),
+        (true, true) => state.push("ready"),
+    }
+    let flags = [
+        (info.user_pin_locked(), "user PIN locked"),
+        (info.so_pin_locked(), "SO PIN locked"),
+        (
+            info.user_pin_final_try() && !info.user_pin_locked(),
+            "last try of the user PIN",
+        ),
+        (info.write_protected(), "write-protected"),
+    ];
+    state.extend(
+        flags
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, words)| *words),
+    );
+    json!({
+        "slot": found.slot.id(),
+        "label": info.label(),
+        "serial": info.serial_number(),
+        "manufacturer": info.manufacturer_id(),
+        "model": info.model(),
+        "initialized": info.token_initialized(),
+        "user_pin_initialized": info.user_pin_initialized(),
+        "user_pin_locked": info.user_pin_locked(),
+        "so_pin_locked": info.so_pin_locked(),
+        "min_pin": info.min_pin_length(),
+        "max_pin": info.max_pin_length(),
+        "state": state.join(", "),
+    })
+}
