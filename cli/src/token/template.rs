@@ -1,7 +1,7 @@
 //! Templates: what PKCS#11 is told to make an object of a key or a certificate.
 
 use cryptoki::object::{Attribute, CertificateType, KeyType, ObjectClass};
-use hsm_crypto::{EcKey, EdKey, PrivateKey, PublicKey, XKey};
+use hsm_crypto::{EcKey, Ed448Key, EdKey, PrivateKey, PublicKey, X448Key, XKey};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::{Decode, Encode};
 use pkcs8::spki::SubjectPublicKeyInfoRef;
@@ -62,9 +62,12 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
         Attribute::Extractable(secrecy.extractable),
     ]);
     let rsa = matches!(key, PrivateKey::Rsa(_));
-    let curve = matches!(key, PrivateKey::Ec(_) | PrivateKey::X(_));
+    let curve = matches!(
+        key,
+        PrivateKey::Ec(_) | PrivateKey::X(_) | PrivateKey::X448(_)
+    );
     all.0.extend([
-        Attribute::Sign(!matches!(key, PrivateKey::X(_))),
+        Attribute::Sign(!matches!(key, PrivateKey::X(_) | PrivateKey::X448(_))),
         Attribute::Decrypt(rsa),
         Attribute::Unwrap(rsa),
         Attribute::Derive(curve),
@@ -103,7 +106,17 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
             Attribute::EcParams(XKey::OID_DER.to_vec()),
             Attribute::Value(key.private().to_vec()),
         ]),
-        _ => return Err(other_kind()),
+        PrivateKey::Ed448(key) => all.0.extend([
+            Attribute::KeyType(KeyType::EC_EDWARDS),
+            Attribute::EcParams(Ed448Key::OID_DER.to_vec()),
+            Attribute::Value(key.seed().map_err(broken)?.to_vec()),
+        ]),
+        PrivateKey::X448(key) => all.0.extend([
+            Attribute::KeyType(KeyType::EC_MONTGOMERY),
+            Attribute::EcParams(X448Key::OID_DER.to_vec()),
+            Attribute::Value(key.private().to_vec()),
+        ]),
+        _ => return Err(post_quantum()),
     }
     Ok(all)
 }
@@ -114,7 +127,7 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
     let rsa = matches!(key, PublicKey::Rsa(_));
     all.extend([
         Attribute::Private(false),
-        Attribute::Verify(!matches!(key, PublicKey::X(_))),
+        Attribute::Verify(!matches!(key, PublicKey::X(_) | PublicKey::X448(_))),
         Attribute::Encrypt(rsa),
         Attribute::Wrap(rsa),
     ]);
@@ -139,9 +152,24 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
             Attribute::EcParams(XKey::OID_DER.to_vec()),
             Attribute::EcPoint(octets(key)?),
         ]),
-        _ => return Err(other_kind()),
+        PublicKey::Ed448(key) => all.extend([
+            Attribute::KeyType(KeyType::EC_EDWARDS),
+            Attribute::EcParams(Ed448Key::OID_DER.to_vec()),
+            Attribute::EcPoint(octets(key.public())?),
+        ]),
+        PublicKey::X448(key) => all.extend([
+            Attribute::KeyType(KeyType::EC_MONTGOMERY),
+            Attribute::EcParams(X448Key::OID_DER.to_vec()),
+            Attribute::EcPoint(octets(key)?),
+        ]),
+        _ => return Err(post_quantum()),
     }
     Ok(Template(all))
+}
+
+/// PKCS#11 3.2's attributes for these are not in the PKCS#11 client that this command is built on.
+fn post_quantum() -> Failure {
+    Failure::Usage("ML-DSA, ML-KEM and SLH-DSA keys cannot be imported by this command".to_owned())
 }
 
 /// A secret key.
@@ -195,15 +223,6 @@ pub fn certificate(
     Ok(Template(all))
 }
 
-/// Keys that the module makes and uses, and that this tool does not carry.
-fn other_kind() -> Failure {
-    Failure::Usage(
-        "this tool carries RSA, EC, Ed25519 and X25519 keys; Ed448, X448, ML-DSA, ML-KEM and SLH-DSA keys are made \
-         in the token, by C_GenerateKeyPair"
-            .to_owned(),
-    )
-}
-
 /// The public half.
 pub fn half(key: &PrivateKey) -> Result<PublicKey> {
     Ok(match key {
@@ -214,7 +233,11 @@ pub fn half(key: &PrivateKey) -> Result<PublicKey> {
         }
         PrivateKey::Ed(key) => PublicKey::Ed(EdKey::from_public(key.public()).map_err(broken)?),
         PrivateKey::X(key) => PublicKey::X(*key.public()),
-        _ => return Err(other_kind()),
+        PrivateKey::Ed448(key) => {
+            PublicKey::Ed448(Ed448Key::from_public(key.public()).map_err(broken)?)
+        }
+        PrivateKey::X448(key) => PublicKey::X448(*key.public()),
+        _ => return Err(post_quantum()),
     })
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use hsm_api::reply::AttrReply;
 use hsm_api::{
-    Attr, AttrType, Error, KeyRef, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
+    Attr, AttrType, Error, KeyRef, MechId, ObjectId, Reply, Result, Rv, SessionId, Template, Value,
 };
 
 use crate::attr::{self, When};
 use crate::builtin;
 use crate::code::class;
 use crate::link::SimLink;
+use crate::mech;
 use crate::object::{Attrs, Object};
 use crate::policy;
 use crate::table::matches;
@@ -92,7 +93,8 @@ impl SimLink {
                 ));
             }
         }
-        if let Some(found) = builtin::find(template, |_| true) {
+        let offered = |mech| mech::find(MechId(mech)).is_some_and(|m| self.offers(m).is_ok());
+        if let Some(found) = builtin::find(template, offered) {
             return Ok(Reply::Objects(found));
         }
         let who = self.who();
