@@ -144,9 +144,18 @@ impl Session {
         self.slot.spec.personality.dress(making, template)
     }
 
-    /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality does not have.
+    /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality or the token does not have.
     pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
-        self.slot.spec.personality.offers(mech, function)
+        self.slot.spec.personality.offers(mech, function)?;
+        // Whether a token was told to have the broken and the old, only its own list says.
+        if hsm_sim::mech::find(mech.id).is_some_and(|row| row.legacy)
+            && let Reply::Mechanisms(all) = self.slot.ask(&Request::Mechanisms)?
+            && !all.contains(&mech.id.0)
+        {
+            let why = "the token offers this mechanism with the setting `legacy` only";
+            return Err(Error::new(Rv::MECHANISM_INVALID, why));
+        }
+        Ok(())
     }
 
     /// Whether a template makes a token object; refused in a read-only session.

@@ -374,3 +374,16 @@ fn slots_have_no_events_but_the_end() {
     assert_eq!(p11!(raw, C_Finalize, null_mut()), CKR_OK);
     assert_eq!(waits.join().unwrap(), CKR_CRYPTOKI_NOT_INITIALIZED);
 }
+
+#[test]
+fn a_mechanism_that_the_token_was_not_told_to_have_is_refused_at_its_init() {
+    let raw = Raw::new();
+    assert_eq!(
+        p11!(raw, C_DigestInit, raw.h, &mut plain(CKM_MD5)),
+        CKR_MECHANISM_INVALID
+    );
+    assert_eq!(
+        p11!(raw, C_DigestInit, raw.h, &mut plain(CKM_SHA256)),
+        CKR_OK
+    );
+}
