@@ -72,11 +72,7 @@ impl Table {
     /// Takes a newer row in. A damaged one costs its own object and no other: it stays locked.
     pub fn take(&mut self, record: &Record, device: &SealKey, token: Option<&SealKey>) {
         let id = record.id;
-        self.forget(id);
-        if !self.born.contains_key(&id) {
-            self.born.insert(id, self.next);
-            self.next += 1;
-        }
+        self.renew(id);
         let locked = Entry::Locked(record.version, record.origin);
         let entry = if record.private && token.is_none() {
             self.locked.insert(id);
@@ -93,6 +89,29 @@ impl Table {
             }
         };
         self.entries.insert(id, entry);
+    }
+
+    /// Takes in what this process itself has just written.
+    pub fn put(&mut self, object: Arc<Object>) {
+        let id = object.id;
+        self.renew(id);
+        let entry = self.indexed(object);
+        self.entries.insert(id, entry);
+    }
+
+    /// Takes in that this process has just destroyed an object.
+    pub fn bury(&mut self, id: ObjectId, version: u64, origin: u64) {
+        self.renew(id);
+        self.entries.insert(id, Entry::Gone(version, origin));
+    }
+
+    /// Makes room for a newer state of an object.
+    fn renew(&mut self, id: ObjectId) {
+        self.forget(id);
+        if let std::collections::hash_map::Entry::Vacant(first) = self.born.entry(id) {
+            first.insert(self.next);
+            self.next += 1;
+        }
     }
 
     /// Forgets what is private, since nobody is logged in any more.
