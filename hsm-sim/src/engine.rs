@@ -147,24 +147,28 @@ impl Inner {
     fn reload(&self) -> Result<()> {
         let announced = self.store.generation();
         let mut table = self.table.write();
-        let news = self.store.news(table.seq, table.epoch)?;
-        if news.epoch != table.epoch {
-            table.clear();
-            table.epoch = news.epoch;
-            if self.node.is_none() {
-                *self.token.write() = None;
+        let device = self.store.device();
+        let seq = self.store.news(|news| {
+            if news.epoch != table.epoch {
+                table.clear();
+                table.epoch = news.epoch;
+                if self.node.is_none() {
+                    *self.token.write() = None;
+                }
+                self.logins.lock().clear();
+                self.epoch.store(news.epoch, Ordering::Release);
             }
-            self.logins.lock().clear();
-            self.epoch.store(news.epoch, Ordering::Release);
-        }
-        let token = self.token.read().clone();
-        for record in &news.records {
-            table.take(record, self.store.device(), token.as_deref());
-        }
-        table.seq = news.seq;
-        self.applied(news.seq);
+            let token = self.token();
+            let token = token.as_deref();
+            news.each(table.seq, token.is_some(), |record| {
+                table.take(record, device, token);
+            })?;
+            Ok(news.seq)
+        })?;
+        table.seq = seq;
+        self.applied(seq);
         drop(table);
-        if news.seq < announced {
+        if seq < announced {
             // Someone is about to commit, or died before he could.
             self.store.mend();
         }
@@ -200,11 +204,14 @@ impl Inner {
         if self.token.read().is_some() {
             return Ok(());
         }
-        for record in &self.store.read(record::private)? {
-            if table.is_locked(record.id) {
-                table.take(record, self.store.device(), Some(token));
-            }
-        }
+        let device = self.store.device();
+        self.store.read(|sql| {
+            record::each_private(sql, |record| {
+                if table.is_locked(record.id) {
+                    table.take(record, device, Some(token));
+                }
+            })
+        })?;
         *self.token.write() = Some(Arc::clone(token));
         Ok(())
     }

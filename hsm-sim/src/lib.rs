@@ -3,6 +3,7 @@
 //! | file | duty |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: one HSM's state in this process |
+//! | `kept` | attributes as they are kept in memory: packed until somebody looks |
 //! | `commit` | group commit: token objects made or destroyed at the same time share a transaction |
 //! | `link` | one application's line to it, and the one match over what may be asked |
 //! | `op/` | the answers, one file a chapter |
@@ -27,6 +28,7 @@ mod commit;
 mod der;
 mod encode;
 pub mod engine;
+mod kept;
 mod link;
 pub mod material;
 pub mod mech;

@@ -230,8 +230,8 @@ impl SimLink {
         let secret = derive(&call, &wanted)?;
         let mut whole = secret.expose();
         let others = others.into_inner();
-        let bases: Vec<&Attrs> = std::iter::once(&base.attrs)
-            .chain(others.iter().map(|o| &o.attrs))
+        let bases: Vec<&Attrs> = std::iter::once(&*base.attrs)
+            .chain(others.iter().map(|o| &*o.attrs))
             .collect();
         let several = made.len() > 1;
         let mut new = Vec::with_capacity(made.len());

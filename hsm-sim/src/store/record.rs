@@ -9,7 +9,8 @@ use super::seal::SealKey;
 use super::{Tx, fault};
 use crate::attr;
 use crate::encode;
-use crate::object::{Attrs, Object, Origin};
+use crate::kept::Packed;
+use crate::object::{Attrs, Object};
 
 /// An object's row as it is stored.
 #[derive(Clone)]
@@ -34,8 +35,6 @@ pub struct Body {
     open: Vec<u8>,
     sealed: Vec<u8>,
 }
-
-type Parts = (Origin, Attrs);
 
 fn corrupt(id: ObjectId) -> Error {
     Error::new(
@@ -114,13 +113,12 @@ impl Record {
         let plain = key
             .open(&aad(self.id, self.version, open), sealed)
             .ok_or_else(|| corrupt(self.id))?;
-        let (origin, mut attrs): Parts =
-            postcard::from_bytes(&plain).map_err(|_| corrupt(self.id))?;
-        if !open.is_empty() {
-            let (_, public): Parts = postcard::from_bytes(open).map_err(|_| corrupt(self.id))?;
-            attrs.join(public);
-        }
-        Ok(Some(Object::new(self.id, origin, attrs)))
+        let packed = Packed {
+            hidden: plain,
+            open: open.clone(),
+        };
+        let object = Object::packed(self.id, packed);
+        object.map(Some).ok_or_else(|| corrupt(self.id))
     }
 }
 
@@ -141,28 +139,38 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 const COLUMNS: &str = "id, seq, version, origin, private, open, sealed";
 
-/// All rows written after `seq`, in that order.
-pub(super) fn since(sql: &Connection, seq: u64) -> Result<Vec<Record>> {
+/// Shows each row written after `seq`, in that order: one at a time, for there may be very many. Without the token key
+/// (`sealed` false) what is sealed under it is left out.
+pub(super) fn since(
+    sql: &Connection,
+    seq: u64,
+    sealed: bool,
+    mut show: impl FnMut(&Record),
+) -> Result<()> {
     let mut all = sql
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM objects WHERE seq > ?1 ORDER BY seq"
-        ))
+        .prepare_cached(
+            "SELECT id, seq, version, origin, private, open, CASE WHEN private AND NOT ?2 THEN x'' ELSE sealed END
+             FROM objects WHERE seq > ?1 ORDER BY seq",
+        )
         .map_err(fault)?;
-    let rows = all
-        .query_map([seq.cast_signed()], from_row)
-        .map_err(fault)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(fault)
+    let rows = all.query_map(params![seq.cast_signed(), sealed], from_row);
+    for row in rows.map_err(fault)? {
+        show(&row.map_err(fault)?);
+    }
+    Ok(())
 }
 
-/// The rows of all private objects.
-pub(crate) fn private(sql: &Connection) -> Result<Vec<Record>> {
+/// Shows each private object's row, in the order in which they were written.
+pub(crate) fn each_private(sql: &Connection, mut show: impl FnMut(&Record)) -> Result<()> {
     let mut all = sql
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM objects WHERE private ORDER BY seq"
         ))
         .map_err(fault)?;
-    let rows = all.query_map([], from_row).map_err(fault)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(fault)
+    for row in all.query_map([], from_row).map_err(fault)? {
+        show(&row.map_err(fault)?);
+    }
+    Ok(())
 }
 
 /// One object's row.
