@@ -160,6 +160,7 @@ impl Inner {
             }
             let token = self.token();
             let token = token.as_deref();
+            news.order(table.seq, |id| table.expect(id))?;
             news.each(table.seq, token.is_some(), |record| {
                 table.take(record, device, token);
             })?;

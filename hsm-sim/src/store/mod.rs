@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hsm_api::{Error, Result, Rv};
+use hsm_api::{Error, ObjectId, Result, Rv};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -75,6 +75,14 @@ pub struct News<'a> {
 }
 
 impl News<'_> {
+    /// Shows which objects were written after `since`, in that order.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn order(&self, since: u64, show: impl FnMut(ObjectId)) -> Result<()> {
+        record::order(self.sql, since, show)
+    }
+
     /// Shows each row written after `since`; without the token key (`sealed` false) nothing that it seals.
     ///
     /// # Errors
