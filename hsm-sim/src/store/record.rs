@@ -148,7 +148,7 @@ pub(super) fn order(sql: &Connection, seq: u64, mut show: impl FnMut(ObjectId)) 
     let mut all = sql
         .prepare_cached("SELECT id FROM objects WHERE seq > ?1 ORDER BY seq")
         .map_err(fault)?;
-    let rows = all.query_map([seq.cast_signed()], |row| id(row));
+    let rows = all.query_map([seq.cast_signed()], id);
     for id in rows.map_err(fault)? {
         show(id.map_err(fault)?);
     }
