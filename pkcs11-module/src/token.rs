@@ -481,17 +481,13 @@ mod tests {
     #[test]
     fn who_waits_for_events_is_woken_by_the_end() {
         let (_fake, m) = module(PinForm::Plain, Personality::Standard);
-        assert_eq!(
-            rv(crate::call::general::wait_for_event(&m, true)),
-            Some(Rv::NO_EVENT)
-        );
+        let event = || rv(crate::call::general::no_event(&m));
+        assert_eq!(event(), Some(Rv::NO_EVENT));
         std::thread::scope(|threads| {
-            let waits = threads.spawn(|| crate::call::general::wait_for_event(&m, false));
+            let waits = threads.spawn(|| m.wait_for_stop());
             m.shut();
-            assert_eq!(
-                rv(waits.join().unwrap()),
-                Some(Rv::CRYPTOKI_NOT_INITIALIZED)
-            );
+            waits.join().unwrap();
         });
+        assert_eq!(event(), Some(Rv::CRYPTOKI_NOT_INITIALIZED));
     }
 }

@@ -70,6 +70,22 @@ fn forks_under_threads() {
 }
 
 #[test]
+fn a_parent_that_ends_before_its_child() {
+    host(&["fork-and-end"]);
+}
+
+#[test]
+fn forks_amid_the_work_of_threads() {
+    host(&["fork-amid-work", "fork-amid-a-long-call"]);
+}
+
+#[test]
+#[ignore = "long: ./check full"]
+fn many_forks_amid_the_work_of_threads() {
+    host(&["fork-amid-work-long"]);
+}
+
+#[test]
 fn threads_and_the_end() {
     host(&[
         "threads-outlive-finalize",
