@@ -407,8 +407,10 @@ static void *long_call(void *arg) {
 static void fork_amid_a_long_call(void) {
     pthread_t thread;
     CHECK(start(), OK);
-    ul session = enter();
-    CHECK(pthread_create(&thread, NULL, long_call, &session), 0);
+    ul slot, n = 1, busy, session = enter();
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &busy), OK);
+    CHECK(pthread_create(&thread, NULL, long_call, &busy), 0);
     usleep(300000);
     pid_t pid = child();
     if (pid == 0) {
