@@ -8,6 +8,7 @@ mod cloudhsm;
 mod cluster;
 mod copy;
 mod host;
+mod lies;
 mod messages;
 mod objects;
 mod raw;
