@@ -17,9 +17,14 @@ fn signatures() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
     for part in list.split("\n    fn C_").skip(1) {
         let (name, rest) = part.split_once('(').unwrap();
         let (parameters, _) = rest.split_once(')').unwrap();
-        let parameters = parameters.split(',').map(str::trim).filter(|p| !p.is_empty());
+        let parameters = parameters
+            .split(',')
+            .map(str::trim)
+            .filter(|p| !p.is_empty());
         let parameters = parameters.map(|p| p.split_once(':').unwrap());
-        let parameters = parameters.map(|(name, ty)| (name.trim(), ty.trim())).collect();
+        let parameters = parameters
+            .map(|(name, ty)| (name.trim(), ty.trim()))
+            .collect();
         found.push((name, parameters));
     }
     found
@@ -37,6 +42,7 @@ fn call(library: &Library, name: &str, a: &[u64]) -> CK_RV {
             // SAFETY: an exported function of that many word-sized arguments; see `call`.
             let f = unsafe { library.get::<unsafe extern "C" fn($($t),*) -> CK_RV>(name.as_bytes()) };
             let f = f.unwrap_or_else(|e| panic!("{e}"));
+            #[allow(unused)]
             let mut a = a.iter().copied();
             // SAFETY: arguments are null, or lead to the test's arena, or are lies, which is the test.
             unsafe { f($({ let next: $t = a.next().unwrap(); next }),*) }
@@ -96,14 +102,20 @@ fn every_function_refuses_lies_at_once() {
                     // Null with room for more than there can be is a question for a length.
                     continue;
                 }
-                if parameters.iter().any(|p| null && null_has_a_meaning(name, *p)) {
+                if parameters
+                    .iter()
+                    .any(|p| null && null_has_a_meaning(name, *p))
+                {
                     continue;
                 }
                 println!("{symbol} {lie:#x} null: {null}");
                 begin(&raw, name);
                 let started = Instant::now();
                 let rv = call(&library, &symbol, &arguments);
-                assert!(started.elapsed() < Duration::from_secs(2), "{symbol}: at once");
+                assert!(
+                    started.elapsed() < Duration::from_secs(2),
+                    "{symbol}: at once"
+                );
                 assert_ne!(rv, CKR_OK, "{symbol} with {arguments:x?}");
                 assert!(
                     ![CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_ERROR].contains(&rv),
@@ -149,7 +161,10 @@ fn begin(raw: &Raw, name: &str) {
             ..sha
         };
         let at = template.as_mut_ptr();
-        assert_eq!(p11!(raw, C_GenerateKey, raw.h, &raw mut mech, at, 1, key), CKR_OK);
+        assert_eq!(
+            p11!(raw, C_GenerateKey, raw.h, &raw mut mech, at, 1, key),
+            CKR_OK
+        );
     };
     let done = match name {
         "Digest" | "DigestUpdate" | "DigestFinal" => p11!(raw, C_DigestInit, raw.h, &raw mut sha),
@@ -171,5 +186,8 @@ fn begin(raw: &Raw, name: &str) {
         }
         _ => CKR_OK,
     };
-    assert!([CKR_OK, CKR_OPERATION_ACTIVE].contains(&done), "{name}: {done:#x}");
+    assert!(
+        [CKR_OK, CKR_OPERATION_ACTIVE].contains(&done),
+        "{name}: {done:#x}"
+    );
 }

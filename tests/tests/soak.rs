@@ -35,7 +35,10 @@ impl Soak {
         let journal = self.home.path(&format!("journal-{}", self.started));
         self.started += 1;
         // Some end by themselves and are replaced; all end with the soak.
-        let left = self.until.saturating_duration_since(Instant::now()).as_secs();
+        let left = self
+            .until
+            .saturating_duration_since(Instant::now())
+            .as_secs();
         let life = left.min(3 + self.started as u64 % 9);
         let mut command = Command::new(tools::beside("soaker"));
         command
@@ -89,7 +92,9 @@ fn soak(processes: usize, threads: usize, seconds: u64) {
     let there = soak.token.secret_keys();
     let mut found: HashMap<&str, usize> = HashMap::new();
     for key in &there {
-        *found.entry(key["label"].as_str().expect("a label")).or_default() += 1;
+        *found
+            .entry(key["label"].as_str().expect("a label"))
+            .or_default() += 1;
     }
     let count = |fate| fates.values().filter(|f| **f == fate).count();
     println!(
@@ -108,11 +113,16 @@ fn soak(processes: usize, threads: usize, seconds: u64) {
             Fate::Destroyed => there == 0,
             Fate::Begun | Fate::Ending => there <= 1,
         };
-        assert!(right, "{label} is {fate:?}, and {there} such keys are there");
+        assert!(
+            right,
+            "{label} is {fate:?}, and {there} such keys are there"
+        );
     }
     assert_eq!(found.len(), 0, "keys that nobody made: {found:?}");
     assert!(killed > 0 && count(Fate::Destroyed) > 0, "it was a soak");
-    soak.token.user("--keygen --key-type AES:32 --label after").ok();
+    soak.token
+        .user("--keygen --key-type AES:32 --label after")
+        .ok();
 }
 
 /// Every journal, whole lines only: the last may have been cut off with its process.
@@ -121,12 +131,17 @@ fn read(dir: &Path, most: usize) -> HashMap<String, Fate> {
     let entries = fs::read_dir(dir).expect("the test's directory");
     let journals: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned());
-    let journals = journals.into_iter().filter(|p| name(p).is_some_and(|n| n.starts_with("journal-")));
+    let journals = journals
+        .into_iter()
+        .filter(|p| name(p).is_some_and(|n| n.starts_with("journal-")));
     let mut read = 0;
     for path in journals {
         read += 1;
         let text = fs::read_to_string(&path).expect("a journal");
-        for line in text.split_inclusive('\n').filter_map(|l| l.strip_suffix('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter_map(|l| l.strip_suffix('\n'))
+        {
             let (word, label) = line.split_once(' ').expect("two words");
             let fate = match word {
                 "making" => Fate::Begun,

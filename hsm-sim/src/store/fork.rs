@@ -73,8 +73,16 @@ pub fn notice() {
         if let Some(set) = vfs.as_ref().and_then(|v| v.xSetSystemCall) {
             let fstat: unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int = fstat;
             let stat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int = stat;
-            set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<_, Call>(fstat)));
-            set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<_, Call>(stat)));
+            set(
+                vfs,
+                c"fstat".as_ptr(),
+                Some(std::mem::transmute::<_, Call>(fstat)),
+            );
+            set(
+                vfs,
+                c"stat".as_ptr(),
+                Some(std::mem::transmute::<_, Call>(stat)),
+            );
         }
     }
     PROCESS.store(now, Ordering::Release);

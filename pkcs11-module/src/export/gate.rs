@@ -73,7 +73,13 @@ fn build() -> &'static Gate {
 fn watch_forks() {
     // SAFETY: three functions without arguments, callable at any fork. It fails for want of memory
     // only; then forks are as they were without handlers.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_in_parent), Some(after_in_child)) };
+    unsafe {
+        libc::pthread_atfork(
+            Some(before_fork),
+            Some(after_in_parent),
+            Some(after_in_child),
+        )
+    };
     hsm_net::while_waiting(aside);
 }
 

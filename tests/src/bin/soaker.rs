@@ -100,7 +100,9 @@ impl Thread {
         self.works(key).map_err(|e| ("use of an own key", e))?;
         let seen = self.labelled(&label)?;
         if seen != [key] {
-            self.say(&format!("fault {label} was made as {key:?} and found as {seen:?}"));
+            self.say(&format!(
+                "fault {label} was made as {key:?} and found as {seen:?}"
+            ));
         }
         self.strangers()?;
         if self.mine.len() > KEPT {
@@ -112,7 +114,9 @@ impl Thread {
             self.say(&format!("destroyed {label}"));
             let seen = self.labelled(&label)?;
             if !seen.is_empty() || self.works(key).is_ok() {
-                self.say(&format!("fault {label} was destroyed and is there: {seen:?}"));
+                self.say(&format!(
+                    "fault {label} was destroyed and is there: {seen:?}"
+                ));
             }
         }
         Ok(())
@@ -135,16 +139,16 @@ impl Thread {
 
     /// Keys of other threads and processes, which may vanish at any moment.
     fn strangers(&self) -> Result<(), (&'static str, Error)> {
-        let all = self.session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)]);
+        let all = self
+            .session
+            .find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)]);
         let all = all.map_err(|e| ("C_FindObjects of all", e))?;
         for nth in 0..2 {
             let key = all[(self.number * 17 + nth * 5) % all.len()];
             match self.works(key) {
                 Ok(())
-                | Err(Error::Pkcs11(
-                    RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid,
-                    _,
-                )) => {}
+                | Err(Error::Pkcs11(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid, _)) =>
+                    {}
                 Err(e) => return Err(("use of another's key", e)),
             }
         }
