@@ -3,7 +3,9 @@
  * The configuration comes by KEYSTEAD_PKCS11_CONF and has one token with the user's PIN 1234. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <dirent.h>
 #include <execinfo.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -51,6 +53,8 @@ static ul (*FindObjectsInit)(ul, attribute *, ul);
 static ul (*FindObjects)(ul, ul *, ul, ul *);
 static ul (*FindObjectsFinal)(ul);
 static ul (*WaitForSlotEvent)(ul, ul *, void *);
+static ul (*SetPIN)(ul, const char *, ul, const char *, ul);
+static ul (*InitToken)(ul, const char *, ul, const char *);
 
 static void load(void) {
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -62,7 +66,7 @@ static void load(void) {
     F(Initialize); F(Finalize); F(GetInfo); F(GetSlotList); F(OpenSession); F(Login);
     F(GenerateKey); F(SignInit); F(Sign); F(DigestInit); F(DigestUpdate); F(DigestFinal);
     F(GenerateRandom); F(Logout); F(DestroyObject); F(FindObjectsInit); F(FindObjects);
-    F(FindObjectsFinal); F(WaitForSlotEvent);
+    F(FindObjectsFinal); F(WaitForSlotEvent); F(SetPIN); F(InitToken);
 #undef F
 }
 
@@ -512,33 +516,139 @@ __attribute__((visibility("default"))) void *OPENSSL_memory_realloc(void *p, siz
     return realloc(p, n);
 }
 
-static void beside_openssl(void) {
-    void *crypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_GLOBAL);
-    if (!crypto) {
+/* SHA-256 of a host's own cryptographic library. */
+static unsigned char *(*openssl)(const void *, size_t, unsigned char *);
+static int (*gnutls)(int, const void *, size_t, void *);
+static int (*nss)(int, unsigned char *, const unsigned char *, int);
+
+static void theirs(const void *data, size_t len, unsigned char *to) {
+    if (openssl) openssl(data, len, to);
+    if (gnutls) CHECK(gnutls(6 /* GNUTLS_DIG_SHA256 */, data, len, to), 0);
+    if (nss) CHECK(nss(191 /* SEC_OID_SHA256 */, to, data, (int)len), 0);
+}
+
+static void *open_library(const char *name) {
+    void *opened = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+    if (!opened) {
         fprintf(stderr, "%s\n", dlerror());
         _exit(1);
     }
-    unsigned char *(*theirs)(const void *, size_t, unsigned char *) =
-        (unsigned char *(*)(const void *, size_t, unsigned char *))dlsym(crypto, "SHA256");
-    CHECK(theirs != NULL, 1);
-    load();
-    unsigned char a[32], b[32];
-    ul len = sizeof b;
-    theirs("abc", 3, a);
-    CHECK(start(), OK);
-    ul session = enter();
-    CHECK(sign(session, key(session)), OK);
+    return opened;
+}
+
+static void sha256_in_the_token(ul session, unsigned char *to) {
     mechanism sha = { 0x250, NULL, 0 };
+    ul len = 32;
     CHECK(DigestInit(session, &sha), OK);
     CHECK(DigestUpdate(session, "abc", 3), OK);
-    CHECK(DigestFinal(session, b, &len), OK);
-    CHECK(memcmp(a, b, 32), 0);
+    CHECK(DigestFinal(session, to, &len), OK);
+}
+
+/* The host's own library works before, amid and after the token's work. */
+static void beside(const char *which) {
+    void *crypto;
+    if (!strcmp(which, "openssl")) {
+        crypto = open_library("libcrypto.so.3");
+        CHECK((*(void **)&openssl = dlsym(crypto, "SHA256")) != NULL, 1);
+    } else if (!strcmp(which, "gnutls")) {
+        crypto = open_library("libgnutls.so.30");
+        CHECK((*(void **)&gnutls = dlsym(crypto, "gnutls_hash_fast")) != NULL, 1);
+    } else {
+        int (*begin)(const char *);
+        crypto = open_library("libnss3.so");
+        CHECK((*(void **)&begin = dlsym(crypto, "NSS_NoDB_Init")) != NULL, 1);
+        CHECK((*(void **)&nss = dlsym(crypto, "PK11_HashBuf")) != NULL, 1);
+        CHECK(begin(NULL), 0);
+    }
+    load();
+    pthread_t threads[THREADS];
+    struct place places[THREADS];
+    unsigned char a[32], b[32];
+    theirs("abc", 3, a);
+    CHECK(start(), OK);
+    spawn(threads, places);
+    ul slot, n = 1, session;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    for (int i = 0; i < 2000; i++) {
+        memset(b, 0, sizeof b);
+        theirs("abc", 3, b);
+        CHECK(memcmp(a, b, 32), 0);
+        sha256_in_the_token(session, b);
+        CHECK(memcmp(a, b, 32), 0);
+    }
+    stop = 1;
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CHECK(failures, 0);
     CHECK(Finalize(NULL), OK);
     theirs("abc", 3, b);
     CHECK(memcmp(a, b, 32), 0);
     CHECK(hooked, 0);
     CHECK(dlclose(library), 0);
-    CHECK(dlclose(crypto), 0);
+    if (!nss) CHECK(dlclose(crypto), 0);
+}
+
+static int open_files(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+    while (readdir(dir)) n++;
+    closedir(dir);
+    return n;
+}
+
+/* Round after round the same memory and the same files. What is kept for good is kept in the first ones. */
+static void leaks_nothing(void) {
+    for (int i = 0; i < 10; i++) work();
+    size_t before = mallinfo2().uordblks;
+    int files = open_files();
+    for (int i = 0; i < 60; i++) work();
+    size_t after = mallinfo2().uordblks;
+    CHECK(open_files(), files);
+    if (after > before + 8192) {
+        fprintf(stderr, "60 rounds keep %zu bytes\n", after - before);
+        _exit(1);
+    }
+    CHECK(start(), OK);
+    ul session = enter(), made = key(session);
+    for (int i = 0; i < 200; i++) CHECK(sign(session, made), OK);
+    before = mallinfo2().uordblks;
+    for (int i = 0; i < 20000; i++) CHECK(sign(session, made), OK);
+    after = mallinfo2().uordblks;
+    if (after > before + 8192) {
+        fprintf(stderr, "20000 signatures keep %zu bytes\n", after - before);
+        _exit(1);
+    }
+    CHECK(Finalize(NULL), OK);
+}
+
+/* Until it is killed: says each PIN that was acknowledged. */
+static void change_pins(const char *now) {
+    const char *pins[] = { "1234", "another-pin" };
+    int at = !strcmp(now, pins[1]);
+    CHECK(start(), OK);
+    ul slot, n = 1, session;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    CHECK(Login(session, 1, pins[at], strlen(pins[at])), OK);
+    for (;; at = !at) {
+        printf("%s\n", pins[at]);
+        fflush(stdout);
+        CHECK(SetPIN(session, pins[at], strlen(pins[at]), pins[!at], strlen(pins[!at])), OK);
+    }
+}
+
+/* Until it is killed: says each initialisation that was acknowledged. */
+static void init_tokens(void) {
+    char label[33];
+    CHECK(start(), OK);
+    ul slot, n = 1;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    for (int i = 0;; i++) {
+        snprintf(label, sizeof label, "%-32d", i);
+        CHECK(InitToken(slot, "12345678", 8, label), OK);
+        printf("%d\n", i);
+        fflush(stdout);
+    }
 }
 
 /* A hang is a failure, and says where. */
@@ -555,9 +665,12 @@ int main(int argc, char **argv) {
     const char *mode = argv[2];
     signal(SIGALRM, hangs);
     alarm(100);
-    if (!strcmp(mode, "beside-openssl")) return beside_openssl(), 0;
+    if (!strncmp(mode, "beside-", 7)) return beside(mode + 7), 0;
     load();
     if (!strcmp(mode, "work")) work();
+    else if (!strcmp(mode, "leaks-nothing")) leaks_nothing();
+    else if (!strncmp(mode, "change-pins-", 12)) change_pins(mode + 12);
+    else if (!strcmp(mode, "init-tokens")) init_tokens();
     else if (!strcmp(mode, "fork-before-login")) fork_before_login();
     else if (!strcmp(mode, "fork-after-login")) fork_after_login();
     else if (!strcmp(mode, "fork-and-exec")) fork_and_exec(argv[0]);

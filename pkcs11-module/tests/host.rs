@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::copy::Copy;
 
 /// The program, compiled into a copy's directory.
-fn compile(dir: &Path) -> std::path::PathBuf {
+pub fn compile(dir: &Path) -> std::path::PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host.c");
     let program = dir.join("host");
     let flags = [
@@ -100,8 +100,13 @@ fn unloading() {
 }
 
 #[test]
-fn another_libcrypto() {
-    host(&["beside-openssl"]);
+fn another_cryptographic_library() {
+    host(&["beside-openssl", "beside-gnutls", "beside-nss"]);
+}
+
+#[test]
+fn rounds_leave_nothing_behind() {
+    host(&["leaks-nothing"]);
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod host;
 mod lies;
 mod messages;
 mod objects;
+mod pins;
 mod raw;
 mod tokens;
