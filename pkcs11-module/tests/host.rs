@@ -37,6 +37,7 @@ fn runs(copy: &Copy, program: &Path, mode: &str) {
         .arg(copy.path())
         .arg(mode)
         .env("KEYSTEAD_PKCS11_CONF", copy.dir().join("pkcs11.toml"))
+        .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
         .env_remove("KEYSTEAD_PKCS11_LOG")
         .output()
         .unwrap();
