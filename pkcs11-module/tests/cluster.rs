@@ -299,7 +299,7 @@ fn a_fork_does_not_wait_for_the_network() {
     let (p11, slot, session) = rig.user();
     rig.faults.delay(Duration::from_secs(4));
     std::thread::scope(|threads| {
-        threads.spawn(|| session.generate_random_vec(16).unwrap());
+        threads.spawn(move || session.generate_random_vec(16).unwrap());
         std::thread::sleep(Duration::from_millis(300));
         let started = Instant::now();
         // SAFETY: the child uses the library only, and leaves without running anybody's exit handlers.
