@@ -87,6 +87,34 @@ fn fips_mode_hides_nothing_under_pkcs1_padding() {
     }
 }
 
+/// Catch-up asks for many objects by name, and the answer must go into a frame whatever they hold.
+#[test]
+fn what_is_exported_at_once_is_bounded_by_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let a = link(&engine, Peer::Client);
+    a.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let value = vec![7; 5 << 20];
+    let ids = [id(), id(), id()];
+    for id in ids {
+        let template = vec![
+            n(attr::CLASS, 0),
+            b(attr::TOKEN, true),
+            bytes(attr::VALUE, &value),
+        ];
+        a.made(&Request::Create { id, template });
+    }
+    let node = link(&engine, Peer::Node);
+    let export = |ids: &[ObjectId]| match node.ask(&Request::Export { ids: ids.to_vec() }) {
+        Ok(Reply::Changes(changes)) => changes.iter().map(|c| c.id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(export(&ids), ids[..1], "two of five megabytes are too much");
+    assert_eq!(export(&ids[1..]), ids[1..2]);
+    assert_eq!(export(&ids[2..]), ids[2..]);
+    assert_eq!(export(&[id()]), []);
+}
+
 #[test]
 fn two_hsms_of_one_backup_hold_the_same_keys() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
