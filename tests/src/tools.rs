@@ -47,15 +47,20 @@ pub fn module() -> PathBuf {
     built("KEYSTEAD_SO", "libkeystead_pkcs11.so")
 }
 
-/// The probe, which cargo builds into the directory above the tests.
+/// The probe.
 pub fn probe() -> PathBuf {
+    beside("probe")
+}
+
+/// A program of the tests' own, which cargo builds into the directory above the tests.
+pub fn beside(name: &str) -> PathBuf {
     let me = env::current_exe().expect("a program knows its path");
     let found = me
         .ancestors()
         .skip(1)
-        .map(|d| d.join("probe"))
+        .map(|d| d.join(name))
         .find(|p| p.is_file());
-    found.expect("cargo builds the probe beside the tests")
+    found.unwrap_or_else(|| panic!("cargo builds {name} beside the tests"))
 }
 
 /// A foreign program by name. Missing is a failure: `./check setup` installs all of them.

@@ -9,6 +9,7 @@ mod demo;
 mod key_store;
 mod refusals;
 mod restart;
+mod soak;
 mod symbols;
 mod token;
 mod token_tool;
