@@ -78,11 +78,10 @@ pub fn need(program: &str) -> PathBuf {
                 "sshd" => "openssh-server",
                 "ssh" | "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
                 "certutil" | "cmsutil" | "modutil" | "selfserv" | "tstclnt" => "libnss3-tools",
-                "jarsigner" | "java" | "keytool" => "default-jdk-headless",
+                "jar" | "jarsigner" | "java" | "keytool" => "default-jdk-headless",
                 "keymgr" => "knot",
-                "kzonesign" => "knot-dnssecutils",
-                "kzonecheck" => "knot-dnsutils",
-                "dnssec-verify" => "bind9-dnsutils",
+                "kzonecheck" | "kzonesign" => "knot-dnssecutils",
+                "dnssec-verify" => "bind9-utils",
                 other => other,
             };
             panic!("{program} is missing: run `./check setup`, or `apt-get install {package}`")

@@ -22,10 +22,7 @@ fn token_with_keys(home: &Home) -> Token {
 
 fn make_keys(token: &Token) {
     // On a cluster an object that is not private is refused.
-    for (kind, id, label) in [
-        ("rsa:2048", "01", "rsa"),
-        ("EC:prime256v1", "02", "ec"),
-    ] {
+    for (kind, id, label) in [("rsa:2048", "01", "rsa"), ("EC:prime256v1", "02", "ec")] {
         token
             .user(&format!(
                 "--keypairgen --key-type {kind} --id {id} --label {label}"

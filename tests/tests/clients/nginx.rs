@@ -134,12 +134,17 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         let during = thread::scope(|scope| {
             let clients = scope.spawn(|| ask_many(&home, port, 8));
             master.signal("HUP");
-            clients.join().expect("requests are answered during a reload")
+            clients
+                .join()
+                .expect("requests are answered during a reload")
         });
         assert!(!during.is_empty());
         now = workers(&master, &now);
         let served = ask_many(&home, port, 3);
-        assert!(served.iter().all(|p| now.contains(p)), "{served:?} of {now:?}");
+        assert!(
+            served.iter().all(|p| now.contains(p)),
+            "{served:?} of {now:?}"
+        );
     }
 
     for _ in 0..2 {
@@ -147,13 +152,19 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         procs::signal("KILL", victim);
         now = workers(&master, &[victim]);
         let served = ask_many(&home, port, 5);
-        assert!(served.iter().all(|p| now.contains(p)), "{served:?} of {now:?}");
+        assert!(
+            served.iter().all(|p| now.contains(p)),
+            "{served:?} of {now:?}"
+        );
     }
 
     master.signal("QUIT");
     let status = master.ended(20);
     assert_eq!(status.code(), Some(0), "{}", master.report());
-    assert_eq!((master.stdout(), master.stderr()), (String::new(), String::new()));
+    assert_eq!(
+        (master.stdout(), master.stderr()),
+        (String::new(), String::new())
+    );
     let log = String::from_utf8(home.read("nginx.log")).expect("a text");
     let bad: Vec<&str> = log
         .lines()
@@ -162,7 +173,10 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
     assert_eq!(bad, Vec::<&str>::new(), "in nginx's log");
     let ends = log.lines().filter(|l| l.contains("exited with code"));
     assert!(ends.clone().count() >= 4 * WORKERS - 2, "{log}");
-    assert!(ends.clone().all(|l| l.ends_with("exited with code 0")), "{log}");
+    assert!(
+        ends.clone().all(|l| l.ends_with("exited with code 0")),
+        "{log}"
+    );
     // What the workers did left a sound token behind.
     token.user("--list-objects").ok().says("rsa").says("ec");
 }

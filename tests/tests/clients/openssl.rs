@@ -40,7 +40,10 @@ fn serves(home: &Home, token: &Token, id: &str) {
     let mut command = token.command("openssl");
     command
         .env("PKCS11_MODULE_PATH", token.module())
-        .args("s_server -www -naccept 2 -accept 127.0.0.1:0 -engine pkcs11 -keyform engine".split(' '))
+        .args(
+            "s_server -www -naccept 2 -accept 127.0.0.1:0 -engine pkcs11 -keyform engine"
+                .split(' '),
+        )
         .args(["-cert", &format!("c{id}.pem"), "-key", &uri(token, id)]);
     let mut server = Daemon::start(&dir, "s_server", &mut command);
     let address = server.ready(|s| {
@@ -49,8 +52,9 @@ fn serves(home: &Home, token: &Token, id: &str) {
         line.map(str::to_owned)
     });
     for (version, shown) in [("tls1_2", "New, TLSv1.2"), ("tls1_3", "New, TLSv1.3")] {
-        let words =
-            format!("s_client -connect {address} -{version} -CAfile c{id}.pem -verify_return_error");
+        let words = format!(
+            "s_client -connect {address} -{version} -CAfile c{id}.pem -verify_return_error"
+        );
         openssl(&dir, &words)
             .stdin("GET / HTTP/1.0\r\n\r\n")
             .arg("-ign_eof")
@@ -111,7 +115,8 @@ fn rsa_decrypts_and_ec_agrees() {
         "-pkeyopt rsa_padding_mode:oaep",
         "-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256",
     ] {
-        let seal = format!("pkeyutl -encrypt -pubin -inkey p01.pem {options} -in message -out sealed");
+        let seal =
+            format!("pkeyutl -encrypt -pubin -inkey p01.pem {options} -in message -out sealed");
         openssl(&dir, &seal).ok();
         let open = format!("pkeyutl -decrypt {options} -in sealed -keyform engine -inkey");
         let opened = with_engine(&token, &open).arg(uri(&token, "01")).ok();
@@ -122,7 +127,11 @@ fn rsa_decrypts_and_ec_agrees() {
     let opened = with_engine(&token, open).arg(uri(&token, "01")).ok();
     only_says(opened, LOADED).says("for one reader");
 
-    openssl(&dir, "ecparam -name prime256v1 -genkey -noout -out peer.pem").ok();
+    openssl(
+        &dir,
+        "ecparam -name prime256v1 -genkey -noout -out peer.pem",
+    )
+    .ok();
     openssl(&dir, "pkey -in peer.pem -pubout -out peer-public.pem").ok();
     let derive = "pkeyutl -derive -peerkey peer-public.pem -keyform engine -inkey";
     let ours = with_engine(&token, derive).arg(uri(&token, "02")).ok();

@@ -28,8 +28,13 @@ fn ssh(home: &Home, token: &Token, program: &str, words: &str) -> Run {
 
 /// `ssh` into the test's sshd.
 fn login(home: &Home, token: &Token, port: u16, options: &str) -> Run {
-    ssh(home, token, "ssh", "-F none -o IdentitiesOnly=yes -o UserKnownHostsFile=known")
-        .words(&format!("-p {port} {options} 127.0.0.1 echo it is me"))
+    ssh(
+        home,
+        token,
+        "ssh",
+        "-F none -o IdentitiesOnly=yes -o UserKnownHostsFile=known",
+    )
+    .words(&format!("-p {port} {options} 127.0.0.1 echo it is me"))
 }
 
 #[test]
@@ -90,7 +95,9 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
 
     // By the agent, whose helper process holds the module.
     let mut command = token.command("ssh-agent");
-    command.args(["-D", "-P", &module, "-a"]).arg(home.path("agent"));
+    command
+        .args(["-D", "-P", &module, "-a"])
+        .arg(home.path("agent"));
     let mut agent = Daemon::start(&dir, "ssh-agent", &mut command);
     agent.ready(|_| home.path("agent").exists().then_some(()));
     ssh(&home, &token, "ssh-add", &format!("-s {module}"))
@@ -102,14 +109,27 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
         let tested = ssh(&home, &token, "ssh-add", &format!("-T {key}")).ok();
         assert_eq!(tested.stderr, "");
         let came = login(&home, &token, port, &format!("-i {key}")).ok();
-        assert_eq!((came.text().as_str(), came.stderr.as_str()), ("it is me\n", ""));
+        assert_eq!(
+            (came.text().as_str(), came.stderr.as_str()),
+            ("it is me\n", "")
+        );
     }
 
     // A certificate authority in the token, by the agent and by the module; sshd trusts the EC one.
-    let user = if root() { "root".into() } else { std::env::var("USER").expect("USER") };
-    for (ca, by) in [("rsa.pub", "-U".to_owned()), ("ec.pub", "-U".to_owned()), ("ec.pub", format!("-D {module}"))] {
+    let user = if root() {
+        "root".into()
+    } else {
+        std::env::var("USER").expect("USER")
+    };
+    for (ca, by) in [
+        ("rsa.pub", "-U".to_owned()),
+        ("ec.pub", "-U".to_owned()),
+        ("ec.pub", format!("-D {module}")),
+    ] {
         let sign = format!("-s {ca} {by} -I it -n {user} -V +1h user.pub");
-        ssh(&home, &token, "ssh-keygen", &sign).ok().says("Signed user key");
+        ssh(&home, &token, "ssh-keygen", &sign)
+            .ok()
+            .says("Signed user key");
     }
     home.write("authorized_keys", "");
     let came = login(&home, &token, port, "-o IdentityAgent=none -i user").ok();
@@ -123,14 +143,22 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
     ssh(&home, &token, "ssh-add", &format!("-e {module}"))
         .ok()
         .says("Card removed");
-    ssh(&home, &token, "ssh-add", "-l").fails().says("no identities");
+    ssh(&home, &token, "ssh-add", "-l")
+        .fails()
+        .says("no identities");
     let helpers = procs::children(agent.pid());
     agent.signal("TERM");
     // 2 is what ssh-agent says when a signal ended it.
     assert_eq!(agent.ended(10).code(), Some(2), "{}", agent.report());
     until(10, "the agent's helper is gone", || {
-        let left = helpers.iter().any(|p| fs::read(format!("/proc/{p}/cmdline")).is_ok_and(|l| !l.is_empty()));
-        if left { Err(format!("{helpers:?}")) } else { Ok(()) }
+        let left = helpers
+            .iter()
+            .any(|p| fs::read(format!("/proc/{p}/cmdline")).is_ok_and(|l| !l.is_empty()));
+        if left {
+            Err(format!("{helpers:?}"))
+        } else {
+            Ok(())
+        }
     });
     sshd.signal("TERM");
     assert_eq!(sshd.ended(10).code(), Some(0), "{}", sshd.report());
