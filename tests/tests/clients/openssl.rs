@@ -13,12 +13,12 @@ use tests::up::{Home, Up};
 /// What the engine's loading says, and all that any command here may say.
 const LOADED: &str = "Engine \"pkcs11\" set.";
 
-/// `openssl WORDS` with the engine and our module.
+/// `openssl COMMAND WORDS` with the engine and our module; more arguments may follow.
 fn with_engine(token: &Token, words: &str) -> Run {
+    let (command, words) = words.split_once(' ').expect("a command and options");
     token
         .run("openssl")
-        .words(words)
-        .words("-engine pkcs11")
+        .words(&format!("{command} -engine pkcs11 {words}"))
         .env("PKCS11_MODULE_PATH", token.module())
 }
 

@@ -28,13 +28,8 @@ fn ssh(home: &Home, token: &Token, program: &str, words: &str) -> Run {
 
 /// `ssh` into the test's sshd.
 fn login(home: &Home, token: &Token, port: u16, options: &str) -> Run {
-    ssh(
-        home,
-        token,
-        "ssh",
-        "-F none -o IdentitiesOnly=yes -o UserKnownHostsFile=known",
-    )
-    .words(&format!("-p {port} {options} 127.0.0.1 echo it is me"))
+    ssh(home, token, "ssh", "-F none -o UserKnownHostsFile=known")
+        .words(&format!("-p {port} {options} 127.0.0.1 echo it is me"))
 }
 
 #[test]
@@ -108,7 +103,13 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
     for key in ["rsa.pub", "ec.pub"] {
         let tested = ssh(&home, &token, "ssh-add", &format!("-T {key}")).ok();
         assert_eq!(tested.stderr, "");
-        let came = login(&home, &token, port, &format!("-i {key}")).ok();
+        let came = login(
+            &home,
+            &token,
+            port,
+            &format!("-o IdentitiesOnly=yes -i {key}"),
+        )
+        .ok();
         assert_eq!(
             (came.text().as_str(), came.stderr.as_str()),
             ("it is me\n", "")
@@ -132,13 +133,24 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
             .says("Signed user key");
     }
     home.write("authorized_keys", "");
-    let came = login(&home, &token, port, "-o IdentityAgent=none -i user").ok();
+    let came = login(
+        &home,
+        &token,
+        port,
+        "-o IdentitiesOnly=yes -o IdentityAgent=none -i user",
+    )
+    .ok();
     assert_eq!(came.text(), "it is me\n");
     // Without the certificate the same key is a stranger's.
     fs::remove_file(home.path("user-cert.pub")).expect("remove a certificate");
-    login(&home, &token, port, "-o IdentityAgent=none -i user")
-        .fails()
-        .says("Permission denied");
+    login(
+        &home,
+        &token,
+        port,
+        "-o IdentitiesOnly=yes -o IdentityAgent=none -i user",
+    )
+    .fails()
+    .says("Permission denied");
 
     ssh(&home, &token, "ssh-add", &format!("-e {module}"))
         .ok()
