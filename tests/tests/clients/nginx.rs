@@ -91,7 +91,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         "openssl.cnf",
         format!(
             "openssl_conf = init\n[init]\nengines = engines\n[engines]\npkcs11 = pkcs11\n[pkcs11]\n\
-             engine_id = pkcs11\nMODULE_PATH = {}\nPIN = 1234\ninit = 0\n",
+             engine_id = pkcs11\nMODULE_PATH = {}\nPIN = 1234\ninit = 1\n",
             tools::module().display()
         ),
     );
