@@ -170,9 +170,11 @@ public class Clients {
         if (params == null) cipher.init(mode, key); else cipher.init(mode, key, params);
         if (gcm) cipher.updateAAD("bound".getBytes());
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        byte[] part = cipher.update(data, 0, 100);
+        // Java 17's GCM loses what doFinal gets when update was called before it (with SoftHSM2 2.6.1 too): one part.
+        byte[] part = gcm ? null : cipher.update(data, 0, 100);
+        int at = gcm ? 0 : 100;
         if (part != null) out.write(part);
-        out.write(cipher.doFinal(data, 100, data.length - 100));
+        out.write(cipher.doFinal(data, at, data.length - at));
         return out.toByteArray();
     }
 

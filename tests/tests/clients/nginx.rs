@@ -103,7 +103,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
              env XDG_DATA_HOME;\nenv HOME;\nevents {{ worker_connections 256; }}\nhttp {{\n access_log off;\n\
              client_body_temp_path {at}/t;\n proxy_temp_path {at}/t;\n fastcgi_temp_path {at}/t;\n\
              uwsgi_temp_path {at}/t;\n scgi_temp_path {at}/t;\n\
-             server {{\n listen 127.0.0.1:{port} ssl;\n ssl_session_cache off;\n ssl_session_tickets off;\n\
+             server {{\n listen 127.0.0.1:{port} ssl;\n ssl_protocols TLSv1.2 TLSv1.3;\n ssl_session_cache off;\n ssl_session_tickets off;\n\
              ssl_certificate {at}/c01.pem;\n ssl_certificate_key {};\n\
              ssl_certificate {at}/c02.pem;\n ssl_certificate_key {};\n\
              location / {{ return 200 \"worker $pid\\n\"; }}\n }}\n}}\n",
