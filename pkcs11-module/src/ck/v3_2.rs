@@ -7,7 +7,6 @@ use std::ffi::c_void;
 use pkcs11_sys::*;
 
 pub const CKF_ASYNC_SESSION: CK_FLAGS = 8;
-pub const CKS_LAST_VALIDATION_OK: CK_ULONG = 1;
 
 /// CK_FUNCTION_LIST_3_2: the one of 3.0, and the new functions behind.
 #[cfg_attr(not(windows), repr(C))]

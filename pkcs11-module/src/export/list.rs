@@ -540,8 +540,8 @@ export! {
         sign::verify_update(m, h, true, In::new(data, len)?)
     }
     fn C_VerifySignatureFinal(h: CK_SESSION_HANDLE) [m] { sign::early_final(m, h) }
-    fn C_GetSessionValidationFlags(h: CK_SESSION_HANDLE, kind: CK_ULONG, flags: *mut CK_FLAGS) [m] {
-        session::validation_flags(m, h, kind, Place::new(flags)?)
+    fn C_GetSessionValidationFlags(h: CK_SESSION_HANDLE, _kind: CK_ULONG, flags: *mut CK_FLAGS) [m] {
+        session::validation_flags(m, h, Place::new(flags)?)
     }
     fn C_AsyncComplete(h: CK_SESSION_HANDLE, _name: CK_UTF8CHAR_PTR, _data: CK_VOID_PTR) [m] {
         session::no_async(m, h)
