@@ -99,6 +99,18 @@ impl Token {
             .dir(&self.dir)
     }
 
+    /// Any program with the token's surroundings.
+    pub fn run(&self, program: impl AsRef<Path>) -> Run {
+        let program = program.as_ref();
+        if program.is_absolute() {
+            self.program(program)
+        } else {
+            self.program(&tools::need(
+                program.to_str().expect("a program's name is text"),
+            ))
+        }
+    }
+
     /// A command with the token's surroundings that the test itself will run.
     pub fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command

@@ -9,6 +9,7 @@ mod demo;
 mod key_store;
 mod refusals;
 mod restart;
+mod suites;
 mod symbols;
 mod token;
 mod token_tool;
