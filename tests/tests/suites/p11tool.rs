@@ -26,12 +26,10 @@ fn p11tool_initialises_a_token_and_its_pins() {
             .arg("--batch")
             .words(words)
     };
-    let listed = tool("--list-token-urls").ok().text();
-    let url = listed.trim();
-    assert!(url.starts_with("pkcs11:"), "{listed}");
+    // It lists no token that it can open no session on, so the URL of a new one is made of what the token says of itself.
+    let url = "pkcs11:manufacturer=Keystead";
     tool("--initialize --label gnutls --set-so-pin")
-        .arg(SO_PIN)
-        .arg(url)
+        .args([SO_PIN, url])
         .ok();
     tool("--initialize-pin --set-so-pin")
         .args([SO_PIN, "--set-pin", PIN, "pkcs11:token=gnutls"])
@@ -52,7 +50,6 @@ fn p11tool_makes_lists_exports_and_signs() {
         ("p256", "02", "--generate-privkey=ecdsa --curve=secp256r1"),
         ("p384", "03", "--generate-privkey=ecdsa --curve=secp384r1"),
         ("p521", "04", "--generate-privkey=ecdsa --curve=secp521r1"),
-        ("ed", "05", "--generate-privkey=ed25519"),
     ] {
         p11tool(
             &token,
@@ -84,7 +81,17 @@ fn p11tool_makes_lists_exports_and_signs() {
             home.read(&format!("{label}-again.der"))
         );
     }
-    p11tool(&token, "--test-sign --sign-params=RSA-PSS --hash SHA256 pkcs11:token=suite;object=rsa;type=private")
+    // p11tool 3.7 asks for an Ed25519 pair by CKM_EDDSA, which makes none: it gets one from elsewhere.
+    token
+        .user("--keypairgen --key-type EC:edwards25519 --id 05 --label ed")
+        .ok();
+    p11tool(
+        &token,
+        "--test-sign --hash=SHA512 pkcs11:token=suite;object=ed;type=private",
+    )
+    .ok()
+    .says("ok");
+    p11tool(&token, "--test-sign --sign-params=RSA-PSS --hash=SHA256 pkcs11:token=suite;object=rsa;type=private")
         .ok()
         .says("ok");
     let listed = p11tool(&token, "--list-all-privkeys pkcs11:token=suite").ok();

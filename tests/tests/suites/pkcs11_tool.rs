@@ -70,10 +70,10 @@ fn wrap_unwrap_derive_and_the_rest() {
         .user("--keygen --key-type aes:16 --id 02 --label inner --extractable --usage-decrypt")
         .ok();
     token
-        .user("--wrap --mechanism AES-KEY-WRAP-PAD --id 01 --application-id 02 -o wrapped")
+        .user("--wrap --mechanism AES-KEY-WRAP --id 01 --application-id 02 -o wrapped")
         .ok();
     token
-        .user("--unwrap --mechanism AES-KEY-WRAP-PAD --id 01 -i wrapped --key-type AES: --application-id 03 --application-label back --usage-decrypt")
+        .user("--unwrap --mechanism AES-KEY-WRAP --id 01 -i wrapped --key-type AES: --application-id 03 --application-label back --usage-decrypt")
         .ok();
     home.write("text", [9; 48]);
     token.user("--encrypt --mechanism AES-CBC --iv 000102030405060708090a0b0c0d0e0f --id 02 -i text -o one").ok();
