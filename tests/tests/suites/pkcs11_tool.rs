@@ -162,7 +162,7 @@ fn wrap_unwrap_derive_and_the_rest() {
     token
         .user("--list-objects --type privkey --id 08")
         .ok()
-        .says("always_authenticate");
+        .says("always authenticate");
 
     token.bare_tool("--list-token-slots").ok().says("suite");
     token.user("--change-pin --new-pin another-pin").ok();
