@@ -11,6 +11,7 @@ mod key_store;
 mod refusals;
 mod restart;
 mod soak;
+mod suites;
 mod symbols;
 mod token;
 mod token_tool;
