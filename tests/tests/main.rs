@@ -12,3 +12,4 @@ mod restart;
 mod symbols;
 mod token;
 mod token_tool;
+mod vectors;
