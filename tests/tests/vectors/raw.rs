@@ -120,7 +120,7 @@ impl Token {
         let file = dir.path().join("module.so");
         std::fs::copy(tools::module(), &file).expect("copy the module");
         let config = dir.path().join("pkcs11.toml");
-        let text = "[[token]]\ndirectory = \"tokens\"\nlegacy = true\n";
+        let text = "legacy = true\n[[token]]\ndirectory = \"tokens\"\n";
         std::fs::write(&config, text).expect("write the configuration");
         let reserved = CString::new(format!("config={}", config.display())).expect("no NUL");
         // SAFETY: the library under test, whose initialisers do nothing.

