@@ -306,6 +306,17 @@ impl MlKemKey {
         if key.len() != set.lens().0 {
             return Err(Error::BadKey);
         }
+        // FIPS 203, 7.2: coefficients of 12 bits below the modulus, the 32 bytes of a seed behind them.
+        const MODULUS: u16 = 3329;
+        let (coefficients, _seed) = key.split_at(key.len() - 32);
+        let reduced = coefficients.as_chunks::<3>().0.iter().all(|[a, b, c]| {
+            let first = u16::from(*a) | u16::from(b & 0xF) << 8;
+            let second = u16::from(b >> 4) | u16::from(*c) << 4;
+            first < MODULUS && second < MODULUS
+        });
+        if !reduced {
+            return Err(Error::BadKey);
+        }
         Ok(MlKemKey {
             set,
             private: false,

@@ -365,7 +365,7 @@ impl Key<'_> {
     /// C_GetAttributeValue of one attribute.
     pub fn get(&self, attribute: CK_ATTRIBUTE_TYPE) -> Answer<Vec<u8>> {
         let t = self.token;
-        output(8192, |at, len| {
+        output(16384, |at, len| {
             // SAFETY: `output` gives a length that lives until this returns.
             let room = unsafe { *len };
             let mut asked = CK_ATTRIBUTE {

@@ -14,7 +14,7 @@ fn cbc_pad_and_xts() {
     let token = Token::new();
     for (name, key_type, mech, least) in [
         (TestName::AesCbcPkcs5, CKK_AES, CKM_AES_CBC_PAD, 200),
-        (TestName::AesXts, CKK_AES_XTS, CKM_AES_XTS, 200),
+        (TestName::AesXts, CKK_AES_XTS, CKM_AES_XTS, 80),
     ] {
         let mut tally = Tally::default();
         for group in &TestSet::load(name).unwrap().test_groups {

@@ -89,7 +89,8 @@ fn cmac_and_gmac() {
             let what = format!("GMAC {} {}", t.tc_id, t.comment);
             let key = token.create(&Template::secret(CKK_AES, &t.key));
             let key = key.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
-            let mech = Mech::bytes(CKM_AES_GMAC, &t.nonce);
+            let (iv, aad, tag) = (t.nonce.to_vec(), Vec::new(), 16);
+            let mech = Mech::with_param(CKM_AES_GMAC, Param::Gcm { iv, aad, tag });
             assert_eq!(group.tag_size, 128, "{what}: CKM_AES_GMAC has whole tags only");
             let good = match t.nonce.is_empty() {
                 // Without an IV there is no operation to verify with.

@@ -98,7 +98,11 @@ fn ml_dsa_signing() {
                 (None, Some(value)) => private.bytes(CKA_VALUE, value),
                 (None, None) => panic!("{name:?}: no key"),
             };
-            let key = accepted(token.create(&private), &format!("{name:?}: the key"));
+            let key = match token.create(&private) {
+                // A seed of no bytes is none: the template has no key.
+                Err(CKR_TEMPLATE_INCOMPLETE) if group.privseed.as_ref().is_some_and(|s| s.is_empty()) => None,
+                key => accepted(key, &format!("{name:?}: the key")),
+            };
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 let internal = t.flags.contains(&TestFlag::Internal);
