@@ -333,10 +333,7 @@ impl RsaKey {
             return Err(Error::BadLength);
         }
         let mut block = Zeroizing::new(vec![0; self.size]);
-        // Zero to any power is zero, which the backend will not compute: an error would tell it from other bad padding.
-        if data.iter().any(|byte| *byte != 0) {
-            self.key.private_raw(data, &mut block)?;
-        }
+        self.key.private_raw(data, &mut block)?;
         let mut message = Zeroizing::new(vec![0; self.size]);
         let len = rsa_padding::pkcs1_decode(self.reject()?, data, &block, &mut message)?;
         out.get_mut(..len)

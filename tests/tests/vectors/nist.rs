@@ -34,5 +34,8 @@ fn directory() -> &'static PathBuf {
 fn each_case(file: &str, each: impl FnMut(&Case<'_>)) {
     let path = directory().join(file);
     let text = std::fs::read_to_string(&path);
-    cases(&text.unwrap_or_else(|e| panic!("{}: {e}", path.display())), each);
+    cases(
+        &text.unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        each,
+    );
 }

@@ -196,9 +196,7 @@ impl Token {
     pub fn digest(&self, mech: CK_MECHANISM_TYPE, data: &[u8]) -> Answer<Vec<u8>> {
         Mech::new(mech).with(|m| p11!(self, C_DigestInit, self.h, m))?;
         let (at, n) = input(data);
-        output(64, |out, len| {
-            p11!(self, C_Digest, self.h, at, n, out, len)
-        })
+        output(64, |out, len| p11!(self, C_Digest, self.h, at, n, out, len))
     }
 
     /// C_DigestUpdate and C_DigestFinal.
@@ -253,9 +251,7 @@ impl Key<'_> {
         let t = self.token;
         mech.with(|m| p11!(t, C_SignInit, t.h, m, self.h))?;
         let (at, n) = input(data);
-        output(SIGNATURE, |out, len| {
-            p11!(t, C_Sign, t.h, at, n, out, len)
-        })
+        output(SIGNATURE, |out, len| p11!(t, C_Sign, t.h, at, n, out, len))
     }
 
     /// C_SignUpdate and C_SignFinal.
@@ -336,11 +332,7 @@ impl Key<'_> {
     }
 
     /// C_EncapsulateKey: the ciphertext and the shared key.
-    pub fn encapsulate(
-        &self,
-        mech: &Mech,
-        template: &Template,
-    ) -> Answer<(Vec<u8>, Key<'_>)> {
+    pub fn encapsulate(&self, mech: &Mech, template: &Template) -> Answer<(Vec<u8>, Key<'_>)> {
         let t = self.token;
         let ((mut attrs, n), mut key) = (template.raw(), 0);
         let at = attrs.as_mut_ptr();
@@ -357,9 +349,7 @@ impl Key<'_> {
         let t = self.token;
         let ((mut attrs, n), (ct, len)) = (template.raw(), input(ct));
         let at = attrs.as_mut_ptr();
-        mech.with(|m| {
-            t.object(|h| p11_3_2!(t, C_DecapsulateKey, m, self.h, at, n, ct, len, h))
-        })
+        mech.with(|m| t.object(|h| p11_3_2!(t, C_DecapsulateKey, m, self.h, at, n, ct, len, h)))
     }
 
     /// C_GetAttributeValue of one attribute.

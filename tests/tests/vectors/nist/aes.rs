@@ -17,7 +17,10 @@ fn key<'a>(token: &'a Token, key_type: CK_KEY_TYPE, value: &[u8], what: &str) ->
 fn both_ways(key: &Key<'_>, mech: &Mech, plain: &[u8], cipher: &[u8], what: &str) {
     assert_eq!(key.encrypt(mech, plain).as_deref(), Ok(cipher), "{what}");
     assert_eq!(key.decrypt(mech, cipher).as_deref(), Ok(plain), "{what}");
-    let (there, back) = (key.encrypt_parts(mech, plain), key.decrypt_parts(mech, cipher));
+    let (there, back) = (
+        key.encrypt_parts(mech, plain),
+        key.decrypt_parts(mech, cipher),
+    );
     assert_eq!(there.as_deref(), Ok(cipher), "{what}: in parts");
     assert_eq!(back.as_deref(), Ok(plain), "{what}: in parts");
 }
@@ -29,16 +32,25 @@ fn aes_ecb_cbc_ctr() {
     for bits in [128, 192, 256] {
         for mode in ["ECB", "CBC"] {
             for kind in ["GFSbox", "KeySbox", "VarKey", "VarTxt", "MMT"] {
-                each_case(&format!("ciphers/AES/{mode}/{mode}{kind}{bits}.rsp"), |case| {
-                    let what = format!("{mode}{kind}{bits} {}", case.describe());
-                    let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
-                    let mech = match mode {
-                        "ECB" => Mech::new(CKM_AES_ECB),
-                        _ => Mech::bytes(CKM_AES_CBC, &case.hex("IV")),
-                    };
-                    both_ways(&key, &mech, &case.hex("PLAINTEXT"), &case.hex("CIPHERTEXT"), &what);
-                    tally.count();
-                });
+                each_case(
+                    &format!("ciphers/AES/{mode}/{mode}{kind}{bits}.rsp"),
+                    |case| {
+                        let what = format!("{mode}{kind}{bits} {}", case.describe());
+                        let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
+                        let mech = match mode {
+                            "ECB" => Mech::new(CKM_AES_ECB),
+                            _ => Mech::bytes(CKM_AES_CBC, &case.hex("IV")),
+                        };
+                        both_ways(
+                            &key,
+                            &mech,
+                            &case.hex("PLAINTEXT"),
+                            &case.hex("CIPHERTEXT"),
+                            &what,
+                        );
+                        tally.count();
+                    },
+                );
             }
         }
         each_case(&format!("ciphers/AES/CTR/aes-{bits}-ctr.txt"), |case| {
@@ -46,7 +58,13 @@ fn aes_ecb_cbc_ctr() {
             let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
             let block = case.hex("IV").try_into().expect("16 bytes");
             let mech = Mech::with_param(CKM_AES_CTR, Param::Ctr(block));
-            both_ways(&key, &mech, &case.hex("PLAINTEXT"), &case.hex("CIPHERTEXT"), &what);
+            both_ways(
+                &key,
+                &mech,
+                &case.hex("PLAINTEXT"),
+                &case.hex("CIPHERTEXT"),
+                &what,
+            );
             tally.count();
         });
     }
@@ -58,17 +76,20 @@ fn aes_xts() {
     let token = Token::new();
     let mut tally = Tally::default();
     for bits in [128, 256] {
-        each_case(&format!("ciphers/AES/XTS/tweak-128hexstr/XTSGenAES{bits}.rsp"), |case| {
-            let what = format!("XTS {bits} {}", case.describe());
-            if case.number("DataUnitLen") % 8 != 0 {
-                tally.skip("data units that are no whole bytes", 1);
-                return;
-            }
-            let key = key(&token, CKK_AES_XTS, &case.hex("Key"), &what);
-            let mech = Mech::bytes(CKM_AES_XTS, &case.hex("i"));
-            both_ways(&key, &mech, &case.hex("PT"), &case.hex("CT"), &what);
-            tally.count();
-        });
+        each_case(
+            &format!("ciphers/AES/XTS/tweak-128hexstr/XTSGenAES{bits}.rsp"),
+            |case| {
+                let what = format!("XTS {bits} {}", case.describe());
+                if case.number("DataUnitLen") % 8 != 0 {
+                    tally.skip("data units that are no whole bytes", 1);
+                    return;
+                }
+                let key = key(&token, CKK_AES_XTS, &case.hex("Key"), &what);
+                let mech = Mech::bytes(CKM_AES_XTS, &case.hex("i"));
+                both_ways(&key, &mech, &case.hex("PT"), &case.hex("CT"), &what);
+                tally.count();
+            },
+        );
     }
     tally.end("C API, NIST, AES XTS", 1000);
 }
@@ -83,21 +104,34 @@ fn aes_gcm() {
     let token = Token::new();
     let mut tally = Tally::default();
     for bits in [128, 192, 256] {
-        each_case(&format!("ciphers/AES/GCM/gcmEncryptExtIV{bits}.rsp"), |case| {
-            // The files have 15 cases of each combination of lengths; a third of them sees every combination.
-            if case.number("Count") % 3 != 0 {
-                tally.skip("two of three cases of each combination of lengths, for time", 1);
-                return;
-            }
-            let what = format!("GCM {bits} {}", case.describe());
-            let key = key(&token, CKK_AES, &case.hex("Key"), &what);
-            let sealed = [case.hex("CT"), case.hex("Tag")].concat();
-            assert_eq!(key.encrypt(&gcm(case), &case.hex("PT")), Ok(sealed), "{what}");
-            tally.count();
-        });
+        each_case(
+            &format!("ciphers/AES/GCM/gcmEncryptExtIV{bits}.rsp"),
+            |case| {
+                // The files have 15 cases of each combination of lengths; a third of them sees every combination.
+                if case.number("Count") % 3 != 0 {
+                    tally.skip(
+                        "two of three cases of each combination of lengths, for time",
+                        1,
+                    );
+                    return;
+                }
+                let what = format!("GCM {bits} {}", case.describe());
+                let key = key(&token, CKK_AES, &case.hex("Key"), &what);
+                let sealed = [case.hex("CT"), case.hex("Tag")].concat();
+                assert_eq!(
+                    key.encrypt(&gcm(case), &case.hex("PT")),
+                    Ok(sealed),
+                    "{what}"
+                );
+                tally.count();
+            },
+        );
         each_case(&format!("ciphers/AES/GCM/gcmDecrypt{bits}.rsp"), |case| {
             if case.number("Count") % 3 != 0 {
-                tally.skip("two of three cases of each combination of lengths, for time", 1);
+                tally.skip(
+                    "two of three cases of each combination of lengths, for time",
+                    1,
+                );
                 return;
             }
             let what = format!("GCM {bits} {}", case.describe());
@@ -126,12 +160,24 @@ fn aes_ccm() {
                 aad.truncate(case.number("Alen"));
                 let (len, tag) = (case.number("Plen"), case.number("Tlen"));
                 let nonce = case.hex("Nonce");
-                let mech = Mech::with_param(CKM_AES_CCM, Param::Ccm { nonce, aad, tag, len });
+                let mech = Mech::with_param(
+                    CKM_AES_CCM,
+                    Param::Ccm {
+                        nonce,
+                        aad,
+                        tag,
+                        len,
+                    },
+                );
                 let key = key(&token, CKK_AES, &case.hex("Key"), &what);
                 let sealed = super::parse::hex(ct);
                 let opened = accepted(key.decrypt(&mech, &sealed), &what);
                 let good = kind != "DVPT" || case.text("Result") == "Pass";
-                let mut plain = if good { case.hex("Payload") } else { Vec::new() };
+                let mut plain = if good {
+                    case.hex("Payload")
+                } else {
+                    Vec::new()
+                };
                 plain.truncate(len);
                 assert_eq!(opened, good.then(|| plain.clone()), "{what}");
                 if good {
@@ -154,7 +200,11 @@ fn cmac() {
             let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
             let (mech, msg) = (Mech::new(CKM_AES_CMAC), case.hex("MESSAGE"));
             assert_eq!(key.sign(&mech, &msg), Ok(case.hex("OUTPUT")), "{what}");
-            assert_eq!(key.sign_parts(&mech, &msg), Ok(case.hex("OUTPUT")), "{what}");
+            assert_eq!(
+                key.sign_parts(&mech, &msg),
+                Ok(case.hex("OUTPUT")),
+                "{what}"
+            );
             tally.count();
         });
     }

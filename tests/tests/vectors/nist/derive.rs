@@ -29,7 +29,10 @@ fn kbkdf_counter() {
             "HMAC_SHA384" => (CKM_SHA384_HMAC, CKK_GENERIC_SECRET),
             "HMAC_SHA512" => (CKM_SHA512_HMAC, CKK_GENERIC_SECRET),
             other => {
-                tally.skip(format!("{other}: DES3 is offered for old data only, not to derive"), 1);
+                tally.skip(
+                    format!("{other}: DES3 is offered for old data only, not to derive"),
+                    1,
+                );
                 return;
             }
         };
@@ -46,7 +49,9 @@ fn kbkdf_counter() {
             "MIDDLE_FIXED" => (case.hex("DataBeforeCtrData"), case.hex("DataAfterCtrData")),
             other => panic!("{other}"),
         };
-        let key = token.create(&Template::secret(key_type, &case.hex("KI"))).unwrap();
+        let key = token
+            .create(&Template::secret(key_type, &case.hex("KI")))
+            .unwrap();
         let param = Param::Counter {
             prf,
             bits,

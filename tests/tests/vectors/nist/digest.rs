@@ -28,7 +28,11 @@ fn digests() {
                 msg.truncate(case.number("Len") / 8);
                 let md = super::parse::hex(md);
                 assert_eq!(token.digest(hash.digest, &msg).as_ref(), Ok(&md), "{what}");
-                assert_eq!(token.digest_parts(hash.digest, &msg), Ok(md), "{what}: in parts");
+                assert_eq!(
+                    token.digest_parts(hash.digest, &msg),
+                    Ok(md),
+                    "{what}: in parts"
+                );
                 tally.count();
             });
         }
@@ -52,7 +56,10 @@ fn monte(checkpoints: usize) {
                 return;
             }
             if case.number("COUNT") >= checkpoints {
-                tally.skip("later checkpoints of the Monte Carlo chains: ./check full", 1);
+                tally.skip(
+                    "later checkpoints of the Monte Carlo chains: ./check full",
+                    1,
+                );
                 return;
             }
             // SHA-1 and SHA-2 digest the last three digests together, SHA-3 the last one.
@@ -67,7 +74,10 @@ fn monte(checkpoints: usize) {
             tally.count();
         });
     }
-    tally.end("C API, NIST, Monte Carlo digests", checkpoints * hashes::ALL.len());
+    tally.end(
+        "C API, NIST, Monte Carlo digests",
+        checkpoints * hashes::ALL.len(),
+    );
 }
 
 #[test]

@@ -8,7 +8,6 @@ use super::super::verdict::{accepted, verified};
 use super::super::wycheproof::{Curve, P224, P256, P384, P521, padded};
 use super::each_case;
 use super::parse::Case;
-use pkcs11_sys::*;
 
 fn curve(name: &str) -> Option<Curve> {
     Some(match name {
@@ -42,18 +41,21 @@ fn ecdsa_verification() {
     let token = Token::new();
     let mut tally = Tally::default();
     each_case("asymmetric/ECDSA/FIPS_186-3/SigVer.rsp", |case| {
-        let Some((curve, mech, _)) = heading(case, &mut tally) else { return };
+        let Some((curve, mech, _)) = heading(case, &mut tally) else {
+            return;
+        };
         let what = format!("SigVer {}", case.describe());
         let key = accepted(token.create(&curve.public(&point(case, &curve))), &what);
         let signature = ["R", "S"].map(|n| padded(&case.hex(n), curve.len)).concat();
-        let good = key.is_some_and(|key| {
-            verified(key.verify(&mech, &case.hex("Msg"), &signature), &what)
-        });
+        let good =
+            key.is_some_and(|key| verified(key.verify(&mech, &case.hex("Msg"), &signature), &what));
         assert_eq!(good, case.text("Result").starts_with('P'), "{what}");
         tally.count();
     });
     each_case("asymmetric/ECDSA/FIPS_186-3/SigGen.txt", |case| {
-        let Some((curve, mech, _)) = heading(case, &mut tally) else { return };
+        let Some((curve, mech, _)) = heading(case, &mut tally) else {
+            return;
+        };
         let what = format!("SigGen {}", case.describe());
         let public = token.create(&curve.public(&point(case, &curve))).unwrap();
         let (msg, signature) = (
@@ -81,7 +83,11 @@ fn ecdsa_keys() {
         };
         let what = format!("PKV {}", case.describe());
         let key = accepted(token.create(&curve.public(&point(case, &curve))), &what);
-        assert_eq!(key.is_some(), case.text("Result").starts_with('P'), "{what}");
+        assert_eq!(
+            key.is_some(),
+            case.text("Result").starts_with('P'),
+            "{what}"
+        );
         tally.count();
     });
     tally.end("C API, NIST, EC public keys", 40);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// One case: its own lines, and what was said before them and not taken back.
 pub struct Case<'a> {
-    own: BTreeMap<&'a str, &'a str>,
+    own: &'a BTreeMap<&'a str, &'a str>,
     before: &'a BTreeMap<&'a str, &'a str>,
     heading: &'a str,
 }
@@ -67,14 +67,12 @@ pub fn cases(text: &str, mut each: impl FnMut(&Case<'_>)) {
         let pair = line.split_once('=').map(|(k, v)| (k.trim(), v.trim()));
         let again = pair.is_some_and(|(name, _)| own.contains_key(name));
         if (line.is_empty() || inner.is_some() || again) && !own.is_empty() {
-            let case = Case {
-                own: std::mem::take(&mut own),
+            each(&Case {
+                own: &own,
                 before: &before,
                 heading,
-            };
-            each(&case);
-            let Case { own: ended, .. } = case;
-            before.extend(ended);
+            });
+            before.append(&mut own);
         }
         match (inner, pair) {
             (Some(inner), _) if inner.contains('=') => {

@@ -37,8 +37,12 @@ fn ml_kem_cases(most: usize) {
                 .may(&[CKA_DECAPSULATE])
                 .readable();
             let seed = [case.hex("d"), case.hex("z")].concat();
-            let by_seed = token.create(&private.clone().bytes(CKA_SEED, &seed)).unwrap();
-            let by_value = token.create(&private.bytes(CKA_VALUE, &case.hex("sk"))).unwrap();
+            let by_seed = token
+                .create(&private.clone().bytes(CKA_SEED, &seed))
+                .unwrap();
+            let by_value = token
+                .create(&private.bytes(CKA_VALUE, &case.hex("sk")))
+                .unwrap();
             for key in [&by_seed, &by_value] {
                 // A ciphertext of another key has a secret too: implicit rejection's.
                 for (ct, ss) in [("ct", "ss"), ("ct_n", "ss_n")] {
@@ -53,7 +57,9 @@ fn ml_kem_cases(most: usize) {
                 .may(&[CKA_ENCAPSULATE]);
             let public = token.create(&public).unwrap();
             let (ct, shared) = public.encapsulate(&mech, &Template::made(None)).unwrap();
-            let opened = by_seed.decapsulate(&mech, &ct, &Template::made(None)).unwrap();
+            let opened = by_seed
+                .decapsulate(&mech, &ct, &Template::made(None))
+                .unwrap();
             assert_eq!(opened.value(), shared.value(), "{what}: ours");
             tally.count();
         });
@@ -77,31 +83,43 @@ fn ml_dsa() {
     let token = Token::new();
     let mut tally = Tally::default();
     for (set, name) in [(1, "44"), (2, "65"), (3, "87")] {
-        each_case(&format!("asymmetric/MLDSA/kat_MLDSA_{name}_det_pure.rsp"), |case| {
-            let what = format!("ML-DSA-{name} {}", case.describe());
-            let template = |class| Template::key(class, CKK_ML_DSA).ulong(CKA_PARAMETER_SET, set);
-            let private = template(CKO_PRIVATE_KEY).may(&[CKA_SIGN]);
-            let by_seed = private.clone().bytes(CKA_SEED, &case.hex("xi"));
-            let by_value = private.bytes(CKA_VALUE, &case.hex("sk"));
-            let public = template(CKO_PUBLIC_KEY).bytes(CKA_VALUE, &case.hex("pk")).may(&[CKA_VERIFY]);
-            let public = token.create(&public).unwrap();
-            let param = Param::Context {
-                hedge: DETERMINISTIC,
-                context: case.hex("ctx"),
-                hash: None,
-            };
-            let (mech, msg) = (Mech::with_param(CKM_ML_DSA, param), case.hex("msg"));
-            // The file has the signature with the message behind it.
-            let mut signature = case.hex("sm");
-            signature.truncate(signature.len() - msg.len());
-            for private in [by_seed, by_value] {
-                let key = token.create(&private).unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
-                assert_eq!(key.sign(&mech, &msg).as_ref(), Ok(&signature), "{what}");
-            }
-            assert_eq!(public.verify(&mech, &msg, &signature), Ok(()), "{what}");
-            assert_eq!(public.verify_signature(&mech, &msg, &signature), Ok(()), "{what}: 3.2");
-            tally.count();
-        });
+        each_case(
+            &format!("asymmetric/MLDSA/kat_MLDSA_{name}_det_pure.rsp"),
+            |case| {
+                let what = format!("ML-DSA-{name} {}", case.describe());
+                let template =
+                    |class| Template::key(class, CKK_ML_DSA).ulong(CKA_PARAMETER_SET, set);
+                let private = template(CKO_PRIVATE_KEY).may(&[CKA_SIGN]);
+                let by_seed = private.clone().bytes(CKA_SEED, &case.hex("xi"));
+                let by_value = private.bytes(CKA_VALUE, &case.hex("sk"));
+                let public = template(CKO_PUBLIC_KEY)
+                    .bytes(CKA_VALUE, &case.hex("pk"))
+                    .may(&[CKA_VERIFY]);
+                let public = token.create(&public).unwrap();
+                let param = Param::Context {
+                    hedge: DETERMINISTIC,
+                    context: case.hex("ctx"),
+                    hash: None,
+                };
+                let (mech, msg) = (Mech::with_param(CKM_ML_DSA, param), case.hex("msg"));
+                // The file has the signature with the message behind it.
+                let mut signature = case.hex("sm");
+                signature.truncate(signature.len() - msg.len());
+                for private in [by_seed, by_value] {
+                    let key = token
+                        .create(&private)
+                        .unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
+                    assert_eq!(key.sign(&mech, &msg).as_ref(), Ok(&signature), "{what}");
+                }
+                assert_eq!(public.verify(&mech, &msg, &signature), Ok(()), "{what}");
+                assert_eq!(
+                    public.verify_signature(&mech, &msg, &signature),
+                    Ok(()),
+                    "{what}: 3.2"
+                );
+                tally.count();
+            },
+        );
     }
     tally.end("C API, NIST, ML-DSA", 300);
 }

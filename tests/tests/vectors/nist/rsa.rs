@@ -31,7 +31,12 @@ fn pss(hash: &Hash, salt: usize) -> Mech {
 }
 
 /// Whether the file's verdict is the token's; the private key of the case, where it has one, makes the signature.
-fn signatures(file: &str, mech: impl Fn(&Case<'_>, &Hash) -> Mech, deterministic: bool, tally: &mut Tally) {
+fn signatures(
+    file: &str,
+    mech: impl Fn(&Case<'_>, &Hash) -> Mech,
+    deterministic: bool,
+    tally: &mut Tally,
+) {
     let token = Token::new();
     each_case(&format!("{FOLDER}/{file}"), |case| {
         if case.own("S").is_none() {
@@ -52,8 +57,12 @@ fn signatures(file: &str, mech: impl Fn(&Case<'_>, &Hash) -> Mech, deterministic
                 .bytes(CKA_PRIME_1, &case.hex("p"))
                 .bytes(CKA_PRIME_2, &case.hex("q"))
                 .may(&[CKA_SIGN]);
-            let private = token.create(&private).unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
-            let ours = private.sign(&mech, &msg).unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
+            let private = token
+                .create(&private)
+                .unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
+            let ours = private
+                .sign(&mech, &msg)
+                .unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
             assert_eq!(key.verify(&mech, &msg, &ours), Ok(()), "{what}: ours");
             assert!(!deterministic || ours == signature, "{what}: ours differs");
         }
@@ -64,7 +73,11 @@ fn signatures(file: &str, mech: impl Fn(&Case<'_>, &Hash) -> Mech, deterministic
 #[test]
 fn rsa_pkcs1() {
     let mut tally = Tally::default();
-    for file in ["SigVer15_186-3.rsp", "SigGen15_186-2.rsp", "SigGen15_186-3.rsp"] {
+    for file in [
+        "SigVer15_186-3.rsp",
+        "SigGen15_186-2.rsp",
+        "SigGen15_186-3.rsp",
+    ] {
         let mech = |_: &Case<'_>, hash: &Hash| Mech::new(hash.pkcs1.expect("a mechanism"));
         signatures(file, mech, true, &mut tally);
     }

@@ -52,11 +52,7 @@ fn key_wrap() {
     let token = Token::new();
     for (name, mech, least) in [
         (WrapName::AesKeyWrap, CKM_AES_KEY_WRAP, 150),
-        (
-            WrapName::AesKeyWrapWithPadding,
-            CKM_AES_KEY_WRAP_KWP,
-            250,
-        ),
+        (WrapName::AesKeyWrapWithPadding, CKM_AES_KEY_WRAP_KWP, 250),
     ] {
         let mut tally = Tally::default();
         let mech = Mech::new(mech);
@@ -72,9 +68,9 @@ fn key_wrap() {
                 let unwrapped = key.unwrap(&mech, &t.ct, &Template::made(None));
                 let unwrapped = accepted(unwrapped, &what);
                 if !t.pt.is_empty() {
-                    let as_key = unwrapped.as_ref().is_some_and(|k| {
-                        k.value().is_ok_and(|v| v == t.pt[..])
-                    });
+                    let as_key = unwrapped
+                        .as_ref()
+                        .is_some_and(|k| k.value().is_ok_and(|v| v == t.pt[..]));
                     assert_eq!(as_key, passed, "{what}: C_UnwrapKey");
                 }
                 if t.result == TestResult::Valid {

@@ -49,7 +49,13 @@ fn hmac() {
                 let key = token.create(&Template::secret(CKK_GENERIC_SECRET, &t.key));
                 let key = key.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
                 let len = group.tag_size / 8;
-                let good = mac(&key, &general(hash.hmac_general, len), &t.msg, &t.tag, &what);
+                let good = mac(
+                    &key,
+                    &general(hash.hmac_general, len),
+                    &t.msg,
+                    &t.tag,
+                    &what,
+                );
                 if len == hash.len {
                     let whole = mac(&key, &Mech::new(hash.hmac), &t.msg, &t.tag, &what);
                     assert_eq!(whole, good, "{what}: without a length");
@@ -71,7 +77,13 @@ fn cmac_and_gmac() {
             let key = accepted(token.create(&Template::secret(CKK_AES, &t.key)), &what);
             let good = key.is_some_and(|key| {
                 let len = group.tag_size / 8;
-                let good = mac(&key, &general(CKM_AES_CMAC_GENERAL, len), &t.msg, &t.tag, &what);
+                let good = mac(
+                    &key,
+                    &general(CKM_AES_CMAC_GENERAL, len),
+                    &t.msg,
+                    &t.tag,
+                    &what,
+                );
                 if len == 16 {
                     let whole = mac(&key, &Mech::new(CKM_AES_CMAC), &t.msg, &t.tag, &what);
                     assert_eq!(whole, good, "{what}: without a length");
@@ -91,7 +103,10 @@ fn cmac_and_gmac() {
             let key = key.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
             let (iv, aad, tag) = (t.nonce.to_vec(), Vec::new(), 16);
             let mech = Mech::with_param(CKM_AES_GMAC, Param::Gcm { iv, aad, tag });
-            assert_eq!(group.tag_size, 128, "{what}: CKM_AES_GMAC has whole tags only");
+            assert_eq!(
+                group.tag_size, 128,
+                "{what}: CKM_AES_GMAC has whole tags only"
+            );
             let good = match t.nonce.is_empty() {
                 // Without an IV there is no operation to verify with.
                 true => accepted(key.verify(&mech, &t.msg, &t.tag), &what).is_some(),
@@ -100,5 +115,5 @@ fn cmac_and_gmac() {
             tally.check(t.result, good, &what);
         }
     }
-    tally.end("C API, Wycheproof, GMAC", 500);
+    tally.end("C API, Wycheproof, GMAC", 400);
 }

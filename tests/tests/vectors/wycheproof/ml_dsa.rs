@@ -100,7 +100,11 @@ fn ml_dsa_signing() {
             };
             let key = match token.create(&private) {
                 // A seed of no bytes is none: the template has no key.
-                Err(CKR_TEMPLATE_INCOMPLETE) if group.privseed.as_ref().is_some_and(|s| s.is_empty()) => None,
+                Err(CKR_TEMPLATE_INCOMPLETE)
+                    if group.privseed.as_ref().is_some_and(|s| s.is_empty()) =>
+                {
+                    None
+                }
                 key => accepted(key, &format!("{name:?}: the key")),
             };
             for t in &group.tests {
@@ -123,7 +127,11 @@ fn ml_dsa_signing() {
                     whole
                 });
                 let passed = signed.is_some_and(|sig| sig == t.sig[..]);
-                assert!(passed || t.result != TestResult::Valid, "{what}: {:?}", t.flags);
+                assert!(
+                    passed || t.result != TestResult::Valid,
+                    "{what}: {:?}",
+                    t.flags
+                );
                 tally.check(t.result, passed, &what);
             }
         }

@@ -89,12 +89,16 @@ fn ml_kem() {
                         (None, Some(dk)) => private(set).bytes(CKA_VALUE, dk),
                         (None, None) => panic!("{what}: no key"),
                     };
-                    let ct = t.ct.as_ref().unwrap_or_else(|| panic!("{what}: no ciphertext"));
+                    let ct =
+                        t.ct.as_ref()
+                            .unwrap_or_else(|| panic!("{what}: no ciphertext"));
                     let key = accepted(token.create(&template), &what);
                     let shared = key.and_then(|key| decapsulate(&key, ct, &what));
                     let passed = shared.is_some_and(|s| {
                         // The vectors of expanded keys say only whether a key and a ciphertext are taken.
-                        t.shared_secret.as_ref().is_none_or(|wanted| s == wanted[..])
+                        t.shared_secret
+                            .as_ref()
+                            .is_none_or(|wanted| s == wanted[..])
                     });
                     tally.check(t.result, passed, &what);
                 }
@@ -106,7 +110,10 @@ fn ml_kem() {
                 let ek = t.encaps_key.as_ref().unwrap();
                 let key = accepted(token.create(&public(set, ek)), &what);
                 if let (Some(key), Some(ct)) = (&key, &t.ct) {
-                    assert!(t.result != TestResult::Valid || encapsulate(key, &what).0.len() == ct.len());
+                    assert!(
+                        t.result != TestResult::Valid
+                            || encapsulate(key, &what).0.len() == ct.len()
+                    );
                 }
                 tally.check(t.result, key.is_some(), &what);
                 if t.result == TestResult::Valid {
