@@ -4,6 +4,7 @@ mod aes;
 mod derive;
 mod digest;
 mod ecdsa;
+mod eddsa;
 mod key_wrap;
 mod parse;
 mod pq;
@@ -30,12 +31,13 @@ fn directory() -> &'static PathBuf {
     })
 }
 
+/// A file of the package.
+fn read(file: &str) -> String {
+    let path = directory().join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 /// Calls with each case of a file of the package.
 fn each_case(file: &str, each: impl FnMut(&Case<'_>)) {
-    let path = directory().join(file);
-    let text = std::fs::read_to_string(&path);
-    cases(
-        &text.unwrap_or_else(|e| panic!("{}: {e}", path.display())),
-        each,
-    );
+    cases(&read(file), each);
 }

@@ -102,6 +102,7 @@ fn parts(data: &[u8]) -> [&[u8]; 3] {
 pub struct Token {
     list: &'static List,
     h: CK_SESSION_HANDLE,
+    slot: CK_SLOT_ID,
     _library: Library,
     _dir: tempfile::TempDir,
 }
@@ -143,6 +144,7 @@ impl Token {
         let mut token = Token {
             list,
             h: 0,
+            slot: 0,
             _library: library,
             _dir: dir,
         };
@@ -164,7 +166,7 @@ impl Token {
         p11!(self, C_InitToken, slot, so, so_len, label.as_mut_ptr())?;
         let (flags, mut h) = (CKF_SERIAL_SESSION | CKF_RW_SESSION, 0);
         p11!(self, C_OpenSession, slot, flags, null_mut(), None, &mut h)?;
-        self.h = h;
+        (self.h, self.slot) = (h, slot);
         p11!(self, C_Login, h, CKU_SO, so, so_len)?;
         p11!(self, C_InitPIN, h, pin, pin_len)?;
         p11!(self, C_Logout, h)?;
@@ -176,6 +178,16 @@ impl Token {
         let mut h = 0;
         make(&mut h)?;
         Ok(Key { token: self, h })
+    }
+
+    /// Whether C_GetMechanismInfo knows the mechanism.
+    pub fn offers(&self, mech: CK_MECHANISM_TYPE) -> bool {
+        let mut info = CK_MECHANISM_INFO::default();
+        match p11!(self, C_GetMechanismInfo, self.slot, mech, &mut info) {
+            Ok(()) => true,
+            Err(CKR_MECHANISM_INVALID) => false,
+            Err(rv) => panic!("C_GetMechanismInfo: {rv:#x}"),
+        }
     }
 
     /// C_CreateObject.

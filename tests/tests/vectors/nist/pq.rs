@@ -1,5 +1,6 @@
 //! ML-KEM and ML-DSA: the known answers of FIPS 203 and 204.
 
+use super::super::hashes;
 use super::super::mech::{DETERMINISTIC, Mech, Param, Template};
 use super::super::raw::Token;
 use super::super::tally::Tally;
@@ -122,4 +123,99 @@ fn ml_dsa() {
         );
     }
     tally.end("C API, NIST, ML-DSA", 300);
+}
+
+/// No package has vectors of HashML-DSA: the mechanisms that hash and the one that is given the digest are held against
+/// each other, and against pure ML-DSA, which must not take their signatures.
+#[test]
+fn hash_ml_dsa() {
+    const CKM_HASH_ML_DSA: CK_MECHANISM_TYPE = 0x1f;
+    let token = Token::new();
+    let mut tally = Tally::default();
+    // CKM_HASH_ML_DSA_*, and the hash that it takes.
+    let whole = [
+        (0x23, hashes::SHA224),
+        (0x24, hashes::SHA256),
+        (0x25, hashes::SHA384),
+        (0x26, hashes::SHA512),
+        (0x27, hashes::SHA3_224),
+        (0x28, hashes::SHA3_256),
+        (0x29, hashes::SHA3_384),
+        (0x2a, hashes::SHA3_512),
+    ];
+    for (set, name) in [(1, "44"), (2, "65"), (3, "87")] {
+        each_case(
+            &format!("asymmetric/MLDSA/kat_MLDSA_{name}_det_pure.rsp"),
+            |case| {
+                if case.number("count") >= 3 {
+                    return;
+                }
+                let template =
+                    |class| Template::key(class, CKK_ML_DSA).ulong(CKA_PARAMETER_SET, set);
+                let private = template(CKO_PRIVATE_KEY)
+                    .bytes(CKA_SEED, &case.hex("xi"))
+                    .may(&[CKA_SIGN]);
+                let public = template(CKO_PUBLIC_KEY)
+                    .bytes(CKA_VALUE, &case.hex("pk"))
+                    .may(&[CKA_VERIFY]);
+                let (private, public) = (
+                    token.create(&private).unwrap(),
+                    token.create(&public).unwrap(),
+                );
+                let (msg, context) = (case.hex("msg"), case.hex("ctx"));
+                for (mech, hash) in whole {
+                    let what = format!("HashML-DSA-{name} {} {}", hash.name, case.describe());
+                    let param = |context: &[u8], hash| Param::Context {
+                        hedge: DETERMINISTIC,
+                        context: context.to_vec(),
+                        hash,
+                    };
+                    let hashing = Mech::with_param(mech, param(&context, None));
+                    let signature = private.sign(&hashing, &msg).unwrap();
+                    assert_eq!(
+                        private.sign_parts(&hashing, &msg).as_ref(),
+                        Ok(&signature),
+                        "{what}"
+                    );
+                    let given =
+                        Mech::with_param(CKM_HASH_ML_DSA, param(&context, Some(hash.digest)));
+                    let digest = token.digest(hash.digest, &msg).unwrap();
+                    assert_eq!(
+                        private.sign(&given, &digest).as_ref(),
+                        Ok(&signature),
+                        "{what}: digest"
+                    );
+                    assert_eq!(public.verify(&hashing, &msg, &signature), Ok(()), "{what}");
+                    assert_eq!(
+                        public.verify_signature_parts(&hashing, &msg, &signature),
+                        Ok(()),
+                        "{what}"
+                    );
+                    assert_eq!(
+                        public.verify(&given, &digest, &signature),
+                        Ok(()),
+                        "{what}: digest"
+                    );
+                    let others = [
+                        Mech::with_param(CKM_ML_DSA, param(&context, None)),
+                        Mech::with_param(mech, param(b"another", None)),
+                        Mech::with_param(
+                            if mech == 0x24 { 0x28 } else { 0x24 },
+                            param(&context, None),
+                        ),
+                    ];
+                    for (i, other) in others.iter().enumerate() {
+                        let refused = public.verify(other, &msg, &signature);
+                        assert_eq!(refused, Err(CKR_SIGNATURE_INVALID), "{what}: other {i}");
+                    }
+                    tally.count();
+                }
+            },
+        );
+    }
+    tally.skip(
+        "HASH_ML_DSA with SHAKE128 and SHAKE256, whose digest no mechanism makes",
+        18,
+    );
+    tally.end("C API, HashML-DSA", 72);
 }

