@@ -15,3 +15,4 @@ mod suites;
 mod symbols;
 mod token;
 mod token_tool;
+mod vectors;

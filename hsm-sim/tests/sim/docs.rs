@@ -80,35 +80,45 @@ const TESTED: &[(&str, &str)] = &[
     ("CKM_CONCATENATE", "D"),
     ("CKM_XOR", "D"),
     ("CKM_EXTRACT", "D"),
-    ("CKM_HKDF", "D W"),
+    ("CKM_HKDF_DATA", "D W"),
+    ("CKM_HKDF", "D W C"),
+    ("CKM_SP800_108_COUNTER", "D V C"),
     ("CKM_SP800_108", "D V"),
-    ("CKM_PKCS5_PBKD2", "D W"),
+    ("CKM_PKCS5_PBKD2", "D W C"),
+    ("CKM_DES3_CMAC_GENERAL", "K U"),
+    ("CKM_DES3_CMAC", "K U C"),
     ("CKM_DES3", "K U"),
     ("CKM_MD5", "K V"),
-    ("_HMAC", "K V W"),
-    ("_HMAC_GENERAL", "K V"),
+    ("_HMAC", "K V W C"),
+    ("_HMAC_GENERAL", "K V C"),
     ("CKM_AES_CTS", "K U"),
-    ("CKM_AES_XTS", "K U W"),
-    ("CKM_AES_ECB", "K V"),
-    ("CKM_AES_CTR", "K V"),
-    ("CKM_AES_CBC", "K V W"),
-    ("CKM_AES_CMAC", "K V W"),
-    ("CKM_AES_", "K W"),
-    ("CKM_CHACHA20_POLY1305", "K W"),
+    ("CKM_AES_XTS", "K U W C"),
+    ("CKM_AES_ECB", "K V C"),
+    ("CKM_AES_CTR", "K V C"),
+    ("CKM_AES_CBC", "K V W C"),
+    ("CKM_AES_CMAC", "K V W C"),
+    ("CKM_AES_KEY_WRAP_PAD", "K W"),
+    ("CKM_AES_", "K W C"),
+    ("CKM_CHACHA20_POLY1305", "K W C"),
     ("CKM_CHACHA20", "K V"),
-    ("CKM_ECDH1", "K V W"),
-    ("CKM_ECDSA", "K V W"),
-    ("CKM_EDDSA", "K U W"),
+    ("CKM_ECDH1", "K V W C"),
+    ("CKM_ECDSA", "K V W C"),
+    ("CKM_EDDSA", "K U W C"),
     ("CKM_RSA_AES", "T"),
-    ("_PSS", "K V W"),
-    ("CKM_RSA", "K V W"),
-    ("_RSA_PKCS", "K V W"),
-    ("CKM_ML_DSA", "K V W"),
+    ("CKM_SHA3_224_RSA_PKCS_PSS", "K V W"),
+    ("CKM_SHA3_256_RSA_PKCS_PSS", "K V W"),
+    ("CKM_SHA3_384_RSA_PKCS_PSS", "K V W"),
+    ("CKM_SHA3_512_RSA_PKCS_PSS", "K V W"),
+    ("_PSS", "K V W C"),
+    ("CKM_RSA_X_509", "K V W"),
+    ("CKM_RSA", "K V W C"),
+    ("_RSA_PKCS", "K V W C"),
+    ("CKM_ML_DSA", "K V W C"),
     ("CKM_HASH_ML_DSA", "K"),
-    ("CKM_ML_KEM", "D V W"),
+    ("CKM_ML_KEM", "D V W C"),
     ("CKM_SLH_DSA", "K U"),
     ("CKM_HASH_SLH_DSA", "K U"),
-    ("CKM_SHA", "K V"),
+    ("CKM_SHA", "K V C"),
 ];
 
 fn tested(mech: &Mech) -> &'static str {
@@ -135,8 +145,9 @@ fn render() -> String {
          **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **T** wrapping through the\n\
          engine (`hsm-sim/tests/sim/wrapping.rs`); **V** known answers of OpenSSL or a standard\n\
          (`hsm-crypto/tests/known/`); **U** known answers of a standard beside the algorithm (`hsm-crypto/src/`);\n\
-         **W** Wycheproof's vectors (`hsm-crypto/tests/wycheproof.rs`). What both AWS-LC and RustCrypto have is also held\n\
-         against each other on random inputs (`hsm-crypto/src/oracle.rs`).\n\n\
+         **W** Wycheproof's vectors (`hsm-crypto/tests/wycheproof/`); **C** vectors of Wycheproof or NIST through the C API\n\
+         of the module (`tests/tests/vectors/`). What both AWS-LC and RustCrypto have is also held against each other on\n\
+         random inputs (`hsm-crypto/src/oracle.rs`).\n\n\
          | mechanism | code | keys | sizes | functions | parts | tested |\n|---|---|---|---|---|---|---|\n",
     );
     let mut rows: Vec<&Mech> = ALL.to_vec();
