@@ -67,7 +67,8 @@ pub fn beside(name: &str) -> PathBuf {
 pub fn need(program: &str) -> PathBuf {
     // /usr/bin first: version managers put shims with other versions in front of the path.
     let search = env::var_os("PATH").unwrap_or_default();
-    let dirs = [PathBuf::from("/usr/bin")]
+    let dirs = ["/usr/bin", "/usr/sbin"]
+        .map(PathBuf::from)
         .into_iter()
         .chain(env::split_paths(&search));
     dirs.map(|d| d.join(program))
@@ -78,6 +79,14 @@ pub fn need(program: &str) -> PathBuf {
                 "softhsm2-util" => "softhsm2",
                 "aws" => "awscli",
                 "nm" => "binutils",
+                "nginx" => "nginx-light",
+                "sshd" => "openssh-server",
+                "ssh" | "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
+                "certutil" | "cmsutil" | "modutil" | "selfserv" | "tstclnt" => "libnss3-tools",
+                "jar" | "jarsigner" | "java" | "keytool" => "default-jdk-headless",
+                "keymgr" => "knot",
+                "kzonecheck" | "kzonesign" => "knot-dnssecutils",
+                "dnssec-verify" => "bind9-utils",
                 other => other,
             };
             panic!("{program} is missing: run `./check setup`, or `apt-get install {package}`")

@@ -3,6 +3,7 @@
 
 mod aws_cli;
 mod bad_input;
+mod clients;
 mod cluster_module;
 mod connect;
 mod demo;

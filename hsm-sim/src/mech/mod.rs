@@ -33,7 +33,7 @@ use hsm_api::{
 };
 use hsm_crypto::{Hash, PreHash};
 
-pub use length::{Step, max_output};
+pub use length::{Step, max_output, slack};
 
 use crate::code::{class, key_type};
 use crate::material::Material;
