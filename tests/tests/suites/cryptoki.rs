@@ -49,13 +49,23 @@ fn run(token: &Token, cluster: bool, judged: &[&str], least: usize) {
         "cryptoki has six files of tests: {programs:?}"
     );
     let (mut failed, mut passed, mut report) = (BTreeSet::new(), 0, String::new());
-    for program in programs {
+    // What set_pin_test changes is changed back by the next C_InitToken, which a cluster has not: there it comes last.
+    let last = programs.iter().find(|p| p.contains("/basic-")).cloned();
+    let last = last
+        .filter(|_| cluster)
+        .map(|p| (p, "--exact set_pin_test"));
+    let all = programs.into_iter().map(|p| (p, ""));
+    for (program, only) in all.chain(last) {
         let mut run = token
             .run(program)
             .words("--include-ignored --test-threads=1 --skip")
             .arg(WAITS)
+            .words(only)
             .env("TEST_PKCS11_MODULE", token.module())
             .limit(600);
+        if cluster && only.is_empty() {
+            run = run.words("--skip set_pin_test");
+        }
         if cluster {
             run = run.env("SUITE_CLUSTER", "1");
         }
