@@ -48,7 +48,8 @@ fn fill(link: &dyn Link, count: u64) -> hsm_api::Result<()> {
                 id: MechId(0x1080),
                 params: Params::None,
             },
-            id: ObjectId(u128::from(n) + 1),
+            // Strewn about, as the random ids of the module are.
+            id: ObjectId(u128::from(n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
             template: vec![
                 attr(1, Value::Bool(true)),
                 attr(2, Value::Bool(true)),

@@ -36,11 +36,18 @@ impl Packed {
 }
 
 impl Kept {
-    /// What was unpacked once already, and is sound.
-    pub fn packed(packed: Packed) -> Kept {
+    /// What has just been unpacked.
+    pub fn unpacked(packed: Packed, attrs: Attrs) -> Kept {
         Kept {
             packed: Some(packed),
-            attrs: OnceLock::new(),
+            attrs: OnceLock::from(attrs),
+        }
+    }
+
+    /// Forgets what can be unpacked again.
+    pub fn fold(&mut self) {
+        if self.packed.is_some() {
+            self.attrs.take();
         }
     }
 
@@ -94,7 +101,8 @@ mod tests {
             open: encode(open),
         };
         assert_eq!(packed.unpack().unwrap().1, attrs);
-        let kept = Kept::packed(packed);
+        let mut kept = Kept::unpacked(packed, attrs.clone());
+        kept.fold();
         assert!(kept.peek(|seen| *seen == attrs) && kept.attrs.get().is_none());
         assert_eq!(*kept, attrs);
         let damaged = Packed {

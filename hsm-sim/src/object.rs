@@ -136,7 +136,7 @@ impl Object {
             id,
             origin,
             facts(&attrs),
-            Kept::packed(packed),
+            Kept::unpacked(packed, attrs),
         ))
     }
 

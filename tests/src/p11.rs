@@ -100,6 +100,7 @@ impl Token {
     }
 
     /// Any program with the token's surroundings.
+    #[track_caller]
     pub fn run(&self, program: impl AsRef<Path>) -> Run {
         let program = program.as_ref();
         if program.is_absolute() {
@@ -109,6 +110,14 @@ impl Token {
                 program.to_str().expect("a program's name is text"),
             ))
         }
+    }
+
+    /// A foreign program with the token's surroundings, for a server that the test starts.
+    #[track_caller]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(tools::need(program));
+        self.surround(&mut command);
+        command
     }
 
     /// A command with the token's surroundings that the test itself will run.

@@ -3,12 +3,14 @@
 
 mod aws_cli;
 mod bad_input;
+mod clients;
 mod cluster_module;
 mod connect;
 mod demo;
 mod key_store;
 mod refusals;
 mod restart;
+mod soak;
 mod suites;
 mod symbols;
 mod token;

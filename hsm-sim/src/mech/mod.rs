@@ -33,7 +33,7 @@ use hsm_api::{
 };
 use hsm_crypto::{Hash, PreHash};
 
-pub use length::{Step, max_output};
+pub use length::{Step, max_output, slack};
 
 use crate::code::{class, key_type};
 use crate::material::Material;
@@ -61,6 +61,9 @@ pub struct Mech {
     pub prehash: Option<PreHash>,
     /// Broken or too old for new data: offered by tokens that were told to (`legacy`).
     pub legacy: bool,
+    /// FIPS mode lets it sign and verify, and nothing else (since 2024: the padding of PKCS#1 v1.5 does not
+    /// keep a key or a message secret well enough).
+    pub fips_signs_only: bool,
     /// One-shot functions. Each gets the row itself, so that one serves a family.
     pub encrypt: Option<Transform>,
     /// See `encrypt`; the same for those below.
@@ -305,6 +308,7 @@ impl Mech {
         hash: None,
         prehash: None,
         legacy: false,
+        fips_signs_only: false,
         encrypt: None,
         decrypt: None,
         sign: None,

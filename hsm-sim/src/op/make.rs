@@ -164,7 +164,13 @@ impl SimLink {
         let key_type = made_type(mech, public)?;
         let birth = |class| self.birth(When::GENERATE, Some(class), Some(key_type));
         let mut public = template::begin(public, &birth(class::PUBLIC))?;
-        let mut private = template::begin(private, &birth(class::PRIVATE))?;
+        // The domain belongs in the public half's template; many callers say it in both.
+        let domain = |a: &&hsm_api::Attr| {
+            [attr::EC_PARAMS, attr::PARAMETER_SET].contains(&a.ty)
+                && public.get(a.ty) == Some(&a.value)
+        };
+        let private: Template = private.iter().filter(|a| !domain(a)).cloned().collect();
+        let mut private = template::begin(&private, &birth(class::PRIVATE))?;
         for half in [&public, &private] {
             policy::may_write(self.who(), half.is(attr::PRIVATE))?;
         }
@@ -341,6 +347,7 @@ impl SimLink {
                 _ => e,
             })?;
         self.offers(mech)?;
+        self.may_hide(mech)?;
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
         let mut attrs = template::begin(&template, &self.birth(When::UNWRAP, None, None))?;
