@@ -100,6 +100,7 @@ impl Token {
     }
 
     /// Any program with the token's surroundings.
+    #[track_caller]
     pub fn run(&self, program: impl AsRef<Path>) -> Run {
         let program = program.as_ref();
         if program.is_absolute() {

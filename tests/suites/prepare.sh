@@ -26,7 +26,8 @@ PY
 }
 
 # The tests' two PINs are constants, and each test begins with C_InitToken. On a cluster a PIN is `user:password` and there is
-# nothing to initialise: so the PINs take that form, which an embedded token takes too, and SUITE_CLUSTER leaves C_InitToken out.
+# nothing to initialise: so the PINs take that form, which an embedded token takes too, and with SUITE_CLUSTER the user's objects are
+# destroyed in place of C_InitToken.
 prepare_cryptoki() {
     local source version
     source=$(dirname "$(cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu |
@@ -41,8 +42,17 @@ print(next(p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["na
     replace "$common" '"fedcba123456"' '"cu1:password1"'
     replace "$common" '"abcdef654321"' '"admin:adminPswd1"'
     replace "$common" '    pkcs11.init_token(slot, &so_pin, "Test Token").unwrap();' \
-        '    if env::var("SUITE_CLUSTER").is_ok() { return (pkcs11, slot); }
+        '    if env::var("SUITE_CLUSTER").is_ok() {
+        let session = pkcs11.open_rw_session(slot).unwrap();
+        session.login(UserType::User, Some(&AuthPin::new(USER_PIN.into()))).unwrap();
+        for object in session.find_objects(&[Attribute::Token(true)]).unwrap() {
+            let _ = session.destroy_object(object);
+        }
+        session.logout().unwrap();
+        return (pkcs11, slot);
+    }
     pkcs11.init_token(slot, &so_pin, "Test Token").unwrap();'
+    replace "$CACHE/cryptoki/tests/basic.rs" '"123456abcdef"' '"cu1:password2"'
     # A workspace of its own: it lies inside ours.
     printf '\n[workspace]\n' >>"$CACHE/cryptoki/Cargo.toml"
     (cd "$CACHE/cryptoki" && env -u CARGO_TARGET_DIR cargo test --locked --no-run)

@@ -8,7 +8,7 @@ use tests::run::Run;
 use tests::tools::need;
 use tests::up::{Home, Up};
 
-const EMBEDDED: &[&str] = &[
+const JUDGED: &[&str] = &[
     "derive_key_concatenation_key_and_data",
     "derive_key_extract_from_key",
     "derive_key_xor_key_and_data",
@@ -23,7 +23,6 @@ const EMBEDDED: &[&str] = &[
 ];
 /// It wants C_WaitForSlotEvent to be missing, and ours waits, as it must, until C_Finalize, which never comes.
 const WAITS: &str = "wait_for_slot_event";
-const MORE_ON_CLUSTER: &[&str] = &[];
 
 /// Run all of it one after the other and compare. `least` passed: the suite was really there.
 #[track_caller]
@@ -49,13 +48,23 @@ fn run(token: &Token, cluster: bool, judged: &[&str], least: usize) {
         "cryptoki has six files of tests: {programs:?}"
     );
     let (mut failed, mut passed, mut report) = (BTreeSet::new(), 0, String::new());
-    for program in programs {
+    // What set_pin_test changes is changed back by the next C_InitToken, which a cluster has not: there it comes last.
+    let last = programs.iter().find(|p| p.contains("/basic-")).cloned();
+    let last = last
+        .filter(|_| cluster)
+        .map(|p| (p, "--exact set_pin_test"));
+    let all = programs.into_iter().map(|p| (p, ""));
+    for (program, only) in all.chain(last) {
         let mut run = token
             .run(program)
             .words("--include-ignored --test-threads=1 --skip")
             .arg(WAITS)
+            .words(only)
             .env("TEST_PKCS11_MODULE", token.module())
             .limit(600);
+        if cluster && only.is_empty() {
+            run = run.words("--skip set_pin_test");
+        }
         if cluster {
             run = run.env("SUITE_CLUSTER", "1");
         }
@@ -96,7 +105,7 @@ fn need_cargo() -> std::path::PathBuf {
 #[ignore = "long: ./check full"]
 fn cryptokis_own_tests_on_an_embedded_token() {
     let home = Home::new();
-    run(&embedded(&home), false, EMBEDDED, 79);
+    run(&embedded(&home), false, JUDGED, 79);
 }
 
 #[test]
@@ -105,6 +114,5 @@ fn cryptokis_own_tests_on_a_cluster() {
     let home = Home::new();
     let up = Up::bare(&home);
     let boto = Boto::new(&up);
-    let judged = [EMBEDDED, MORE_ON_CLUSTER].concat();
-    run(&on_cluster(&home, &boto), true, &judged, 60);
+    run(&on_cluster(&home, &boto), true, JUDGED, 79);
 }
