@@ -339,7 +339,12 @@ pub fn change(old: &Attrs, template: &Template, when: When, officer: bool) -> Re
     let mut new = old.clone();
     for given in template {
         let row = row(given)?;
-        if old.get(given.ty) == Some(&given.value) && !row.secret {
+        // To write what is there changes nothing, but what the HSM alone determines is never the caller's to write.
+        let computed = when == When::LATER
+            && row
+                .rule(class, key_type)
+                .is_some_and(|r| r.may == When::NEVER);
+        if old.get(given.ty) == Some(&given.value) && !row.secret && !computed {
             continue;
         }
         let Some(rule) = row.rule(class, key_type) else {

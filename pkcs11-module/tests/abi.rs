@@ -201,19 +201,25 @@ fn pointers_and_lengths_that_lie() {
     };
     assert_eq!(call!(list, C_DigestInit, h, &mut sha), CKR_OK);
     assert_eq!(call!(list, C_DigestInit, h, &mut sha), CKR_OPERATION_ACTIVE);
-    assert_eq!(
-        call!(list, C_DigestUpdate, h, null_mut(), 5),
-        CKR_ARGUMENTS_BAD
-    );
-    assert_eq!(
-        call!(list, C_DigestUpdate, h, &mut byte, CK_ULONG::MAX),
-        CKR_ARGUMENTS_BAD
-    );
-    assert_eq!(call!(list, C_DigestUpdate, h, &mut byte, 1), CKR_OK);
+    // Each of these errors ends the operation.
+    let at = &raw mut byte;
+    for (from, count) in [(null_mut(), 5), (at, CK_ULONG::MAX)] {
+        assert_eq!(
+            call!(list, C_DigestUpdate, h, from, count),
+            CKR_ARGUMENTS_BAD
+        );
+        assert_eq!(
+            call!(list, C_DigestUpdate, h, at, 1),
+            CKR_OPERATION_NOT_INITIALIZED
+        );
+        assert_eq!(call!(list, C_DigestInit, h, &mut sha), CKR_OK);
+    }
     assert_eq!(
         call!(list, C_DigestFinal, h, null_mut(), null_mut()),
         CKR_ARGUMENTS_BAD
     );
+    assert_eq!(call!(list, C_DigestInit, h, &mut sha), CKR_OK);
+    assert_eq!(call!(list, C_DigestUpdate, h, at, 1), CKR_OK);
     assert_eq!(call!(list, C_DigestFinal, h, null_mut(), &mut len), CKR_OK);
     assert_eq!(len, 32);
     let mut digest = [0u8; 32];

@@ -63,7 +63,8 @@ fn hkdf(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<Secret> {
         secret = Zeroizing::new(key.to_vec());
     }
     if *expand {
-        let len = wanted.len.ok_or_else(needs_len)?;
+        // Without a length: as much as a step of the expansion gives.
+        let len = wanted.len.unwrap_or(hash.len());
         if len > 255 * hash.len() {
             return Err(Error::new(
                 Rv::KEY_SIZE_RANGE,

@@ -16,7 +16,7 @@ fn session(m: &Module, h: u64) -> Result<Arc<Session>> {
     Ok(session)
 }
 
-/// C_MessageEncryptInit, C_MessageDecryptInit. The mechanism's own parameter says nothing: each
+/// C_MessageEncryptInit, C_MessageDecryptInit. The mechanism's own parameter, if there is one, says nothing: each
 /// message comes with its own.
 pub fn init_cipher(
     m: &Module,
@@ -27,6 +27,9 @@ pub fn init_cipher(
 ) -> Result<()> {
     let session = session(m, h)?;
     let mut state = session.enter()?;
+    if let Some(given) = &mech {
+        given.message().is_a_shape_of(given.id())?;
+    }
     let mech = mech.map(|given| given.id());
     op::message::init_cipher(&session, &mut state, op, mech, key)
 }

@@ -46,6 +46,16 @@ pub fn init(m: &Module, h: u64, op: Op, mech: Option<Given<'_>>, key: Option<u64
     op::init(&session, &mut state, op, mech, key)
 }
 
+/// What the caller lends to an active operation. If it is unusable, that ends the operation, as each error does but a
+/// buffer that is too small (PKCS#11 3.1, section 5.2).
+pub fn lent<T>(m: &Module, h: u64, op: Op, lent: Result<T>) -> Result<T> {
+    if lent.is_err() {
+        let session = m.session(h)?;
+        op::cancel(&session, &mut *session.enter()?, op);
+    }
+    lent
+}
+
 /// The bit in CK_MECHANISM_INFO.
 fn function(op: Op) -> u64 {
     match op {

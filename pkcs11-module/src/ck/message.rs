@@ -96,6 +96,23 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// Refuses what is neither absent nor as long as an AEAD mechanism's message parameters: whoever passes them with
+    /// the mechanism, where they say nothing, passes those.
+    ///
+    /// # Errors
+    /// MECHANISM_INVALID for another mechanism, MECHANISM_PARAM_INVALID.
+    pub fn is_a_shape_of(&self, id: MechId) -> Result<()> {
+        let size = match aead(id).ok_or_else(|| not_aead(id))? {
+            Aead::Gcm => size_of::<ck::CK_GCM_MESSAGE_PARAMS>(),
+            Aead::Ccm => size_of::<ck::CK_CCM_MESSAGE_PARAMS>(),
+            Aead::ChaCha20Poly1305 => size_of::<ck::CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS>(),
+        };
+        if self.len == 0 || (!self.at.is_null() && self.len as usize == size) {
+            return Ok(());
+        }
+        Err(bad("the mechanism's parameter is not that of a message"))
+    }
+
     /// Reads the parameters of an AEAD mechanism.
     ///
     /// # Errors

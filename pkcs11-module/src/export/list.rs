@@ -12,6 +12,24 @@ use crate::ck::v3_2::FunctionList32;
 use crate::ck::{Asked, Batch, Given, In, InitArgs, Out, Place, Wanted, read_template};
 use crate::config;
 
+/// Input and output of one call, which may lie over each other.
+///
+/// # Safety
+/// As for [`In::new`] and [`Out::over`].
+unsafe fn both<'a>(
+    data: *const u8,
+    len: CK_ULONG,
+    out: *mut u8,
+    out_len: *mut CK_ULONG,
+) -> hsm_api::Result<(In<'a>, Out<'a>)> {
+    // SAFETY: this function's contract.
+    unsafe {
+        let mut data = In::new(data, len)?;
+        let out = Out::over(out, out_len, &mut data)?;
+        Ok((data, out))
+    }
+}
+
 macro_rules! export {
     (
         2.40 { $( fn $old:ident ( $($oa:ident : $ot:ty),* ) [$($om:ident)?] { $($ob:tt)* } )* }
@@ -181,19 +199,17 @@ export! {
     fn C_Encrypt(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Encrypt, both(data, len, out, out_len))?;
         cipher::whole(m, h, Op::Encrypt, data, out)
     }
     fn C_EncryptUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Encrypt, both(data, len, out, out_len))?;
         cipher::update(m, h, Op::Encrypt, data, out)
     }
     fn C_EncryptFinal(h: CK_SESSION_HANDLE, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR) [m] {
-        cipher::finish(m, h, Op::Encrypt, Out::new(out, out_len)?)
+        cipher::finish(m, h, Op::Encrypt, call::lent(m, h, Op::Encrypt, Out::new(out, out_len))?)
     }
     fn C_DecryptInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
         call::init(m, h, Op::Decrypt, Given::or_null(mech), Some(key))
@@ -201,19 +217,17 @@ export! {
     fn C_Decrypt(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Decrypt, both(data, len, out, out_len))?;
         cipher::whole(m, h, Op::Decrypt, data, out)
     }
     fn C_DecryptUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Decrypt, both(data, len, out, out_len))?;
         cipher::update(m, h, Op::Decrypt, data, out)
     }
     fn C_DecryptFinal(h: CK_SESSION_HANDLE, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR) [m] {
-        cipher::finish(m, h, Op::Decrypt, Out::new(out, out_len)?)
+        cipher::finish(m, h, Op::Decrypt, call::lent(m, h, Op::Decrypt, Out::new(out, out_len))?)
     }
     fn C_DigestInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR) [m] {
         call::init(m, h, Op::Digest, Given::or_null(mech), None)
@@ -221,16 +235,15 @@ export! {
     fn C_Digest(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Digest, both(data, len, out, out_len))?;
         cipher::whole(m, h, Op::Digest, data, out)
     }
     fn C_DigestUpdate(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
-        cipher::feed(m, h, Op::Digest, In::new(data, len)?)
+        cipher::feed(m, h, Op::Digest, call::lent(m, h, Op::Digest, In::new(data, len))?)
     }
     fn C_DigestKey(h: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) [m] { cipher::digest_key(m, h, key) }
     fn C_DigestFinal(h: CK_SESSION_HANDLE, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR) [m] {
-        cipher::finish(m, h, Op::Digest, Out::new(out, out_len)?)
+        cipher::finish(m, h, Op::Digest, call::lent(m, h, Op::Digest, Out::new(out, out_len))?)
     }
     fn C_SignInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
         call::init(m, h, Op::Sign, Given::or_null(mech), Some(key))
@@ -238,15 +251,14 @@ export! {
     fn C_Sign(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::Sign, both(data, len, out, out_len))?;
         cipher::whole(m, h, Op::Sign, data, out)
     }
     fn C_SignUpdate(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
-        cipher::feed(m, h, Op::Sign, In::new(data, len)?)
+        cipher::feed(m, h, Op::Sign, call::lent(m, h, Op::Sign, In::new(data, len))?)
     }
     fn C_SignFinal(h: CK_SESSION_HANDLE, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR) [m] {
-        cipher::finish(m, h, Op::Sign, Out::new(out, out_len)?)
+        cipher::finish(m, h, Op::Sign, call::lent(m, h, Op::Sign, Out::new(out, out_len))?)
     }
     fn C_SignRecoverInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
         sign::recover_init(m, h, Op::SignRecover, Given::or_null(mech), key)
