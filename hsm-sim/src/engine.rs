@@ -29,6 +29,8 @@ pub struct Settings {
     pub pins: PinRules,
     /// Offers triple DES and MD5 too.
     pub legacy: bool,
+    /// No key may be both for data and for keys (`roles.rs`).
+    pub separate_roles: bool,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
         Settings {
             pins: PinRules::embedded(),
             legacy: false,
+            separate_roles: false,
         }
     }
 }
@@ -55,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) logins: Mutex<HashMap<u64, u32>>,
     pub(crate) pins: PinRules,
     pub(crate) legacy: bool,
+    pub(crate) separate_roles: bool,
     pub(crate) node: Option<NodeState>,
     next_link: AtomicU64,
 }
@@ -87,6 +91,7 @@ impl Engine {
         let own = Settings {
             pins: settings.pins,
             legacy: false,
+            separate_roles: false,
         };
         let (node, token) = NodeState::open(&store, settings)?;
         Engine::start(store, own, Some(node), Some(Arc::new(token)))
@@ -108,6 +113,7 @@ impl Engine {
             logins: Mutex::default(),
             pins: settings.pins,
             legacy: settings.legacy,
+            separate_roles: settings.separate_roles,
             node,
             next_link: AtomicU64::new(1),
         };

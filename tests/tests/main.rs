@@ -7,6 +7,7 @@ mod cluster_module;
 mod connect;
 mod demo;
 mod key_store;
+mod mechanisms;
 mod refusals;
 mod restart;
 mod symbols;
