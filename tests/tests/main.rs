@@ -8,6 +8,7 @@ mod cluster_module;
 mod connect;
 mod demo;
 mod key_store;
+mod mechanisms;
 mod refusals;
 mod restart;
 mod soak;

@@ -314,7 +314,7 @@ fn legacy_mechanisms_need_the_setting() {
             cost: CHEAP,
             ..hsm_sim::PinRules::embedded()
         },
-        legacy: false,
+        ..hsm_sim::Settings::default()
     };
     let engine = hsm_sim::Engine::embedded(dir.path(), settings).unwrap();
     let link = super::rig::link(&engine, hsm_api::Peer::Client);
