@@ -277,7 +277,8 @@ pub enum Request<'a> {
     // -- between HSMs (Peer::Node, and clones carried by a client)
     /// → `Digest`: id, version and origin of every object, tombstones included
     Digest,
-    /// → `Changes`: the named objects
+    /// → `Changes`: the named objects, in their order. Where they are too large for one reply, the first
+    /// ones; then ask again for those after the last that came
     Export {
         ids: Vec<ObjectId>,
     },

@@ -29,6 +29,7 @@ pub use cluster::{Cluster, ClusterConfig, NodeHealth};
 pub use faults::Faults;
 pub use node::{Limits, Node, NodeConfig, Purpose};
 pub use sync::{Peers, Sync, SyncConfig};
+pub use tls::{Waiting, while_waiting};
 
 mod conn;
 mod frame;

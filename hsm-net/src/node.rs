@@ -6,7 +6,7 @@
 mod apps;
 mod serve;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -37,7 +37,8 @@ pub enum Purpose {
 /// How much a node takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once, over all ports.
+    /// Connections at once, over all ports. Where they are all taken, a new one takes the place of the
+    /// oldest on whose application nobody is logged in.
     pub connections: usize,
     /// Bytes of one frame, and of one request's output.
     pub frame: usize,
@@ -122,7 +123,13 @@ type Greets = (Arc<Credentials>, Arc<ServerConfig>);
 #[derive(Default)]
 struct Open {
     next: u64,
-    sockets: HashMap<u64, Weak<TcpStream>>,
+    sockets: BTreeMap<u64, Seat>,
+}
+
+/// An open connection. The numbers rise, so the first is the oldest.
+struct Seat {
+    socket: Weak<TcpStream>,
+    proven: Arc<AtomicBool>,
 }
 
 impl Node {
@@ -257,7 +264,7 @@ fn begin(
         .name(format!("{purpose:?} {from}"))
         .spawn(move || {
             let shared = Arc::clone(&entry.shared);
-            if let Err(why) = serve::connection(&shared, purpose, socket) {
+            if let Err(why) = serve::connection(&shared, purpose, socket, &entry.proven) {
                 (shared.log)(&format!("{purpose:?} connection from {from} closed: {why}"));
             }
             // Only now: shutdown waits for connections that have really ended.
@@ -270,20 +277,34 @@ fn begin(
 struct Entry {
     shared: Arc<Shared>,
     number: u64,
+    proven: Arc<AtomicBool>,
 }
 
 impl Entry {
     fn new(shared: &Arc<Shared>, socket: &Socket) -> Option<Entry> {
         let mut open = shared.open.lock();
         if open.sockets.len() >= shared.limits.connections {
-            return None;
+            let mut seats = open.sockets.iter();
+            let idler = seats.find(|(_, seat)| !seat.proven.load(SeqCst));
+            let idler = *idler?.0;
+            // Its thread reads the end of the stream and goes.
+            if let Some(socket) = open.sockets.remove(&idler)?.socket.upgrade() {
+                Socket(socket).close(Shutdown::Both);
+            }
+            (shared.log)("too many connections: the oldest without a login is closed");
         }
         open.next += 1;
         let number = open.next;
-        open.sockets.insert(number, Arc::downgrade(&socket.0));
+        let proven = Arc::<AtomicBool>::default();
+        let seat = Seat {
+            socket: Arc::downgrade(&socket.0),
+            proven: Arc::clone(&proven),
+        };
+        open.sockets.insert(number, seat);
         Some(Entry {
             shared: Arc::clone(shared),
             number,
+            proven,
         })
     }
 }
@@ -301,7 +322,11 @@ impl Drop for Entry {
 impl Shared {
     fn close_all(&self, how: Shutdown) {
         let open = self.open.lock();
-        for socket in open.sockets.values().filter_map(Weak::upgrade) {
+        for socket in open
+            .sockets
+            .values()
+            .filter_map(|seat| seat.socket.upgrade())
+        {
             Socket(socket).close(how);
         }
     }

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::{Anchors, Credentials, NodeClient, NodeClientConfig};
 
-/// Objects fetched at once. A data object may be large, and a frame has its limit.
+/// Objects asked for at once. Large ones come in several replies.
 const BATCH: usize = 64;
 /// Rounds that found nothing make the pause grow up to so many times `every`.
 const SLOWEST: u32 = 8;
@@ -215,19 +215,25 @@ fn digest(of: &dyn Link) -> Result<Digest> {
     }
 }
 
-fn fetch(own: &dyn Link, theirs: &dyn Link, ids: &[ObjectId]) -> Result<usize> {
-    let export = Request::Export { ids: ids.to_vec() };
-    match theirs.call(SessionId(0), &export, &mut [])? {
-        Reply::Changes(changes) => {
-            let count = changes.len();
-            own.call(SessionId(0), &Request::Apply { changes }, &mut [])?;
-            Ok(count)
-        }
-        _ => Err(Error::new(
-            Rv::DEVICE_ERROR,
-            "no changes in the answer to Export",
-        )),
+/// Fetches and applies. They give as many as go into one reply; the rest is asked for again.
+fn fetch(own: &dyn Link, theirs: &dyn Link, mut ids: &[ObjectId]) -> Result<usize> {
+    let mut count = 0;
+    while !ids.is_empty() {
+        let export = Request::Export { ids: ids.to_vec() };
+        let Reply::Changes(changes) = theirs.call(SessionId(0), &export, &mut [])? else {
+            let why = "no changes in the answer to Export";
+            return Err(Error::new(Rv::DEVICE_ERROR, why));
+        };
+        let last = changes.last().map(|change| change.id);
+        // None: what is left is known to nobody any more. A stranger: nothing that we asked for.
+        let Some(last) = ids.iter().position(|id| Some(*id) == last) else {
+            break;
+        };
+        ids = &ids[last + 1..];
+        count += changes.len();
+        own.call(SessionId(0), &Request::Apply { changes }, &mut [])?;
     }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hsm_api::{Error, Result, Rv};
@@ -79,13 +79,37 @@ fn refused(error: &rustls::Error) -> Error {
     Error::new(Rv::ARGUMENTS_BAD, format!("TLS configuration: {error}"))
 }
 
+/// How a process waits for the network.
+pub type Waiting = fn(&mut dyn FnMut());
+
+static WAITING: OnceLock<Waiting> = OnceLock::new();
+
+/// From now on whatever waits for the network does so inside of `how`, which must call what it is
+/// given once: a library may want to tell a thread that waits from one at work. Only the first
+/// `how` of a process counts.
+pub fn while_waiting(how: Waiting) {
+    let _ = WAITING.set(how);
+}
+
+fn waits<T>(mut work: impl FnMut() -> T) -> T {
+    match WAITING.get() {
+        None => work(),
+        Some(how) => {
+            let mut done = None;
+            how(&mut || done = Some(work()));
+            // `how` calls what it is given.
+            done.unwrap_or_else(work)
+        }
+    }
+}
+
 /// A TCP stream that its owner may shut down while a thread reads from it.
 #[derive(Clone)]
 pub struct Socket(pub Arc<TcpStream>);
 
 impl Socket {
     pub fn connect(to: SocketAddr, timeout: Duration) -> io::Result<Socket> {
-        let stream = TcpStream::connect_timeout(&to, timeout)?;
+        let stream = waits(|| TcpStream::connect_timeout(&to, timeout))?;
         Socket::new(stream)
     }
 
@@ -121,16 +145,16 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buf)
+        waits(|| (&*self.0).read(buf))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(buf)
+        waits(|| (&*self.0).write(buf))
     }
     fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&*self.0).write_vectored(bufs)
+        waits(|| (&*self.0).write_vectored(bufs))
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())

@@ -22,6 +22,8 @@ pub struct Fake {
     pub counts: Mutex<HashMap<&'static str, usize>>,
     /// The next password that is prepared is so, and the answer is lost.
     pub loses_prepared: std::sync::atomic::AtomicBool,
+    /// The most changes in one answer to Export.
+    pub exports: AtomicUsize,
     /// Clones are refused.
     pub refuses_clones: std::sync::atomic::AtomicBool,
 }
@@ -68,6 +70,7 @@ impl Fake {
             counts: Mutex::default(),
             loses_prepared: false.into(),
             refuses_clones: false.into(),
+            exports: AtomicUsize::new(usize::MAX),
         });
         fake.add_user("kmsuser", b"kmsPswd");
         fake
@@ -316,6 +319,7 @@ impl Link for FakeLink {
                     .filter_map(|id| Some((id, state.objects.get(id)?)));
                 Ok(Reply::Changes(
                     known
+                        .take(self.hsm.exports.load(SeqCst))
                         .map(|(id, object)| Self::change(*id, object))
                         .collect(),
                 ))

@@ -83,9 +83,29 @@ fn connections_are_limited_and_places_come_back() {
         ..Limits::default()
     };
     let at = Box1::with(&pki, 1, pki.customer.leaf_v1("cluster"), limits);
-    let (one, _two) = (at.tool(&pki).unwrap(), at.tool(&pki).unwrap());
+    let login = |client: &hsm_net::NodeClient| {
+        let (name, pin) = (Some("kmsuser"), Hidden(b"kmsPswd"));
+        client
+            .ask(&Request::Login {
+                role: Role::Cu,
+                name,
+                pin,
+            })
+            .unwrap();
+    };
+    // Whoever has not logged in keeps nobody out.
+    let (one, two) = (at.tool(&pki).unwrap(), at.tool(&pki).unwrap());
+    login(&one);
+    let three = at.tool(&pki).unwrap();
+    assert!(at.logged("the oldest without a login is closed"));
+    assert_eq!(
+        two.ask(&Request::Random).unwrap_err().rv,
+        Rv::DEVICE_REMOVED
+    );
+    one.ask(&Request::Random).unwrap();
+    login(&three);
     assert_eq!(at.tool(&pki).err().unwrap().rv, Rv::TOKEN_NOT_PRESENT);
-    assert!(at.logged("too many connections"));
+    assert!(at.logged("refused: too many connections"));
     drop(one);
     until("a place comes free", || {
         at.node.as_ref().unwrap().connections() == 1

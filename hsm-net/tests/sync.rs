@@ -48,6 +48,10 @@ fn a_node_that_was_away_catches_up_with_creations_and_destructions() {
     };
     assert!(three.fake.object(old).unwrap().key.is_some());
     let anchors = rig.pki.customer.anchors();
+    // Large objects come a few at a time.
+    one.fake
+        .exports
+        .store(7, std::sync::atomic::Ordering::SeqCst);
     let syncing = catch_up(&rig.pki, three, &[one, two], SELDOM, anchors);
     syncing.sync.now();
     for id in ids {

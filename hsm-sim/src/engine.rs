@@ -18,6 +18,9 @@ use crate::store::seal::{SealKey, random};
 use crate::table::{Newest, Table, absent};
 use crate::users::PinRules;
 
+/// Bytes of objects in one answer to Export: little enough for any frame with the largest object on top.
+const EXPORTED: usize = 8 << 20;
+
 /// One simulated HSM. Cheap to clone; clones are the same HSM.
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Inner>);
@@ -321,5 +324,21 @@ impl Inner {
         let masking = node.masking();
         let seal = |newest: &Newest| crate::change::seal(&masking, newest);
         newest.iter().map(seal).collect()
+    }
+
+    /// The changes of the first of these objects, as many as go well into one reply. There is at least
+    /// one, if any object is known: who wants the rest asks again.
+    pub(crate) fn export(&self, ids: &[ObjectId]) -> Result<Vec<Change>> {
+        let (mut all, mut size) = (Vec::new(), 0);
+        for id in ids {
+            for change in self.changes(&[*id])? {
+                size += change.sealed.as_ref().map_or(0, Vec::len);
+                if size > EXPORTED && !all.is_empty() {
+                    return Ok(all);
+                }
+                all.push(change);
+            }
+        }
+        Ok(all)
     }
 }

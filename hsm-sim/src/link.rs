@@ -357,7 +357,7 @@ impl Link for SimLink {
             R::Share { key, user, share } => self.share(*key, *user, *share),
 
             R::Digest => Ok(Reply::Digest(self.inner.table.read().digest())),
-            R::Export { ids } => Ok(Reply::Changes(self.inner.changes(ids)?)),
+            R::Export { ids } => Ok(Reply::Changes(self.inner.export(ids)?)),
             R::Apply { changes } => self.apply(changes),
             R::Csr => self.csr(),
             R::Install {

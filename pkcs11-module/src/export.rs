@@ -51,16 +51,16 @@ fn bare(name: &str, work: impl FnOnce() -> Result<()>) -> ck::CK_RV {
 
 /// Runs a function on the module, and logs it.
 fn with(name: &str, work: impl FnOnce(&Module) -> Result<()>) -> ck::CK_RV {
-    let Some(module) = gate::current() else {
+    let Some(call) = gate::call() else {
         return Rv::CRYPTOKI_NOT_INITIALIZED.code();
     };
-    let start = module.log.start();
-    let result = guard(name, || work(&module));
-    module.log.call(name, start, &result);
+    let start = call.module.log.start();
+    let result = guard(name, || work(&call.module));
+    call.module.log.call(name, start, &result);
     // The last one out after C_Finalize puts out the light, and that must not panic either.
     let code = code(&result);
     let _ = guard(name, || {
-        drop(module);
+        drop(call);
         Ok(())
     });
     code

@@ -23,6 +23,8 @@ pub struct Fake {
     pub fail: Mutex<Option<Rv>>,
     /// Panics at the next Crypt.
     pub panic: Mutex<bool>,
+    /// A login takes until this can be had.
+    pub slow: Mutex<()>,
 }
 
 /// How many bytes of padding a decryption of the fake's takes off.
@@ -109,10 +111,13 @@ impl Link for Fake {
                     allowed: None,
                 },
             )),
-            Request::Login { name, pin, .. } => match (name, pin.0) {
-                (None | Some("cu1"), b"right:pin") => Ok(Reply::Done),
-                _ => Err(Rv::PIN_INCORRECT.into()),
-            },
+            Request::Login { name, pin, .. } => {
+                drop(self.slow.lock());
+                match (name, pin.0) {
+                    (None | Some("cu1"), b"right:pin") => Ok(Reply::Done),
+                    _ => Err(Rv::PIN_INCORRECT.into()),
+                }
+            }
             Request::Crypt { .. } if std::mem::take(&mut *self.panic.lock()) => {
                 panic!("the fake was told to")
             }

@@ -1,9 +1,9 @@
 //! The module between C_Initialize and C_Finalize: a value, of which the process holds one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex as Waiting, PoisonError};
 
 use hsm_api::{Hello, ObjectId, Peer, Result, Rv};
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -21,7 +21,9 @@ pub struct Module {
     hello: Hello,
     slots: RwLock<Vec<Arc<Slot>>>,
     listing: Mutex<Listing>,
-    stopped: Mutex<bool>,
+    /// The standard library's, which is nothing but its own memory: a fork does not wait for who waits
+    /// here, and parking_lot's would share a table with all other locks.
+    stopped: Waiting<bool>,
     stop: Condvar,
 }
 
@@ -57,7 +59,7 @@ impl Module {
                 config,
                 ..Listing::default()
             }),
-            stopped: Mutex::default(),
+            stopped: Waiting::default(),
             stop: Condvar::new(),
         };
         module.relist();
@@ -148,16 +150,20 @@ impl Module {
 
     /// Waits until C_Finalize: no slot of ours has events of its own.
     pub fn wait_for_stop(&self) {
-        let mut stopped = self.stopped.lock();
-        while !*stopped {
-            self.stop.wait(&mut stopped);
-        }
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.stop.wait_while(stopped, |stopped| !*stopped);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether C_Finalize was called.
+    pub fn is_shut(&self) -> bool {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// C_Finalize: no session is left, and whoever waits is woken.
     pub fn shut(&self) {
         self.sessions.close_all(None);
-        *self.stopped.lock() = true;
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.notify_all();
     }
 }

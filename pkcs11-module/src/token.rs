@@ -48,6 +48,8 @@ struct Tally {
     login: Option<Login>,
     /// The name under which that was, where it had one.
     name: Option<String>,
+    /// The last session took the login with it, and the HSM has not been told yet.
+    untold: bool,
     read_only: u64,
     read_write: u64,
 }
@@ -64,6 +66,9 @@ pub struct Slot {
     initialized: AtomicBool,
     /// Rises whenever what is known about a key may have become wrong.
     epoch: AtomicU64,
+    /// Held while somebody logs in or out, which takes time: a PIN is checked slowly, an HSM may be far
+    /// away. Comes before `tally`, which is held for a look and never across a request.
+    logging: Mutex<()>,
     tally: Mutex<Tally>,
     objects: RwLock<Objects>,
 }
@@ -89,6 +94,7 @@ impl Slot {
             link: Mutex::default(),
             initialized: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
+            logging: Mutex::default(),
             tally: Mutex::default(),
             objects: RwLock::default(),
         }
@@ -132,8 +138,8 @@ impl Slot {
     /// C_InitToken.
     pub fn initialize(&self, so_pin: &[u8], label: &str) -> Result<()> {
         self.allows(Difference::InitToken)?;
-        let tally = self.tally.lock();
-        if tally.read_only + tally.read_write != 0 {
+        let _one = self.logging.lock();
+        if self.sessions().0 != 0 {
             return Err(Error::new(
                 Rv::SESSION_EXISTS,
                 "close all sessions with the token first",
@@ -157,7 +163,7 @@ impl Slot {
             return Err(Error::new(Rv::TOKEN_NOT_RECOGNIZED, why));
         }
         let mut tally = self.tally.lock();
-        if tally.read_only + tally.read_write >= SESSIONS {
+        if tally.sessions() >= SESSIONS {
             self.allows(Difference::Sessions)?;
         }
         if !read_write && tally.login == Some(Login::So) {
@@ -172,10 +178,21 @@ impl Slot {
     pub fn session_closes(&self, read_write: bool) {
         let mut tally = self.tally.lock();
         *tally.count(read_write) -= 1;
-        if tally.read_only + tally.read_write == 0 && tally.login.is_some() {
-            tally.login = None;
-            tally.name = None;
-            self.forget_keys();
+        if tally.sessions() != 0 || tally.login.is_none() {
+            return;
+        }
+        tally.login = None;
+        tally.name = None;
+        tally.untold = true;
+        drop(tally);
+        self.forget_keys();
+        let _one = self.logging.lock();
+        self.tell();
+    }
+
+    /// Tells the HSM of a login that went with the last session. Under `logging`.
+    fn tell(&self) {
+        if std::mem::take(&mut self.tally.lock().untold) {
             // The HSM may be gone; then so is the login.
             let _ = self.ask(&Request::Logout);
         }
@@ -184,7 +201,7 @@ impl Slot {
     /// Sessions of this application: all, and those that may write.
     pub fn sessions(&self) -> (u64, u64) {
         let tally = self.tally.lock();
-        (tally.read_only + tally.read_write, tally.read_write)
+        (tally.sessions(), tally.read_write)
     }
 
     /// Who is logged in.
@@ -197,16 +214,9 @@ impl Slot {
         if who == Login::So {
             self.allows(Difference::SoLogin)?;
         }
-        let mut tally = self.tally.lock();
-        match tally.login {
-            Some(now) if now == who => return Err(Rv::USER_ALREADY_LOGGED_IN.into()),
-            Some(_) => return Err(Rv::USER_ANOTHER_ALREADY_LOGGED_IN.into()),
-            None => {}
-        }
-        if who == Login::So && tally.read_only != 0 {
-            let why = "a read-only session is open, and the security officer has none";
-            return Err(Error::new(Rv::SESSION_READ_ONLY_EXISTS, why));
-        }
+        let _one = self.logging.lock();
+        self.tally.lock().may_login(who)?;
+        self.tell();
         let (name, pin) = self.user_and_pin(name, pin)?;
         let role = match who {
             Login::So => Role::Co,
@@ -214,8 +224,16 @@ impl Slot {
         };
         let pin = hsm_api::Hidden(pin);
         self.ask(&Request::Login { role, name, pin })?;
+        // What may have changed meanwhile: sessions come and go.
+        let mut tally = self.tally.lock();
+        if let Err(e) = tally.may_login(who).and_then(|()| tally.lives()) {
+            drop(tally);
+            let _ = self.ask(&Request::Logout);
+            return Err(e);
+        }
         tally.login = Some(who);
         tally.name = name.map(str::to_owned);
+        drop(tally);
         self.forget_keys();
         Ok(())
     }
@@ -255,12 +273,14 @@ impl Slot {
 
     /// C_Logout.
     pub fn logout(&self) -> Result<()> {
+        let _one = self.logging.lock();
         let mut tally = self.tally.lock();
         if tally.login.is_none() {
             return Err(Rv::USER_NOT_LOGGED_IN.into());
         }
         tally.login = None;
         tally.name = None;
+        drop(tally);
         self.forget_keys();
         self.ask(&Request::Logout)?;
         self.forget_private()
@@ -317,6 +337,31 @@ impl Slot {
 }
 
 impl Tally {
+    fn sessions(&self) -> u64 {
+        self.read_only + self.read_write
+    }
+
+    fn may_login(&self, who: Login) -> Result<()> {
+        match self.login {
+            Some(now) if now == who => return Err(Rv::USER_ALREADY_LOGGED_IN.into()),
+            Some(_) => return Err(Rv::USER_ANOTHER_ALREADY_LOGGED_IN.into()),
+            None => {}
+        }
+        if who == Login::So && self.read_only != 0 {
+            let why = "a read-only session is open, and the security officer has none";
+            return Err(Error::new(Rv::SESSION_READ_ONLY_EXISTS, why));
+        }
+        Ok(())
+    }
+
+    /// Refuses a login whose last session was closed while the PIN was checked.
+    fn lives(&self) -> Result<()> {
+        if self.sessions() == 0 {
+            return Err(Rv::SESSION_CLOSED.into());
+        }
+        Ok(())
+    }
+
     fn count(&mut self, read_write: bool) -> &mut u64 {
         if read_write {
             &mut self.read_write
@@ -409,6 +454,53 @@ mod tests {
         assert_eq!(rv(session::logout(&m, rw)), Some(Rv::USER_NOT_LOGGED_IN));
     }
 
+    /// A PIN is checked slowly, and an HSM may not answer at all for a while.
+    #[test]
+    fn a_login_under_way_stops_no_other_session() {
+        let (fake, m) = module(PinForm::Plain, Personality::Standard);
+        let h = open(&m, true).unwrap();
+        let (enough, ended) = std::sync::mpsc::channel();
+        std::thread::scope(|threads| {
+            let slow = fake.slow.lock();
+            let login = threads.spawn(|| session::login(&m, h, 1, None, b"right:pin"));
+            while !fake.asked().contains(&"Login") {
+                std::thread::yield_now();
+            }
+            let m = &m;
+            threads.spawn(move || {
+                let other = open(m, false).unwrap();
+                let state = m.session(other).unwrap().ck_state();
+                m.sessions.close(other).unwrap();
+                enough.send(state).unwrap();
+            });
+            let state = ended.recv_timeout(std::time::Duration::from_secs(10));
+            drop(slow);
+            assert_eq!(state, Ok(pkcs11_sys::CKS_RO_PUBLIC_SESSION));
+            login.join().unwrap().unwrap();
+        });
+        assert_eq!(m.slot(0).unwrap().login_state(), Some(Login::User));
+    }
+
+    /// The rules hold for what is true when the PIN was checked.
+    #[test]
+    fn an_officer_does_not_log_in_beside_a_reader_that_came_meanwhile() {
+        let (fake, m) = module(PinForm::Plain, Personality::Standard);
+        let h = open(&m, true).unwrap();
+        std::thread::scope(|threads| {
+            let slow = fake.slow.lock();
+            let login = threads.spawn(|| session::login(&m, h, 0, None, b"right:pin"));
+            while !fake.asked().contains(&"Login") {
+                std::thread::yield_now();
+            }
+            open(&m, false).unwrap();
+            drop(slow);
+            let refused = rv(login.join().unwrap());
+            assert_eq!(refused, Some(Rv::SESSION_READ_ONLY_EXISTS));
+        });
+        assert!(fake.asked().contains(&"Logout"), "of what was let in");
+        assert_eq!(m.slot(0).unwrap().login_state(), None);
+    }
+
     #[test]
     fn an_unexpected_answer_is_not_told_to_the_log() {
         let why = |reply| unexpected(&reply).why.into_owned();
@@ -481,17 +573,13 @@ mod tests {
     #[test]
     fn who_waits_for_events_is_woken_by_the_end() {
         let (_fake, m) = module(PinForm::Plain, Personality::Standard);
-        assert_eq!(
-            rv(crate::call::general::wait_for_event(&m, true)),
-            Some(Rv::NO_EVENT)
-        );
+        let event = || rv(crate::call::general::no_event(&m));
+        assert_eq!(event(), Some(Rv::NO_EVENT));
         std::thread::scope(|threads| {
-            let waits = threads.spawn(|| crate::call::general::wait_for_event(&m, false));
+            let waits = threads.spawn(|| m.wait_for_stop());
             m.shut();
-            assert_eq!(
-                rv(waits.join().unwrap()),
-                Some(Rv::CRYPTOKI_NOT_INITIALIZED)
-            );
+            waits.join().unwrap();
         });
+        assert_eq!(event(), Some(Rv::CRYPTOKI_NOT_INITIALIZED));
     }
 }

@@ -2,9 +2,11 @@
 //! engines and nodes, where only the certificate is handed over instead of signed through a CSR.
 
 use std::net::TcpListener;
+use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use cryptoki::context::Pkcs11;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
@@ -22,6 +24,7 @@ use crate::copy::{Copy, refused};
 struct Rig {
     copy: Copy,
     nodes: Vec<Option<Node>>,
+    faults: Arc<Faults>,
 }
 
 fn settings(number: u64, hardware: &KeyPair) -> NodeSettings {
@@ -88,6 +91,7 @@ impl Rig {
         let mut rig = Rig {
             copy: Copy::with(""),
             nodes: Vec::new(),
+            faults: Arc::default(),
         };
         let mut addresses = Vec::new();
         let mut first: Option<Engine> = None;
@@ -120,7 +124,7 @@ impl Rig {
                     ca: Anchors::from_pem(&ca.pem()).unwrap(),
                 },
                 limits: Limits::default(),
-                faults: Arc::new(Faults::default()),
+                faults: Arc::clone(&rig.faults),
                 log: Arc::new(|line| eprintln!("{line}")),
             });
             rig.nodes.push(Some(node.unwrap()));
@@ -286,4 +290,78 @@ fn a_cluster_is_added_to_a_running_process_and_taken_away() {
         refused(p11.open_rw_session(both[1])),
         RvError::SlotIdInvalid
     );
+}
+
+/// Threads wait for HSMs that answer slowly; a fork does not wait with them, and the child works.
+#[test]
+fn a_fork_does_not_wait_for_the_network() {
+    let rig = Rig::new("standard");
+    let (p11, slot, session) = rig.user();
+    rig.faults.delay(Duration::from_secs(4));
+    std::thread::scope(|threads| {
+        threads.spawn(move || session.generate_random_vec(16).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        let started = Instant::now();
+        // SAFETY: the child uses the library only, and leaves without running anybody's exit handlers.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let config = rig.copy.reserved().as_ptr().cast_mut();
+            let reserved = NonNull::new(config.cast()).unwrap();
+            // SAFETY: a C string that outlives the call.
+            let args = unsafe {
+                CInitializeArgs::new_with_reserved(CInitializeFlags::OS_LOCKING_OK, reserved)
+            };
+            let code = i32::from(p11.initialize(args).is_err());
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(code) };
+        }
+        let forked = started.elapsed();
+        let mut status = 0;
+        // SAFETY: waits for our own child.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        assert!(forked < Duration::from_secs(2), "{forked:?}");
+        assert_eq!(status, 0, "the child's C_Initialize");
+    });
+    rig.faults.delay(Duration::ZERO);
+    p11.get_token_info(slot).unwrap();
+}
+
+/// One configuration with two directories and a cluster: slots in that order, each with its own login.
+#[test]
+fn directories_and_clusters_side_by_side() {
+    let rig = Rig::new("standard");
+    let path = rig.copy.dir().join("pkcs11.toml");
+    let cluster = std::fs::read_to_string(&path).unwrap();
+    let tokens = "[[token]]\ndirectory = \"a\"\n[[token]]\ndirectory = \"b\"\n";
+    std::fs::write(&path, format!("{tokens}{cluster}")).unwrap();
+    let p11 = rig.copy.start();
+    let slots = p11.get_all_slots().unwrap();
+    let [a, b, c] = slots[..] else {
+        panic!("{slots:?}")
+    };
+    let pin = |text: &str| AuthPin::new(text.into());
+    let mut sessions = Vec::new();
+    for (slot, label) in [(a, "first"), (b, "second")] {
+        p11.init_token(slot, &pin("12345678"), label).unwrap();
+        let so = p11.open_rw_session(slot).unwrap();
+        so.login(UserType::So, Some(&pin("12345678"))).unwrap();
+        so.init_pin(&pin(label)).unwrap();
+        so.logout().unwrap();
+        so.login(UserType::User, Some(&pin(label))).unwrap();
+        assert_eq!(p11.get_token_info(slot).unwrap().label(), label);
+        sessions.push(so);
+    }
+    let session = p11.open_rw_session(c).unwrap();
+    let user = Some(pin("cu1:cu1password"));
+    session.login(UserType::User, user.as_ref()).unwrap();
+    sessions.push(session);
+    for session in &sessions {
+        assert_eq!(session.find_objects(&[]).unwrap(), [], "its own objects");
+        key(session);
+        assert_eq!(session.find_objects(&[]).unwrap().len(), 1);
+    }
+    sessions[0].logout().unwrap();
+    key(&sessions[1]);
+    key(&sessions[2]);
+    assert_eq!(p11.get_all_slots().unwrap(), [a, b, c]);
 }

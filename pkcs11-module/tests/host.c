@@ -3,7 +3,9 @@
  * The configuration comes by KEYSTEAD_PKCS11_CONF and has one token with the user's PIN 1234. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <dirent.h>
 #include <execinfo.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -45,6 +47,14 @@ static ul (*DigestInit)(ul, mechanism *);
 static ul (*DigestUpdate)(ul, const void *, ul);
 static ul (*DigestFinal)(ul, void *, ul *);
 static ul (*GenerateRandom)(ul, void *, ul);
+static ul (*Logout)(ul);
+static ul (*DestroyObject)(ul, ul);
+static ul (*FindObjectsInit)(ul, attribute *, ul);
+static ul (*FindObjects)(ul, ul *, ul, ul *);
+static ul (*FindObjectsFinal)(ul);
+static ul (*WaitForSlotEvent)(ul, ul *, void *);
+static ul (*SetPIN)(ul, const char *, ul, const char *, ul);
+static ul (*InitToken)(ul, const char *, ul, const char *);
 
 static void load(void) {
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -55,7 +65,8 @@ static void load(void) {
 #define F(name) CHECK((*(void **)&name = dlsym(library, "C_" #name)) != NULL, 1)
     F(Initialize); F(Finalize); F(GetInfo); F(GetSlotList); F(OpenSession); F(Login);
     F(GenerateKey); F(SignInit); F(Sign); F(DigestInit); F(DigestUpdate); F(DigestFinal);
-    F(GenerateRandom);
+    F(GenerateRandom); F(Logout); F(DestroyObject); F(FindObjectsInit); F(FindObjects);
+    F(FindObjectsFinal); F(WaitForSlotEvent); F(SetPIN); F(InitToken);
 #undef F
 }
 
@@ -237,6 +248,192 @@ static void fork_under_threads(char *self) {
     CHECK(Finalize(NULL), OK);
 }
 
+/* A key that stays in the token. */
+static ul token_key(ul session, const char *label) {
+    unsigned char yes = 1;
+    ul len = 32, made;
+    attribute template[] = { { 0x161, &len, sizeof len }, { 0x1, &yes, 1 },
+                             { 0x3, label, strlen(label) } };
+    mechanism mech = { 0x350, NULL, 0 };
+    CHECK(GenerateKey(session, &mech, template, 3, &made), OK);
+    return made;
+}
+
+static ul count(ul session, const char *label) {
+    attribute template[] = { { 0x3, label, strlen(label) } };
+    ul found[8], n;
+    CHECK(FindObjectsInit(session, template, 1), OK);
+    CHECK(FindObjects(session, found, 8, &n), OK);
+    CHECK(FindObjectsFinal(session), OK);
+    return n;
+}
+
+/* A parent that has the token open, as nginx's master has, ends before its child. What the child made
+ * afterwards is there: the child has locks on the store of its own. */
+static void fork_and_end(void) {
+    int ready[2], go[2];
+    char byte = 0;
+    CHECK(pipe(ready), 0);
+    CHECK(pipe(go), 0);
+    CHECK(start(), OK);
+    ul session = enter();
+    token_key(session, "parent's");
+    pid_t pid = child();
+    if (pid == 0) {
+        CHECK(start(), OK);
+        session = enter();
+        CHECK(count(session, "parent's"), 1);
+        token_key(session, "child's first");
+        CHECK(write(ready[1], &byte, 1), 1);
+        CHECK(read(go[0], &byte, 1), 1);
+        token_key(session, "child's second");
+        _exit(0);
+    }
+    CHECK(read(ready[0], &byte, 1), 1);
+    CHECK(count(session, "child's first"), 1);
+    CHECK(Finalize(NULL), OK);
+    CHECK(write(go[1], &byte, 1), 1);
+    wait_for(pid);
+    CHECK(start(), OK);
+    session = enter();
+    CHECK(count(session, "parent's"), 1);
+    CHECK(count(session, "child's first"), 1);
+    CHECK(count(session, "child's second"), 1);
+    CHECK(Finalize(NULL), OK);
+}
+
+/* What the threads do at the moment of a fork; their keys are public, for one of them logs in and out. */
+static ul public_key(ul session, ul *made, unsigned char token) {
+    unsigned char yes = 1, no = 0;
+    ul len = 32;
+    attribute template[] = { { 0x161, &len, sizeof len }, { 0x108, &yes, 1 }, { 0x2, &no, 1 },
+                             { 0x1, &token, 1 } };
+    mechanism mech = { 0x350, NULL, 0 };
+    return GenerateKey(session, &mech, template, 4, made);
+}
+
+static void *brief(void *arg) {
+    unsigned char bytes[32];
+    CHECK(GenerateRandom(*(ul *)arg, bytes, sizeof bytes), OK);
+    return NULL;
+}
+
+static void *labourer(void *arg) {
+    long kind = (long)arg;
+    ul slot, n = 1, session, made;
+    unsigned char bytes[64];
+    pthread_t thread;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    CHECK(public_key(session, &made, 0), OK);
+    while (!stop) {
+        switch (kind) {
+        case 0: CHECK(GenerateRandom(session, bytes, sizeof bytes), OK); break;
+        case 1: CHECK(sign(session, made), OK); break;
+        case 2: {
+            ul rv = public_key(session, &made, 1);
+            CHECK(rv == OK || rv == 0x101 /* not logged in */, 1);
+            if (rv == OK) DestroyObject(session, made);
+            break;
+        }
+        case 3:
+            CHECK(Login(session, 1, "1234", 4), OK);
+            CHECK(Logout(session), OK);
+            break;
+        default:
+            CHECK(pthread_create(&thread, NULL, brief, &session), 0);
+            pthread_join(thread, NULL);
+        }
+    }
+    return NULL;
+}
+
+static void *waiter(void *arg) {
+    ul slot;
+    (void)arg;
+    CHECK(WaitForSlotEvent(0, &slot, NULL), NOT_INITIALIZED);
+    return NULL;
+}
+
+/* Children that work on without exec, and children that merely exit: the parent's threads are in the
+ * library at that moment, the children must not wait for them. */
+static void fork_amid_work(int rounds) {
+    pthread_t threads[7];
+    CHECK(start(), OK);
+    for (long i = 0; i < 6; i++) CHECK(pthread_create(&threads[i], NULL, labourer, (void *)i), 0);
+    CHECK(pthread_create(&threads[6], NULL, waiter, NULL), 0);
+    usleep(100000);
+    for (int i = 0; i < rounds; i++) {
+        pid_t pid = child();
+        if (pid == 0) {
+            ul slot, n = 1, session;
+            unsigned char bytes[32];
+            stop = 1;
+            if (i % 4 == 0) exit(0); /* all destructors, and no call before */
+            CHECK(GetInfo(bytes), NOT_INITIALIZED);
+            CHECK(start(), OK);
+            if (i % 4 == 1) {
+                session = enter();
+                CHECK(sign(session, key(session)), OK);
+                CHECK(DestroyObject(session, token_key(session, "mine")), OK);
+            } else {
+                CHECK(GetSlotList(1, &slot, &n), OK);
+                CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+                CHECK(GenerateRandom(session, bytes, sizeof bytes), OK);
+            }
+            if (i % 4 == 2) _exit(0);
+            CHECK(Finalize(NULL), OK);
+            exit(0);
+        }
+        wait_for(pid);
+        usleep(i % 7 * 500);
+    }
+    stop = 1;
+    for (int i = 0; i < 6; i++) pthread_join(threads[i], NULL);
+    CHECK(Finalize(NULL), OK);
+    pthread_join(threads[6], NULL);
+}
+
+/* A call that a fork does not wait for: the child is refused at once, instead of hanging later. */
+static void *long_call(void *arg) {
+    struct {
+        ul source; const void *salt; ul salt_len, iterations, prf; const void *prf_data; ul prf_len;
+        const void *password; ul password_len;
+    } parameters = { 1, "salt", 4, 200000000, 4, NULL, 0, "password", 8 };
+    ul session = *(ul *)arg, len = 32, made;
+    attribute template[] = { { 0x161, &len, sizeof len } };
+    mechanism mech = { 0x3B0 /* CKM_PKCS5_PBKD2 */, &parameters, sizeof parameters };
+    CHECK(GenerateKey(session, &mech, template, 1, &made), OK);
+    fprintf(stderr, "%s: too short a call\n", __func__);
+    _exit(1);
+}
+
+static void fork_amid_a_long_call(void) {
+    pthread_t thread;
+    CHECK(start(), OK);
+    ul slot, n = 1, busy, session = enter();
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &busy), OK);
+    CHECK(pthread_create(&thread, NULL, long_call, &busy), 0);
+    usleep(300000);
+    pid_t pid = child();
+    if (pid == 0) {
+        char info[88];
+        CHECK(start(), 6 /* CKR_FUNCTION_FAILED */);
+        CHECK(GetInfo(info), NOT_INITIALIZED);
+        pid = child();
+        if (pid == 0) {
+            CHECK(start(), 6);
+            exit(0);
+        }
+        wait_for(pid);
+        exit(0);
+    }
+    wait_for(pid);
+    CHECK(sign(session, key(session)), OK);
+    _exit(0);
+}
+
 static void threads_outlive_finalize(void) {
     pthread_t threads[THREADS];
     struct place places[THREADS];
@@ -319,33 +516,141 @@ __attribute__((visibility("default"))) void *OPENSSL_memory_realloc(void *p, siz
     return realloc(p, n);
 }
 
-static void beside_openssl(void) {
-    void *crypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_GLOBAL);
-    if (!crypto) {
+/* SHA-256 of a host's own cryptographic library. */
+static unsigned char *(*openssl)(const void *, size_t, unsigned char *);
+static int (*gnutls)(int, const void *, size_t, void *);
+static int (*nss)(int, unsigned char *, const unsigned char *, int);
+
+static void theirs(const void *data, size_t len, unsigned char *to) {
+    if (openssl) openssl(data, len, to);
+    if (gnutls) CHECK(gnutls(6 /* GNUTLS_DIG_SHA256 */, data, len, to), 0);
+    if (nss) CHECK(nss(191 /* SEC_OID_SHA256 */, to, data, (int)len), 0);
+}
+
+static void *open_library(const char *name) {
+    void *opened = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+    if (!opened) {
         fprintf(stderr, "%s\n", dlerror());
         _exit(1);
     }
-    unsigned char *(*theirs)(const void *, size_t, unsigned char *) =
-        (unsigned char *(*)(const void *, size_t, unsigned char *))dlsym(crypto, "SHA256");
-    CHECK(theirs != NULL, 1);
-    load();
-    unsigned char a[32], b[32];
-    ul len = sizeof b;
-    theirs("abc", 3, a);
-    CHECK(start(), OK);
-    ul session = enter();
-    CHECK(sign(session, key(session)), OK);
+    return opened;
+}
+
+static void sha256_in_the_token(ul session, unsigned char *to) {
     mechanism sha = { 0x250, NULL, 0 };
+    ul len = 32;
     CHECK(DigestInit(session, &sha), OK);
     CHECK(DigestUpdate(session, "abc", 3), OK);
-    CHECK(DigestFinal(session, b, &len), OK);
-    CHECK(memcmp(a, b, 32), 0);
+    CHECK(DigestFinal(session, to, &len), OK);
+}
+
+/* The host's own library works before, amid and after the token's work. */
+static void beside(const char *which) {
+    void *crypto;
+    if (!strcmp(which, "openssl")) {
+        crypto = open_library("libcrypto.so.3");
+        CHECK((*(void **)&openssl = dlsym(crypto, "SHA256")) != NULL, 1);
+    } else if (!strcmp(which, "gnutls")) {
+        crypto = open_library("libgnutls.so.30");
+        CHECK((*(void **)&gnutls = dlsym(crypto, "gnutls_hash_fast")) != NULL, 1);
+    } else {
+        int (*begin)(const char *);
+        crypto = open_library("libnss3.so");
+        CHECK((*(void **)&begin = dlsym(crypto, "NSS_NoDB_Init")) != NULL, 1);
+        CHECK((*(void **)&nss = dlsym(crypto, "PK11_HashBuf")) != NULL, 1);
+        CHECK(begin(NULL), 0);
+    }
+    load();
+    pthread_t threads[THREADS];
+    struct place places[THREADS];
+    unsigned char a[32], b[32];
+    theirs("abc", 3, a);
+    CHECK(start(), OK);
+    spawn(threads, places);
+    ul slot, n = 1, session;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    for (int i = 0; i < 2000; i++) {
+        memset(b, 0, sizeof b);
+        theirs("abc", 3, b);
+        CHECK(memcmp(a, b, 32), 0);
+        sha256_in_the_token(session, b);
+        CHECK(memcmp(a, b, 32), 0);
+    }
+    stop = 1;
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CHECK(failures, 0);
     CHECK(Finalize(NULL), OK);
     theirs("abc", 3, b);
     CHECK(memcmp(a, b, 32), 0);
     CHECK(hooked, 0);
     CHECK(dlclose(library), 0);
-    CHECK(dlclose(crypto), 0);
+    if (!nss) CHECK(dlclose(crypto), 0);
+}
+
+static int open_files(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+    while (readdir(dir)) n++;
+    closedir(dir);
+    return n;
+}
+
+/* Round after round the same memory and the same files. What is kept for good is kept in the first ones. */
+static void leaks_nothing(void) {
+    /* What is freed counts as free at once, here and (by GLIBC_TUNABLES) in the threads' caches. */
+    mallopt(M_MXFAST, 0);
+    for (int i = 0; i < 10; i++) work();
+    size_t before = mallinfo2().uordblks;
+    int files = open_files();
+    for (int i = 0; i < 60; i++) work();
+    size_t after = mallinfo2().uordblks;
+    CHECK(open_files(), files);
+    if (after > before + 8192) {
+        fprintf(stderr, "60 rounds keep %zu bytes\n", after - before);
+        _exit(1);
+    }
+    CHECK(start(), OK);
+    ul session = enter(), made = key(session);
+    for (int i = 0; i < 200; i++) CHECK(sign(session, made), OK);
+    before = mallinfo2().uordblks;
+    for (int i = 0; i < 20000; i++) CHECK(sign(session, made), OK);
+    after = mallinfo2().uordblks;
+    if (after > before + 8192) {
+        fprintf(stderr, "20000 signatures keep %zu bytes\n", after - before);
+        _exit(1);
+    }
+    CHECK(Finalize(NULL), OK);
+}
+
+/* Until it is killed: says each PIN that was acknowledged. */
+static void change_pins(const char *now) {
+    const char *pins[] = { "1234", "another-pin" };
+    int at = !strcmp(now, pins[1]);
+    CHECK(start(), OK);
+    ul slot, n = 1, session;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    CHECK(OpenSession(slot, 6, NULL, NULL, &session), OK);
+    CHECK(Login(session, 1, pins[at], strlen(pins[at])), OK);
+    for (;; at = !at) {
+        printf("%s\n", pins[at]);
+        fflush(stdout);
+        CHECK(SetPIN(session, pins[at], strlen(pins[at]), pins[!at], strlen(pins[!at])), OK);
+    }
+}
+
+/* Until it is killed: says each initialisation that was acknowledged. */
+static void init_tokens(void) {
+    char label[33];
+    CHECK(start(), OK);
+    ul slot, n = 1;
+    CHECK(GetSlotList(1, &slot, &n), OK);
+    for (int i = 0;; i++) {
+        snprintf(label, sizeof label, "%-32d", i);
+        CHECK(InitToken(slot, "12345678", 8, label), OK);
+        printf("%d\n", i);
+        fflush(stdout);
+    }
 }
 
 /* A hang is a failure, and says where. */
@@ -362,13 +667,20 @@ int main(int argc, char **argv) {
     const char *mode = argv[2];
     signal(SIGALRM, hangs);
     alarm(100);
-    if (!strcmp(mode, "beside-openssl")) return beside_openssl(), 0;
+    if (!strncmp(mode, "beside-", 7)) return beside(mode + 7), 0;
     load();
     if (!strcmp(mode, "work")) work();
+    else if (!strcmp(mode, "leaks-nothing")) leaks_nothing();
+    else if (!strncmp(mode, "change-pins-", 12)) change_pins(mode + 12);
+    else if (!strcmp(mode, "init-tokens")) init_tokens();
     else if (!strcmp(mode, "fork-before-login")) fork_before_login();
     else if (!strcmp(mode, "fork-after-login")) fork_after_login();
     else if (!strcmp(mode, "fork-and-exec")) fork_and_exec(argv[0]);
     else if (!strcmp(mode, "fork-under-threads")) fork_under_threads(argv[0]);
+    else if (!strcmp(mode, "fork-and-end")) fork_and_end();
+    else if (!strcmp(mode, "fork-amid-work")) fork_amid_work(120);
+    else if (!strcmp(mode, "fork-amid-work-long")) fork_amid_work(800);
+    else if (!strcmp(mode, "fork-amid-a-long-call")) fork_amid_a_long_call();
     else if (!strcmp(mode, "threads-outlive-finalize")) threads_outlive_finalize();
     else if (!strcmp(mode, "exit-under-threads")) exit_under_threads(0);
     else if (!strcmp(mode, "finalize-and-exit-under-threads")) exit_under_threads(1);

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::copy::Copy;
 
 /// The program, compiled into a copy's directory.
-fn compile(dir: &Path) -> std::path::PathBuf {
+pub fn compile(dir: &Path) -> std::path::PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host.c");
     let program = dir.join("host");
     let flags = [
@@ -37,6 +37,7 @@ fn runs(copy: &Copy, program: &Path, mode: &str) {
         .arg(copy.path())
         .arg(mode)
         .env("KEYSTEAD_PKCS11_CONF", copy.dir().join("pkcs11.toml"))
+        .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
         .env_remove("KEYSTEAD_PKCS11_LOG")
         .output()
         .unwrap();
@@ -70,6 +71,22 @@ fn forks_under_threads() {
 }
 
 #[test]
+fn a_parent_that_ends_before_its_child() {
+    host(&["fork-and-end"]);
+}
+
+#[test]
+fn forks_amid_the_work_of_threads() {
+    host(&["fork-amid-work", "fork-amid-a-long-call"]);
+}
+
+#[test]
+#[ignore = "long: ./check full"]
+fn many_forks_amid_the_work_of_threads() {
+    host(&["fork-amid-work-long"]);
+}
+
+#[test]
 fn threads_and_the_end() {
     host(&[
         "threads-outlive-finalize",
@@ -84,8 +101,13 @@ fn unloading() {
 }
 
 #[test]
-fn another_libcrypto() {
-    host(&["beside-openssl"]);
+fn another_cryptographic_library() {
+    host(&["beside-openssl", "beside-gnutls", "beside-nss"]);
+}
+
+#[test]
+fn rounds_leave_nothing_behind() {
+    host(&["leaks-nothing"]);
 }
 
 #[test]

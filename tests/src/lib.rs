@@ -5,6 +5,7 @@
 //! - [`tools`]: where the binary, the module and the foreign programs are; a missing one is a failure, never a skip
 //! - [`run`]: one command with a time limit, and a failure message that shows all of it
 //! - [`procs`]: processes found by what their command line mentions, and signals by pid
+//! - [`daemon`]: a server under test: started, waited for, ended
 //! - [`up`]: `keystead up` as a value: started, waited for, killed on drop
 //! - [`aws`]: the AWS CLI, versions 1 and 2
 //! - [`boto`]: boto3 as a long-lived child, for tests with more calls than a CLI start each is worth
@@ -17,6 +18,7 @@
 
 pub mod aws;
 pub mod boto;
+pub mod daemon;
 pub mod http;
 pub mod openssl;
 pub mod p11;

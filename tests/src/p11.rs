@@ -99,6 +99,20 @@ impl Token {
             .dir(&self.dir)
     }
 
+    /// A foreign program with the token's surroundings.
+    #[track_caller]
+    pub fn run(&self, program: &str) -> Run {
+        self.program(&tools::need(program))
+    }
+
+    /// A foreign program with the token's surroundings, for a server that the test starts.
+    #[track_caller]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(tools::need(program));
+        self.surround(&mut command);
+        command
+    }
+
     /// A command with the token's surroundings that the test itself will run.
     pub fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command

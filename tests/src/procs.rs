@@ -46,6 +46,15 @@ pub fn nodes(dir: &Path) -> Vec<Proc> {
         .collect()
 }
 
+/// The living children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    // A process that ended since has none.
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|p| p.parse().ok())
+        .collect()
+}
+
 /// Send `signal` (a name without SIG) to `pid`, if it is still there.
 pub fn signal(signal: &str, pid: u32) {
     let line = format!("kill -{signal} {pid} 2>/dev/null");

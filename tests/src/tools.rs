@@ -47,22 +47,28 @@ pub fn module() -> PathBuf {
     built("KEYSTEAD_SO", "libkeystead_pkcs11.so")
 }
 
-/// The probe, which cargo builds into the directory above the tests.
+/// The probe.
 pub fn probe() -> PathBuf {
+    beside("probe")
+}
+
+/// A program of the tests' own, which cargo builds into the directory above the tests.
+pub fn beside(name: &str) -> PathBuf {
     let me = env::current_exe().expect("a program knows its path");
     let found = me
         .ancestors()
         .skip(1)
-        .map(|d| d.join("probe"))
+        .map(|d| d.join(name))
         .find(|p| p.is_file());
-    found.expect("cargo builds the probe beside the tests")
+    found.unwrap_or_else(|| panic!("cargo builds {name} beside the tests"))
 }
 
 /// A foreign program by name. Missing is a failure: `./check setup` installs all of them.
 pub fn need(program: &str) -> PathBuf {
     // /usr/bin first: version managers put shims with other versions in front of the path.
     let search = env::var_os("PATH").unwrap_or_default();
-    let dirs = [PathBuf::from("/usr/bin")]
+    let dirs = ["/usr/bin", "/usr/sbin"]
+        .map(PathBuf::from)
         .into_iter()
         .chain(env::split_paths(&search));
     dirs.map(|d| d.join(program))
@@ -73,6 +79,14 @@ pub fn need(program: &str) -> PathBuf {
                 "softhsm2-util" => "softhsm2",
                 "aws" => "awscli",
                 "nm" => "binutils",
+                "nginx" => "nginx-light",
+                "sshd" => "openssh-server",
+                "ssh" | "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
+                "certutil" | "cmsutil" | "modutil" | "selfserv" | "tstclnt" => "libnss3-tools",
+                "jar" | "jarsigner" | "java" | "keytool" => "default-jdk-headless",
+                "keymgr" => "knot",
+                "kzonecheck" | "kzonesign" => "knot-dnssecutils",
+                "dnssec-verify" => "bind9-utils",
                 other => other,
             };
             panic!("{program} is missing: run `./check setup`, or `apt-get install {package}`")

@@ -3,6 +3,7 @@
 
 mod aws_cli;
 mod bad_input;
+mod clients;
 mod cluster_module;
 mod connect;
 mod demo;
@@ -10,6 +11,7 @@ mod key_store;
 mod mechanisms;
 mod refusals;
 mod restart;
+mod soak;
 mod symbols;
 mod token;
 mod token_tool;

@@ -2,6 +2,7 @@
 //! session objects and streams; the link ends with the last of them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use hsm_api::{Hello, Hsm, Link, Peer, Result};
@@ -16,6 +17,8 @@ pub struct Apps {
 struct Shared {
     link: Arc<dyn Link>,
     number: u64,
+    /// A user has logged in on the link, or the caller has a certificate.
+    proven: AtomicBool,
 }
 
 /// One connection's share of its application's link.
@@ -44,6 +47,7 @@ impl Apps {
                 let shared = Arc::new(Shared {
                     link,
                     number: rand::random(),
+                    proven: AtomicBool::new(hello.peer != Peer::Client),
                 });
                 open.insert(who, Arc::downgrade(&shared));
                 shared
@@ -61,6 +65,16 @@ impl Joined<'_> {
     /// The link.
     pub fn link(&self) -> Option<&dyn Link> {
         self.shared.as_ref().map(|shared| &*shared.link)
+    }
+    /// A login succeeded on this connection.
+    pub fn prove(&self) {
+        if let Some(shared) = &self.shared {
+            shared.proven.store(true, Relaxed);
+        }
+    }
+    /// Whether anybody has proven to the HSM who they are.
+    pub fn is_proven(&self) -> bool {
+        self.shared.as_ref().is_some_and(|s| s.proven.load(Relaxed))
     }
     /// Tells this link from another one of the same application.
     pub fn number(&self) -> u64 {

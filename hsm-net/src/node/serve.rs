@@ -1,9 +1,10 @@
 //! One connection's life: TLS, greeting, requests until it ends.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use hsm_api::{Error, Peer, Result as HsmResult, Rv};
+use hsm_api::{Error, Peer, Request, Result as HsmResult, Rv};
 use rustls::{ServerConnection, StreamOwned};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,7 +21,13 @@ type Tls = StreamOwned<ServerConnection, Socket>;
 const KEEP: usize = 256 << 10;
 
 /// Serves until the peer closes, which is no error, or until something else ends the connection.
-pub fn connection(shared: &Shared, purpose: Purpose, socket: Socket) -> Result<(), Broken> {
+/// `proven` is set once its application is known to the HSM.
+pub fn connection(
+    shared: &Shared,
+    purpose: Purpose,
+    socket: Socket,
+    proven: &AtomicBool,
+) -> Result<(), Broken> {
     socket.patience(shared.limits.greeting)?;
     let config = shared
         .tls(purpose)
@@ -55,7 +62,14 @@ pub fn connection(shared: &Shared, purpose: Purpose, socket: Socket) -> Result<(
     match joined {
         Ok(joined) => {
             tls.sock.0.set_read_timeout(Some(shared.limits.idle))?;
-            requests(shared, shared.limits.frame_on(purpose), &mut tls, &joined)
+            proven.store(joined.is_proven(), SeqCst);
+            requests(
+                shared,
+                shared.limits.frame_on(purpose),
+                &mut tls,
+                &joined,
+                proven,
+            )
         }
         Err(refused) => Err(io::Error::other(refused.to_string()).into()),
     }
@@ -87,6 +101,7 @@ fn requests(
     limit: usize,
     tls: &mut Tls,
     joined: &Joined<'_>,
+    proven: &AtomicBool,
 ) -> Result<(), Broken> {
     let Some(link) = joined.link() else {
         return Ok(());
@@ -116,7 +131,11 @@ fn requests(
         frame::begin_reply(out, &mut reply);
         let secret = frame::holds_secret(&request);
         let result = link.call(head.session, &request, frame::output(&mut reply));
+        if matches!(request, Request::Login { .. }) && result.is_ok() {
+            joined.prove();
+        }
         drop(request);
+        proven.store(joined.is_proven(), SeqCst);
         if secret {
             received.zeroize();
         }
@@ -133,7 +152,7 @@ fn requests(
         tls.write_all(&reply)?;
         tidy(&mut received);
         tidy(&mut reply);
-        if shared.stopping.load(std::sync::atomic::Ordering::SeqCst) {
+        if shared.stopping.load(SeqCst) {
             return Ok(());
         }
     }

@@ -1,5 +1,7 @@
 //! Elliptic curves (PKCS#11 3.2, "Elliptic Curve").
 
+use std::borrow::Cow;
+
 use hsm_api::{Error, MechId, Op, Params, Result, Rv, Secret, Value};
 use hsm_crypto::{Curve, EcKey, Hash};
 
@@ -16,10 +18,22 @@ fn sign(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> {
 }
 
 fn verify(call: &Call<'_>, digest: &[u8], signature: &[u8]) -> Result<()> {
-    call.key
-        .ec()?
-        .verify(digest, signature)
+    let key = call.key.ec()?;
+    key.verify(digest, &at_full_length(signature, key.curve().scalar_len()))
         .map_err(fault::signature)
+}
+
+/// A signature to be verified may be shorter than two scalars: r and s without leading zeros that neither needs, of one
+/// length ("EC signatures"). Java's provider makes such ones. What is not of that form stays as it is, to be refused.
+fn at_full_length(signature: &[u8], scalar: usize) -> Cow<'_, [u8]> {
+    let half = signature.len() / 2;
+    if signature.is_empty() || signature.len() % 2 != 0 || half >= scalar {
+        return Cow::Borrowed(signature);
+    }
+    let mut full = vec![0; 2 * scalar];
+    full[scalar - half..scalar].copy_from_slice(&signature[..half]);
+    full[2 * scalar - half..].copy_from_slice(&signature[half..]);
+    Cow::Owned(full)
 }
 
 fn hash(call: &Call<'_>) -> Result<Hash> {
@@ -214,4 +228,18 @@ rows! {
     ECDSA_SHA3_256 0x1048 Sha3_256;
     ECDSA_SHA3_384 0x1049 Sha3_384;
     ECDSA_SHA3_512 0x104A Sha3_512;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_signatures_get_their_leading_zeros_back() {
+        assert_eq!(*at_full_length(&[1, 2], 3), [0, 0, 1, 0, 0, 2]);
+        assert_eq!(*at_full_length(&[1, 2, 3, 4], 3), [0, 1, 2, 0, 3, 4]);
+        for whole in [&[][..], &[1], &[1, 2, 3], &[1, 2, 3, 4, 5, 6], &[0; 8]] {
+            assert_eq!(*at_full_length(whole, 3), *whole);
+        }
+    }
 }

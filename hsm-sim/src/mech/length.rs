@@ -77,6 +77,17 @@ pub fn encapsulated(key: &KeyFacts) -> Option<usize> {
     }
 }
 
+/// By how much a result may be shorter than [`max_output`], because padding comes off.
+pub fn slack(op: Op, mechanism: &Mechanism<'_>) -> usize {
+    match (op, find(mechanism.id).map(|mech| mech.output)) {
+        (Op::VerifyRecover, _) => usize::MAX,
+        (Op::Decrypt, Some(Output::Padded)) => 16,
+        (Op::Decrypt, Some(Output::Padded8 | Output::KeyWrapPadded | Output::KeyWrapPkcs5)) => 8,
+        (Op::Decrypt, Some(Output::Modulus | Output::RsaAes)) => usize::MAX,
+        _ => 0,
+    }
+}
+
 /// Bytes that a stream has put out when `fed` bytes went in and it is not ended.
 fn written(output: Output, params: &Params<'_>, decrypt: bool, _bits: usize, fed: u64) -> u64 {
     match output {

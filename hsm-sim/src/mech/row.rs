@@ -32,6 +32,9 @@ pub struct Mech {
     pub prehash: Option<PreHash>,
     /// Broken or too old for new data: offered by tokens that were told to (`legacy`).
     pub legacy: bool,
+    /// FIPS mode lets it sign and verify, and nothing else (since 2024: the padding of PKCS#1 v1.5 does not
+    /// keep a key or a message secret well enough).
+    pub fips_signs_only: bool,
     /// One-shot functions. Each gets the row itself, so that one serves a family.
     pub encrypt: Option<Transform>,
     /// See `encrypt`; the same for those below.
@@ -276,6 +279,7 @@ impl Mech {
         hash: None,
         prehash: None,
         legacy: false,
+        fips_signs_only: false,
         encrypt: None,
         decrypt: None,
         sign: None,

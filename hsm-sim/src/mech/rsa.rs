@@ -243,6 +243,7 @@ static X9_31_KEY_PAIR_GEN: Mech = Mech {
 static PKCS: Mech = Mech {
     id: MechId(0x1),
     name: "CKM_RSA_PKCS",
+    fips_signs_only: true,
     encrypt: Some(pkcs_encrypt),
     decrypt: Some(pkcs_decrypt),
     sign: Some(pkcs_sign),

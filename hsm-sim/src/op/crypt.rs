@@ -20,6 +20,19 @@ impl SimLink {
         ))
     }
 
+    /// Refuses what FIPS mode does not let a mechanism do that is there: to hide a key or a message.
+    pub(crate) fn may_hide(&self, mech: &Mech) -> Result<()> {
+        let fips = self.inner.node.as_ref().is_some_and(|n| n.settings.fips);
+        if !(fips && mech.fips_signs_only) {
+            return Ok(());
+        }
+        let why = format!(
+            "{} neither encrypts nor wraps in FIPS mode: use CKM_RSA_PKCS_OAEP",
+            mech.name
+        );
+        Err(Error::new(Rv::MECHANISM_INVALID, why))
+    }
+
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn crypt(
         &self,
@@ -51,6 +64,9 @@ impl SimLink {
         let object = self.key(key)?;
         let mech = mech::check_init(op, mechanism, Some(&object.facts))?;
         self.offers(mech)?;
+        if matches!(op, Op::Encrypt | Op::Decrypt) {
+            self.may_hide(mech)?;
+        }
         self.authenticate(session, &object)?;
         let call = Call {
             mech,

@@ -365,6 +365,7 @@ impl SimLink {
                 _ => e,
             })?;
         self.offers(mech)?;
+        self.may_hide(mech)?;
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
         let mut attrs = self.begun(&template, &self.birth(When::UNWRAP, None, None))?;

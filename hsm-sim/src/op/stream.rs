@@ -82,6 +82,9 @@ impl SimLink {
         }
         let mech = mech::check_init(op, mechanism, key.as_ref().map(|k| &k.facts))?;
         self.offers(mech)?;
+        if matches!(op, Op::Encrypt | Op::Decrypt) {
+            self.may_hide(mech)?;
+        }
         let open = mech
             .stream
             .filter(|_| !matches!(op, Op::SignRecover | Op::VerifyRecover));

@@ -76,6 +76,7 @@ impl SimLink {
                 _ => e,
             })?;
         self.offers(mech)?;
+        self.may_hide(mech)?;
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;

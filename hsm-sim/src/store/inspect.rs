@@ -29,6 +29,8 @@ pub struct Report {
 
 fn read_only(dir: &Path) -> Result<Connection> {
     let path = dir.join("token.db");
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    super::fork::notice();
     Connection::open_with_flags(
         &path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -4,6 +4,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `generation` | the mapped number |
+//! | `fork` | SQLite's view of files in a forked child |
 //! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
 //! | `record` | an object's row: what is sealed in it, and what it is bound to |
@@ -11,6 +12,8 @@
 //! Rows carry the sequence number of the transaction that wrote them, and a destroyed object leaves
 //! its tombstone, so a process reads just what is newer than what it has.
 
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod fork;
 pub mod generation;
 pub mod inspect;
 pub mod record;
@@ -337,6 +340,8 @@ fn number(sql: &Connection, name: &str) -> Result<u64> {
 const BUSY: Duration = Duration::from_secs(30);
 
 fn connect(path: &Path) -> Result<Connection> {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fork::notice();
     let sql = Connection::open(path)
         .map_err(|e| Error::new(Rv::DEVICE_ERROR, format!("store {}: {e}", path.display())))?;
     sql.busy_timeout(BUSY).map_err(fault)?;

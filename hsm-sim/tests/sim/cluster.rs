@@ -41,6 +41,80 @@ fn csr(link: &Arc<dyn Link>) -> Certificates {
     }
 }
 
+/// Since 2024 the padding of PKCS#1 v1.5 signs in FIPS mode, and does not encrypt or wrap.
+#[test]
+fn fips_mode_hides_nothing_under_pkcs1_padding() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let fips = link(&service.active(dirs[0].path(), 1), Peer::Client);
+    fips.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let embedded = token(dirs[1].path()).1;
+    for (link, refuses) in [(fips, true), (embedded, false)] {
+        let (public, private) = (id(), id());
+        link.made(&Request::GenerateKeyPair {
+            mech: plain(0),
+            public,
+            public_template: vec![n(attr::MODULUS_BITS, 2048)],
+            private,
+            private_template: vec![],
+        });
+        let aes = link.aes(vec![b(attr::EXTRACTABLE, true)]);
+        let (pkcs, sha256) = (plain(1), plain(0x40));
+        let encrypted = link.crypt(Op::Encrypt, &pkcs, public, b"secret");
+        let wrap = Request::Wrap {
+            mech: pkcs.clone(),
+            with: hsm_api::KeyRef::by_id(public),
+            key: aes,
+            aad: Hidden(&[]),
+        };
+        let wrapped = link.ask_out(&wrap, 256);
+        let signed = link.crypt(Op::Sign, &sha256, private, b"open");
+        assert_eq!(signed.unwrap().len(), 256);
+        assert_eq!(
+            link.crypt(Op::Sign, &pkcs, private, b"open").unwrap().len(),
+            256
+        );
+        if refuses {
+            assert_eq!(encrypted.unwrap_err().rv, Rv::MECHANISM_INVALID);
+            assert_eq!(wrapped.unwrap_err().rv, Rv::MECHANISM_INVALID);
+            let decrypted = link.crypt(Op::Decrypt, &pkcs, private, &[0; 256]);
+            assert_eq!(decrypted.unwrap_err().rv, Rv::MECHANISM_INVALID);
+        } else {
+            let decrypted = link.crypt(Op::Decrypt, &pkcs, private, &encrypted.unwrap());
+            assert_eq!(decrypted.unwrap(), b"secret");
+            assert_eq!(wrapped.unwrap().len(), 256);
+        }
+    }
+}
+
+/// Catch-up asks for many objects by name, and the answer must go into a frame whatever they hold.
+#[test]
+fn what_is_exported_at_once_is_bounded_by_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Service::default().active(dir.path(), 1);
+    let a = link(&engine, Peer::Client);
+    a.login(Role::Cu, Some("cu1"), "password1").unwrap();
+    let value = vec![7; 5 << 20];
+    let ids = [id(), id(), id()];
+    for id in ids {
+        let template = vec![
+            n(attr::CLASS, 0),
+            b(attr::TOKEN, true),
+            bytes(attr::VALUE, &value),
+        ];
+        a.made(&Request::Create { id, template });
+    }
+    let node = link(&engine, Peer::Node);
+    let export = |ids: &[ObjectId]| match node.ask(&Request::Export { ids: ids.to_vec() }) {
+        Ok(Reply::Changes(changes)) => changes.iter().map(|c| c.id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(export(&ids), ids[..1], "two of five megabytes are too much");
+    assert_eq!(export(&ids[1..]), ids[1..2]);
+    assert_eq!(export(&ids[2..]), ids[2..]);
+    assert_eq!(export(&[id()]), []);
+}
+
 #[test]
 fn two_hsms_of_one_backup_hold_the_same_keys() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

@@ -30,11 +30,11 @@ pub fn info(to: Place<'_, ck::CK_INFO>) -> Result<()> {
     Ok(())
 }
 
-/// C_WaitForSlotEvent: our slots have no events, so this waits for C_Finalize, or does not wait.
-pub fn wait_for_event(m: &Module, dont_block: bool) -> Result<()> {
-    if dont_block {
-        return Err(Rv::NO_EVENT.into());
-    }
-    m.wait_for_stop();
-    Err(Rv::CRYPTOKI_NOT_INITIALIZED.into())
+/// C_WaitForSlotEvent: our slots have no events. Who was willing to wait has waited for C_Finalize.
+pub fn no_event(m: &Module) -> Result<()> {
+    Err(if m.is_shut() {
+        Rv::CRYPTOKI_NOT_INITIALIZED.into()
+    } else {
+        Rv::NO_EVENT.into()
+    })
 }

@@ -374,7 +374,10 @@ export! {
         if !reserved.is_null() {
             return Err(Error::new(Rv::ARGUMENTS_BAD, "pReserved must be null"));
         }
-        general::wait_for_event(m, flags & CKF_DONT_BLOCK != 0)
+        if flags & CKF_DONT_BLOCK == 0 {
+            gate::aside(&mut || m.wait_for_stop());
+        }
+        general::no_event(m)
     }
 }
 3.0 {

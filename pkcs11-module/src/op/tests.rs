@@ -53,7 +53,15 @@ fn a_length_known_afterwards_costs_the_work_once() {
         (Ok(Told::Length), 32),
         "the bound answers a query"
     );
-    let mut small = [0u8; 4];
+    let mut hopeless = [0u8; 15];
+    let mut out = Out::lent(Some(&mut hopeless), &mut len);
+    assert!(short(whole(&s, &mut state, Op::Decrypt, &data, &mut out)));
+    assert_eq!(
+        (len as usize, fake.asked()),
+        (32, vec![]),
+        "a block at most is padding"
+    );
+    let mut small = [0u8; 20];
     let mut out = Out::lent(Some(&mut small), &mut len);
     assert!(short(whole(&s, &mut state, Op::Decrypt, &data, &mut out)));
     assert_eq!((len as usize, fake.asked()), (32 - PADDING, vec!["Crypt"]));

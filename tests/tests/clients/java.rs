@@ -1,0 +1,110 @@
+//! Java's SunPKCS11: keytool and jarsigner, and a program that uses KeyStore, Signature, Cipher, Mac, KeyAgreement,
+//! SecureRandom and TLS with keys of the token, from several threads.
+
+use std::path::Path;
+use tests::p11::Token;
+use tests::run::Run;
+use tests::tools::root;
+use tests::up::Home;
+
+/// A tool of the JDK on the token as a key store.
+fn jdk(token: &Token, program: &str, words: &str) -> Run {
+    let run = token.run(program).words(words).limit(120);
+    run.words(
+        "-keystore NONE -storetype PKCS11 -storepass 1234 -providerClass sun.security.pkcs11.SunPKCS11 \
+         -providerArg p11.cfg",
+    )
+}
+
+fn configure(home: &Home, token: &Token) {
+    let module: &Path = token.module();
+    // The token is the first slot that has one: Keystead's tokens are numbered from 0.
+    let text = format!(
+        "name = Keystead\nlibrary = {}\nslotListIndex = 0\n",
+        module.display()
+    );
+    home.write("p11.cfg", text);
+}
+
+#[test]
+fn a_program_uses_every_service_of_the_provider() {
+    let home = Home::new();
+    let token = Token::under_test(&home, "java", "1234");
+    token.init("12345678");
+    configure(&home, &token);
+    jdk(
+        &token,
+        "keytool",
+        "-genkeypair -alias tls -keyalg RSA -keysize 2048 -dname CN=localhost",
+    )
+    .ok();
+    token
+        .run("keytool")
+        .words("-genkeypair -alias soft -keyalg RSA -keysize 2048 -dname CN=soft -keystore soft.p12 -storepass 123456")
+        .ok();
+    let done = token
+        .run("java")
+        .arg(root().join("tests/java/Clients.java"))
+        .words("p11.cfg 1234 soft.p12")
+        .limit(180)
+        .ok();
+    let parts =
+        "KeyStore Signature Cipher Mac KeyAgreement SecureRandom threads TLSv1.2 TLSv1.3 all";
+    let said: Vec<String> = done.text().lines().map(str::to_owned).collect();
+    assert_eq!(said.join(" "), parts, "{}", done.report());
+    assert_eq!(done.stderr, "", "{}", done.report());
+}
+
+#[test]
+fn keytool_makes_keys_and_jarsigner_signs() {
+    let home = Home::new();
+    let token = Token::under_test(&home, "java", "1234");
+    token.init("12345678");
+    configure(&home, &token);
+    home.write("hello.txt", "hello");
+    for (alias, kind, algorithm) in [
+        ("rsa", "RSA -keysize 2048", "SHA256withRSA"),
+        ("ec", "EC -groupname secp256r1", "SHA256withECDSA"),
+    ] {
+        jdk(
+            &token,
+            "keytool",
+            &format!("-genkeypair -alias {alias} -dname CN={alias} -keyalg {kind}"),
+        )
+        .ok();
+        jdk(&token, "keytool", "-list")
+            .ok()
+            .says(&format!("{alias}, PrivateKeyEntry"));
+        jdk(
+            &token,
+            "keytool",
+            &format!("-certreq -alias {alias} -file {alias}.csr"),
+        )
+        .ok();
+        token
+            .run("openssl")
+            .words(&format!("req -in {alias}.csr -noout -verify"))
+            .ok()
+            .says("verify OK");
+        token.run("jar").words("cf hello.jar hello.txt").ok();
+        let sign = format!("-sigalg {algorithm} hello.jar {alias}");
+        let words = "-keystore NONE -storetype PKCS11 -storepass 1234 -providerClass sun.security.pkcs11.SunPKCS11 -providerArg p11.cfg";
+        token
+            .run("jarsigner")
+            .words(words)
+            .words(&sign)
+            .limit(120)
+            .ok()
+            .says("jar signed");
+        token
+            .run("jarsigner")
+            .words("-verify hello.jar")
+            .limit(120)
+            .ok()
+            .says("jar verified");
+        jdk(&token, "keytool", &format!("-delete -alias {alias}")).ok();
+        jdk(&token, "keytool", "-list")
+            .ok()
+            .silent_about(&format!("{alias}, PrivateKeyEntry"));
+    }
+}
