@@ -11,11 +11,11 @@ use zeroize::{Zeroize, Zeroizing};
 /// Bytes of a block.
 pub const BLOCK: usize = 8;
 
-/// A key of two or three DES keys, expanded. Shareable.
+/// A key of one, two or three DES keys, expanded. Shareable.
 pub struct DesKey(des::TdesEde3);
 
 impl DesKey {
-    /// A key of 16 or 24 bytes. Parity bits are ignored.
+    /// A key of 8, 16 or 24 bytes. Parity bits are ignored.
     ///
     /// # Errors
     /// `BadKey` for another length.
@@ -27,6 +27,12 @@ impl DesKey {
                 whole[..16].copy_from_slice(key);
                 whole[16..].copy_from_slice(&key[..8]);
             }
+            // Thrice with the same key is single DES.
+            8 => whole
+                .as_chunks_mut::<8>()
+                .0
+                .iter_mut()
+                .for_each(|k| k.copy_from_slice(key)),
             _ => return Err(Error::BadKey),
         }
         Ok(DesKey(

@@ -3,7 +3,7 @@
 
 use crate::aws_lc::pq as imp;
 use crate::{Error, Message, Result, Xof};
-use ml_dsa::{MlDsa44, MlDsa65, MlDsa87, MlDsaParams, SigningKey};
+use ml_dsa::{ExpandedSigningKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -144,11 +144,10 @@ impl MlDsaKey {
         self.key.verify(context, message, signature)
     }
 
-    /// Signs a message or its hash; with fresh randomness unless `deterministic`, which needs the key's seed.
+    /// Signs a message or its hash; with fresh randomness unless `deterministic`.
     ///
     /// # Errors
-    /// `BadLength` if the context is too long or `out` too short, `Unsupported` for a public key and for a deterministic
-    /// signature by a key that came expanded.
+    /// `BadLength` if the context is too long or `out` too short, `Unsupported` for a public key.
     pub fn sign_message(
         &self,
         message: &Message,
@@ -164,11 +163,11 @@ impl MlDsaKey {
             self.key.sign_mu(&mu, out)?;
             return Ok(len);
         }
-        let seed = self.seed()?;
+        let expanded = self.expanded()?;
         match self.set {
-            MlDsaSet::MlDsa44 => deterministic_sign::<MlDsa44>(&seed, &mu, out),
-            MlDsaSet::MlDsa65 => deterministic_sign::<MlDsa65>(&seed, &mu, out),
-            MlDsaSet::MlDsa87 => deterministic_sign::<MlDsa87>(&seed, &mu, out),
+            MlDsaSet::MlDsa44 => deterministic_sign::<MlDsa44>(&expanded, &mu, out),
+            MlDsaSet::MlDsa65 => deterministic_sign::<MlDsa65>(&expanded, &mu, out),
+            MlDsaSet::MlDsa87 => deterministic_sign::<MlDsa87>(&expanded, &mu, out),
         }?;
         Ok(len)
     }
@@ -207,10 +206,13 @@ impl MlDsaKey {
     }
 }
 
-fn deterministic_sign<P: MlDsaParams>(seed: &[u8], mu: &[u8; 64], out: &mut [u8]) -> Result<()> {
-    let seed = seed.try_into().map_err(|_| Error::BadKey)?;
-    let key = SigningKey::<P>::from_seed(&seed);
-    let signature = key.expanded_key().sign_mu_deterministic(&(*mu).into());
+/// By the expanded key, which every private key has: one that was imported expanded has no seed.
+fn deterministic_sign<P: MlDsaParams>(key: &[u8], mu: &[u8; 64], out: &mut [u8]) -> Result<()> {
+    let key = key.try_into().map_err(|_| Error::BadKey)?;
+    // Discouraged because it panics at malformed keys: AWS-LC took none when it derived the public key.
+    #[allow(deprecated)]
+    let key = ExpandedSigningKey::<P>::from_expanded(key);
+    let signature = key.sign_mu_deterministic(&(*mu).into());
     out.copy_from_slice(&signature.encode());
     Ok(())
 }
@@ -304,6 +306,17 @@ impl MlKemKey {
     /// `BadKey` for another length.
     pub fn from_public(set: KemSet, key: &[u8]) -> Result<Self> {
         if key.len() != set.lens().0 {
+            return Err(Error::BadKey);
+        }
+        // FIPS 203, 7.2: coefficients of 12 bits below the modulus, the 32 bytes of a seed behind them.
+        const MODULUS: u16 = 3329;
+        let (coefficients, _seed) = key.split_at(key.len() - 32);
+        let reduced = coefficients.as_chunks::<3>().0.iter().all(|[a, b, c]| {
+            let first = u16::from(*a) | u16::from(b & 0xF) << 8;
+            let second = u16::from(b >> 4) | u16::from(*c) << 4;
+            first < MODULUS && second < MODULUS
+        });
+        if !reduced {
             return Err(Error::BadKey);
         }
         Ok(MlKemKey {

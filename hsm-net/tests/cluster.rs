@@ -504,6 +504,28 @@ fn finish(rig: &Rig, stream: u64) -> hsm_api::Result<Vec<u8>> {
 }
 
 #[test]
+fn a_digest_begins_where_the_session_objects_are_while_they_are() {
+    let mut rig = Rig::logged_in(3);
+    let key = rig.key(1, false).unwrap();
+    rig.encrypt(key, b"data").unwrap();
+    let home = |rig: &Rig, what: &str| rig.boxes.iter().position(|at| at.fake.count(what) > 0);
+    let at = home(&rig, "Crypt").unwrap();
+    for stream in 1..=6 {
+        begin(&rig, stream).unwrap();
+    }
+    assert_eq!(
+        rig.boxes[at].fake.count("Begin"),
+        6,
+        "C_DigestKey finds the key there"
+    );
+    // With that HSM gone the next digest begins elsewhere, at once.
+    rig.boxes[at].kill();
+    begin(&rig, 7).unwrap();
+    update(&rig, 7, b"ab").unwrap();
+    assert_eq!(finish(&rig, 7).unwrap(), b"ab");
+}
+
+#[test]
 fn streams_stay_on_their_node() {
     let rig = Rig::logged_in(3);
     for stream in 1..=6 {

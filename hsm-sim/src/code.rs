@@ -22,6 +22,7 @@ pub mod key_type {
     pub const RSA: KeyType = KeyType(0);
     pub const EC: KeyType = KeyType(3);
     pub const GENERIC_SECRET: KeyType = KeyType(0x10);
+    pub const DES: KeyType = KeyType(0x13);
     pub const DES2: KeyType = KeyType(0x14);
     pub const DES3: KeyType = KeyType(0x15);
     pub const AES: KeyType = KeyType(0x1F);
@@ -65,6 +66,7 @@ pub mod key_type {
         HKDF,
         CHACHA20,
         AES_XTS,
+        DES,
         DES2,
         DES3,
     ];
@@ -73,6 +75,7 @@ pub mod key_type {
     pub const fn fixed_len(key_type: KeyType) -> Option<usize> {
         match key_type {
             CHACHA20 => Some(32),
+            DES => Some(8),
             DES2 => Some(16),
             DES3 => Some(24),
             _ => None,

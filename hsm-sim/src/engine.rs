@@ -32,6 +32,8 @@ pub struct Settings {
     pub pins: PinRules,
     /// Offers triple DES and MD5 too.
     pub legacy: bool,
+    /// No key may be both for data and for keys (`roles.rs`).
+    pub separate_roles: bool,
 }
 
 impl Default for Settings {
@@ -39,6 +41,7 @@ impl Default for Settings {
         Settings {
             pins: PinRules::embedded(),
             legacy: false,
+            separate_roles: false,
         }
     }
 }
@@ -58,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) logins: Mutex<HashMap<u64, u32>>,
     pub(crate) pins: PinRules,
     pub(crate) legacy: bool,
+    pub(crate) separate_roles: bool,
     pub(crate) node: Option<NodeState>,
     next_link: AtomicU64,
 }
@@ -90,6 +94,7 @@ impl Engine {
         let own = Settings {
             pins: settings.pins,
             legacy: false,
+            separate_roles: false,
         };
         let (node, token) = NodeState::open(&store, settings)?;
         Engine::start(store, own, Some(node), Some(Arc::new(token)))
@@ -111,6 +116,7 @@ impl Engine {
             logins: Mutex::default(),
             pins: settings.pins,
             legacy: settings.legacy,
+            separate_roles: settings.separate_roles,
             node,
             next_link: AtomicU64::new(1),
         };

@@ -8,6 +8,7 @@
 //! | `link` | one application's line to it, and the one match over what may be asked |
 //! | `op/` | the answers, one file a chapter |
 //! | `policy` | may this caller ask this, and see that object |
+//! | `roles` | the setting that parts keys for data from keys for keys |
 //! | [`attr`], `template` | one row an attribute; from a template to attributes by the rows |
 //! | [`mech`] | one row a mechanism; the pure checks and length queries |
 //! | [`object`], [`material`] | an object in memory; its key, parsed and expanded once |
@@ -36,6 +37,7 @@ pub mod node;
 pub mod object;
 mod op;
 mod policy;
+mod roles;
 pub mod store;
 mod table;
 mod template;

@@ -250,7 +250,7 @@ fn check_value(key_type: KeyType, value: &[u8]) -> Vec<u8> {
         key.encrypt_block(&mut block);
         return block[..3].to_vec();
     }
-    if matches!(key_type, kt::DES2 | kt::DES3)
+    if matches!(key_type, kt::DES | kt::DES2 | kt::DES3)
         && let Ok(key) = DesKey::new(value)
     {
         let mut block = [0; 8];

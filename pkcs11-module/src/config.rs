@@ -202,6 +202,7 @@ impl Config {
         }
         let settings = Settings {
             legacy: self.file.legacy(),
+            separate_roles: self.file.separate_roles(),
             ..Settings::default()
         };
         let engine = Engine::embedded(token, settings)?;

@@ -98,7 +98,7 @@ fn every_function_refuses_lies_at_once() {
                 };
                 let arguments: Vec<u64> = parameters.iter().enumerate().map(lies).collect();
                 let lengths = parameters.iter().any(|(_, ty)| *ty == "CK_ULONG");
-                if null && lie != 7 && !lengths || !null && !lengths {
+                if !(lengths || null && lie == 7) {
                     // Null with room for more than there can be is a question for a length.
                     continue;
                 }

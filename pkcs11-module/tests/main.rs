@@ -3,6 +3,7 @@
 //! its own configuration and token directory.
 
 mod abi;
+mod attacks;
 mod classic;
 mod cloudhsm;
 mod cluster;

@@ -99,10 +99,17 @@ impl Token {
             .dir(&self.dir)
     }
 
-    /// A foreign program with the token's surroundings.
+    /// Any program with the token's surroundings.
     #[track_caller]
-    pub fn run(&self, program: &str) -> Run {
-        self.program(&tools::need(program))
+    pub fn run(&self, program: impl AsRef<Path>) -> Run {
+        let program = program.as_ref();
+        if program.is_absolute() {
+            self.program(program)
+        } else {
+            self.program(&tools::need(
+                program.to_str().expect("a program's name is text"),
+            ))
+        }
     }
 
     /// A foreign program with the token's surroundings, for a server that the test starts.

@@ -51,7 +51,9 @@ impl Homes {
         } else {
             None
         };
-        let common = if makes_session_object(request) {
+        // A digest that begins may be fed a session object (C_DigestKey), and a stream cannot move.
+        let fed = matches!(request, Request::Begin { key: None, .. });
+        let common = if fed || makes_session_object(request) {
             inner.common
         } else {
             None

@@ -122,7 +122,16 @@ impl ClusterLink {
     /// The first step of a stream chooses its node.
     fn begin(&self, session: SessionId, stream: StreamId, request: &Request<'_>) -> Result<Reply> {
         let is = self.login.current();
-        let done = self.route(is.as_ref(), session, request, &mut [])?;
+        let done = match self.route(is.as_ref(), session, request, &mut []) {
+            // It was only drawn to where session objects were, and they are forgotten now.
+            Err(e)
+                if e.rv == Rv::DEVICE_REMOVED
+                    && matches!(request, Request::Begin { key: None, .. }) =>
+            {
+                self.route(is.as_ref(), session, request, &mut [])?
+            }
+            done => done?,
+        };
         let place = Place {
             node: done.node,
             link: done.link,

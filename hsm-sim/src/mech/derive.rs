@@ -115,7 +115,7 @@ fn extract(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<Secret> {
 }
 
 /// AES over whole blocks of the caller's data, the base key being the cipher's.
-fn encrypt_data(call: &Call<'_>, _: &Wanted<'_>) -> Result<Secret> {
+fn encrypt_data(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<Secret> {
     let key = call.key.secret()?.aes()?;
     let (iv, data) = match call.params {
         Params::CbcEncryptData { iv, data } => (Some(iv), data),
@@ -126,6 +126,13 @@ fn encrypt_data(call: &Call<'_>, _: &Wanted<'_>) -> Result<Secret> {
         return Err(Error::new(
             Rv::MECHANISM_PARAM_INVALID,
             "the data to encrypt is whole blocks of 16 bytes",
+        ));
+    }
+    // Here it is the parameter that is too short for the key, not the base key.
+    if wanted.len.is_some_and(|len| len > data.len()) {
+        return Err(Error::new(
+            Rv::MECHANISM_PARAM_INVALID,
+            format!("{} bytes of data are too few for the key", data.len()),
         ));
     }
     let mut out = vec![0; data.len()];

@@ -27,7 +27,7 @@ fn verify(call: &Call<'_>, digest: &[u8], signature: &[u8]) -> Result<()> {
 /// length ("EC signatures"). Java's provider makes such ones. What is not of that form stays as it is, to be refused.
 fn at_full_length(signature: &[u8], scalar: usize) -> Cow<'_, [u8]> {
     let half = signature.len() / 2;
-    if signature.is_empty() || signature.len() % 2 != 0 || half >= scalar {
+    if signature.is_empty() || !signature.len().is_multiple_of(2) || half >= scalar {
         return Cow::Borrowed(signature);
     }
     let mut full = vec![0; 2 * scalar];

@@ -78,6 +78,16 @@ pub fn slack(op: Op, mechanism: &Mechanism<'_>) -> usize {
     }
 }
 
+/// How long a ciphertext is that a key of this kind encapsulates; none where it cannot.
+pub fn encapsulated(key: &KeyFacts) -> Option<usize> {
+    match key.key_type {
+        key_type::ML_KEM => super::pq::kem_set(key.bits.into())
+            .ok()
+            .map(|set| set.lens().2),
+        _ => None,
+    }
+}
+
 /// Bytes that a stream has put out when `fed` bytes went in and it is not ended.
 fn written(output: Output, params: &Params<'_>, decrypt: bool, _bits: usize, fed: u64) -> u64 {
     match output {

@@ -52,6 +52,7 @@ const fn whole(code: u64, name: &'static str, hash: Hash, keys: &'static [KeyTyp
         keys,
         sizes: (1, 4096),
         unit: Unit::Bytes,
+        legacy: matches!(hash, Hash::Md5),
         hash: Some(hash),
         output: Output::Fixed(hash.len()),
         sign: Some(sign),
@@ -88,6 +89,7 @@ macro_rules! rows {
 }
 
 rows! {
+    MD5_HMAC MD5_HMAC_GENERAL 0x211 Md5 MD5_HMAC;
     SHA_1_HMAC SHA_1_HMAC_GENERAL 0x221 Sha1 SHA_1_HMAC;
     SHA256_HMAC SHA256_HMAC_GENERAL 0x251 Sha256 SHA256_HMAC;
     SHA224_HMAC SHA224_HMAC_GENERAL 0x256 Sha224 SHA224_HMAC;

@@ -293,6 +293,7 @@ const fn hashed(code: u64, name: &'static str, of: Hash, params: Shape) -> Mech 
         id: MechId(code),
         name,
         params,
+        legacy: matches!(of, Hash::Md5),
         hash: Some(of),
         sign: Some(|call, data, out| sign_digest(call, &hash(call)?.digest(data), out)),
         verify: Some(|call, data, sig| verify_digest(call, &hash(call)?.digest(data), sig)),
@@ -309,6 +310,7 @@ macro_rules! rows {
 }
 
 rows! {
+    MD5_RSA_PKCS 0x5 Md5 Nothing;
     SHA1_RSA_PKCS 0x6 Sha1 Nothing;
     SHA224_RSA_PKCS 0x46 Sha224 Nothing;
     SHA256_RSA_PKCS 0x40 Sha256 Nothing;

@@ -30,7 +30,7 @@ fn generate(mech: &'static Mech, _params: &Params<'_>, key: &mut Attrs) -> Resul
     }
     let mut value = vec![0; len as usize];
     hsm_crypto::rng::fill(&mut value).map_err(|e| Error::new(Rv::RANDOM_NO_RNG, e.to_string()))?;
-    if matches!(key.key_type(), kt::DES2 | kt::DES3) {
+    if matches!(key.key_type(), kt::DES | kt::DES2 | kt::DES3) {
         hsm_crypto::des::set_parity(&mut value);
     }
     key.set(attr::VALUE, Value::Bytes(value));
@@ -101,6 +101,7 @@ rows! {
     SHA3_224_KEY_GEN 0x2B8 SHA3_224_HMAC 1 4096 false;
     SHA3_384_KEY_GEN 0x2C3 SHA3_384_HMAC 1 4096 false;
     SHA3_512_KEY_GEN 0x2D3 SHA3_512_HMAC 1 4096 false;
+    DES_KEY_GEN 0x120 DES 8 8 true;
     DES2_KEY_GEN 0x130 DES2 16 16 true;
     DES3_KEY_GEN 0x131 DES3 24 24 true;
 }

@@ -15,6 +15,7 @@ use crate::link::SimLink;
 use crate::mech::{self, Call, Cut, Func, Mech, Wanted};
 use crate::object::{Attrs, Object, Origin};
 use crate::policy;
+use crate::roles;
 use crate::template::{self, Birth, Past};
 
 impl SimLink {
@@ -25,6 +26,15 @@ impl SimLink {
             key_type,
             officer: self.who().is_officer(),
         }
+    }
+
+    /// What a template says and its defaults; under the setting, with one role.
+    fn begun(&self, template: &Template, birth: &Birth) -> Result<Attrs> {
+        let mut attrs = template::begin(template, birth)?;
+        if self.inner.separate_roles {
+            roles::part(&[template], &mut attrs)?;
+        }
+        Ok(attrs)
     }
 
     /// A repeat of a request whose answer was lost gets that answer.
@@ -97,7 +107,7 @@ impl SimLink {
         if let Some(reply) = self.repeated(&[id])? {
             return Ok(reply);
         }
-        let mut attrs = template::begin(template, &self.birth(When::CREATE, None, None))?;
+        let mut attrs = self.begun(template, &self.birth(When::CREATE, None, None))?;
         template::complete(id, &mut attrs, &Past::Foreign)?;
         self.keep(session, vec![(id, attrs)])
     }
@@ -122,6 +132,9 @@ impl SimLink {
         }
         let officer = self.who().is_officer();
         let mut attrs = template::change(&from.attrs, template, When::COPY, officer)?;
+        if self.inner.separate_roles {
+            roles::stay(&from.attrs, &attrs)?;
+        }
         let unique = format!("{:032x}", id.0).into_bytes();
         attrs.set(attr::UNIQUE_ID, Value::Bytes(unique));
         self.keep(session, vec![(id, attrs)])
@@ -141,7 +154,7 @@ impl SimLink {
         }
         let key_type = made_type(mech, template)?;
         let birth = self.birth(When::GENERATE, Some(class::SECRET), Some(key_type));
-        let mut attrs = template::begin(template, &birth)?;
+        let mut attrs = self.begun(template, &birth)?;
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
         let generate = mech.generate.ok_or(Rv::MECHANISM_INVALID)?;
         generate(mech, &mechanism.params, &mut attrs)?;
@@ -163,6 +176,7 @@ impl SimLink {
         }
         let key_type = made_type(mech, public)?;
         let birth = |class| self.birth(When::GENERATE, Some(class), Some(key_type));
+        let said = [public, private];
         let mut public = template::begin(public, &birth(class::PUBLIC))?;
         // The domain belongs in the public half's template; many callers say it in both.
         let domain = |a: &&hsm_api::Attr| {
@@ -171,6 +185,10 @@ impl SimLink {
         };
         let private: Template = private.iter().filter(|a| !domain(a)).cloned().collect();
         let mut private = template::begin(&private, &birth(class::PRIVATE))?;
+        if self.inner.separate_roles {
+            roles::part(&said, &mut public)?;
+            roles::part(&said, &mut private)?;
+        }
         for half in [&public, &private] {
             policy::may_write(self.who(), half.is(attr::PRIVATE))?;
         }
@@ -252,7 +270,7 @@ impl SimLink {
                 want => cut(mech, attrs.key_type(), want, whole)?,
             };
             let mut value = value.to_vec();
-            if matches!(attrs.key_type(), kt::DES2 | kt::DES3) {
+            if matches!(attrs.key_type(), kt::DES | kt::DES2 | kt::DES3) {
                 hsm_crypto::des::set_parity(&mut value);
             }
             attrs.set(attr::VALUE, Value::Bytes(value));
@@ -286,7 +304,7 @@ impl SimLink {
             template = with_key_type(template);
         }
         let birth = self.birth(When::DERIVE, Some(mech.makes), None);
-        let attrs = template::begin(&template, &birth)?;
+        let attrs = self.begun(&template, &birth)?;
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
         let want = match said {
             Some(0) => {
@@ -350,7 +368,7 @@ impl SimLink {
         self.may_hide(mech)?;
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
-        let mut attrs = template::begin(&template, &self.birth(When::UNWRAP, None, None))?;
+        let mut attrs = self.begun(&template, &self.birth(When::UNWRAP, None, None))?;
         if !attr::hides(attrs.class()) {
             return Err(Error::new(
                 Rv::TEMPLATE_INCONSISTENT,

@@ -15,6 +15,7 @@ use crate::link::SimLink;
 use crate::mech;
 use crate::object::{Attrs, Object};
 use crate::policy;
+use crate::roles;
 use crate::table::matches;
 use crate::template;
 
@@ -65,6 +66,9 @@ impl SimLink {
                 }
             }
             let attrs = template::change(&old.attrs, template, When::LATER, who.is_officer())?;
+            if self.inner.separate_roles {
+                roles::stay(&old.attrs, &attrs)?;
+            }
             Ok((old.origin.clone(), attrs))
         };
         let old = self.object(id)?;

@@ -65,24 +65,19 @@ pub fn notice() {
     }
     FORKS.fetch_add(1, Ordering::Relaxed);
     type Call = unsafe extern "C" fn();
+    type Fstat = unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int;
+    type Stat = unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int;
     // SAFETY: the default file system is SQLite's own static one, whose calls these two replace with
     // functions of the same C signature. No connection of this process exists yet, for the parent's
     // are not used here.
     unsafe {
         let vfs = ffi::sqlite3_vfs_find(std::ptr::null());
         if let Some(set) = vfs.as_ref().and_then(|v| v.xSetSystemCall) {
-            let fstat: unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int = fstat;
-            let stat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int = stat;
-            set(
-                vfs,
-                c"fstat".as_ptr(),
-                Some(std::mem::transmute::<_, Call>(fstat)),
-            );
-            set(
-                vfs,
-                c"stat".as_ptr(),
-                Some(std::mem::transmute::<_, Call>(stat)),
-            );
+            let (by_file, by_path): (Fstat, Stat) = (fstat, stat);
+            let by_file = std::mem::transmute::<Fstat, Call>(by_file);
+            let by_path = std::mem::transmute::<Stat, Call>(by_path);
+            set(vfs, c"fstat".as_ptr(), Some(by_file));
+            set(vfs, c"stat".as_ptr(), Some(by_path));
         }
     }
     PROCESS.store(now, Ordering::Release);

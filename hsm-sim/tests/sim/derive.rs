@@ -298,6 +298,10 @@ fn lengths_and_types_of_derived_keys() {
     };
     let cbc = derive(&link, 0x1105, cbc, key, open()).unwrap();
     assert_eq!(value(&link, cbc), "8ea2b7ca516745bfeafc49904b496089");
+    // Sixteen bytes make no longer key, and it is the parameter that is too short.
+    let long = with(open(), n(attr::VALUE_LEN, 32));
+    let short = derive(&link, 0x1104, Params::Data(vec![1; 16].into()), key, long);
+    assert_eq!(short.unwrap_err().rv, Rv::MECHANISM_PARAM_INVALID);
     let ragged = derive(&link, 0x1104, Params::Data(vec![1; 15].into()), key, open());
     assert_eq!(ragged.unwrap_err().rv, Rv::MECHANISM_PARAM_INVALID);
 }
@@ -310,7 +314,7 @@ fn legacy_mechanisms_need_the_setting() {
             cost: CHEAP,
             ..hsm_sim::PinRules::embedded()
         },
-        legacy: false,
+        ..hsm_sim::Settings::default()
     };
     let engine = hsm_sim::Engine::embedded(dir.path(), settings).unwrap();
     let link = super::rig::link(&engine, hsm_api::Peer::Client);

@@ -154,6 +154,7 @@ fn every_row_round_trips_whole_and_in_parts() {
     let chacha = made(0x1225, vec![]);
     let xts = made(0x1072, vec![n(attr::VALUE_LEN, 64)]);
     let des = made(0x131, vec![]);
+    let single_des = made(0x120, vec![]);
     let ml_dsa = pair(&link, 0x1C, vec![n(attr::PARAMETER_SET, 1)], vec![]);
     let slh = pair(&link, 0x2D, vec![n(attr::PARAMETER_SET, 3)], vec![]);
     let generic = id();
@@ -175,6 +176,7 @@ fn every_row_round_trips_whole_and_in_parts() {
             Some(0x10) => (Some(generic), Some(generic)),
             Some(0x33) => (Some(chacha), Some(chacha)),
             Some(0x35) => (Some(xts), Some(xts)),
+            Some(0x13) => (Some(single_des), Some(single_des)),
             Some(0x15) => (Some(des), Some(des)),
             Some(0x4A) => (Some(ml_dsa.0), Some(ml_dsa.1)),
             Some(0x4B) => (Some(slh.0), Some(slh.1)),

@@ -24,7 +24,15 @@ pub fn embedded(dir: &Path) -> Engine {
         failures: 3,
         ..PinRules::embedded()
     };
-    Engine::embedded(dir, Settings { pins, legacy: true }).unwrap()
+    Engine::embedded(
+        dir,
+        Settings {
+            pins,
+            legacy: true,
+            ..Settings::default()
+        },
+    )
+    .unwrap()
 }
 
 pub fn link(engine: &Engine, peer: Peer) -> Arc<dyn Link> {

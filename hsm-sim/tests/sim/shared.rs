@@ -153,6 +153,7 @@ fn a_token_initialized_anew_takes_no_pin_of_the_old_one() {
         hsm_sim::Settings {
             pins: slow,
             legacy: false,
+            separate_roles: false,
         },
     )
     .unwrap();

@@ -71,6 +71,7 @@ fn every_row_that_wraps() {
     let chacha = made(0x1225, vec![]);
     let xts = made(0x1072, vec![n(attr::VALUE_LEN, 64)]);
     let des = made(0x131, vec![]);
+    let single_des = made(0x120, vec![]);
     let rsa = (id(), id());
     link.made(&Request::GenerateKeyPair {
         mech: plain(0xA),
@@ -99,6 +100,7 @@ fn every_row_that_wraps() {
             0x1F => (aes, aes),
             0x33 => (chacha, chacha),
             0x35 => (xts, xts),
+            0x13 => (single_des, single_des),
             0x15 => (des, des),
             other => panic!("{}: a key of type {other:#x}", row.name),
         };

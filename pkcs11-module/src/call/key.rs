@@ -1,6 +1,6 @@
 //! Key management functions: keys generated, wrapped, unwrapped, derived, encapsulated.
 
-use hsm_api::{Error, Hidden, KeyFacts, Params, Request, Result, Rv, Template};
+use hsm_api::{Error, Hidden, Params, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
@@ -233,24 +233,6 @@ pub fn unwrap_authenticated(
     Ok(())
 }
 
-/// How long a ciphertext is that a key of this kind encapsulates.
-fn encapsulated(key: &KeyFacts) -> Result<usize> {
-    let field = key.bits.div_ceil(8) as usize;
-    match (key.key_type.0, key.bits) {
-        // CKK_ML_KEM with its three parameter sets (FIPS 203, table 3).
-        (0x49, 1) => Ok(768),
-        (0x49, 2) => Ok(1088),
-        (0x49, 3) => Ok(1568),
-        (pkcs11_sys::CKK_EC, _) => Ok(2 * field + 1),
-        (pkcs11_sys::CKK_EC_MONTGOMERY, _) => Ok(field),
-        (pkcs11_sys::CKK_RSA, _) => Ok(field),
-        _ => {
-            let why = "keys of this type encapsulate nothing";
-            Err(Error::new(Rv::KEY_TYPE_INCONSISTENT, why))
-        }
-    }
-}
-
 /// C_EncapsulateKey. No key is made when the ciphertext finds no room.
 pub fn encapsulate(
     m: &Module,
@@ -268,7 +250,10 @@ pub fn encapsulate(
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
-    let bound = encapsulated(&public.facts)?;
+    let bound = hsm_sim::mech::encapsulated(&public.facts).ok_or_else(|| {
+        let why = "keys of this type encapsulate nothing";
+        Error::new(Rv::KEY_TYPE_INCONSISTENT, why)
+    })?;
     let request = Request::Encapsulate {
         mech,
         public: public.key.clone(),

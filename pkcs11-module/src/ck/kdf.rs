@@ -36,7 +36,15 @@ impl Block {
         Ok(Params::Data(part(p.pData, p.ulLen)?))
     }
 
-    pub(super) fn cbc_encrypt_data(self) -> Result<Params<'static>> {
+    /// The structures of AES and of DES, which differ in the IV's length.
+    pub(super) fn cbc_encrypt_data(self, iv_len: usize) -> Result<Params<'static>> {
+        if iv_len == 8 {
+            let p: ck::CK_DES_CBC_ENCRYPT_DATA_PARAMS = self.structure()?;
+            return Ok(Params::CbcEncryptData {
+                iv: p.iv.to_vec().into(),
+                data: part(p.pData, p.length)?,
+            });
+        }
         let p: ck::CK_AES_CBC_ENCRYPT_DATA_PARAMS = self.structure()?;
         Ok(Params::CbcEncryptData {
             iv: p.iv.to_vec().into(),

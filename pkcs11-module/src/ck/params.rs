@@ -102,7 +102,7 @@ impl Given<'_> {
             Shape::KbkdfFeedback => block.kbkdf(true, object),
             Shape::Pbkdf2 => block.pbkdf2(),
             Shape::Data => block.string_data(),
-            Shape::CbcEncryptData(_) => block.cbc_encrypt_data(),
+            Shape::CbcEncryptData(iv) => block.cbc_encrypt_data(iv),
             Shape::Bit => block.structure().map(Params::Bit),
             Shape::Key => block.key(object),
         };
@@ -362,6 +362,7 @@ impl Plain for ck::CK_CCM_PARAMS {}
 impl Plain for ck::CK_CHACHA20_PARAMS {}
 impl Plain for ck::CK_SALSA20_CHACHA20_POLY1305_PARAMS {}
 impl Plain for ck::CK_RSA_AES_KEY_WRAP_PARAMS {}
+impl Plain for ck::CK_DES_CBC_ENCRYPT_DATA_PARAMS {}
 impl Plain for SignContext {}
 impl Plain for HashSignContext {}
 

@@ -47,9 +47,20 @@ struct Text {
     empty_slot: bool,
     #[serde(default)]
     legacy: bool,
+    #[serde(default)]
+    conflicting_roles: Roles,
     token: Option<Vec<TokenText>>,
     #[serde(default)]
     cluster: Vec<ClusterText>,
+}
+
+/// Whether a key may be both for data and for keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Roles {
+    #[default]
+    Allow,
+    Refuse,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,6 +199,11 @@ impl File {
         self.text.legacy
     }
 
+    /// Whether embedded tokens refuse keys that are both for data and for keys.
+    pub fn separate_roles(&self) -> bool {
+        self.text.conflicting_roles == Roles::Refuse
+    }
+
     /// Directories of embedded tokens; the default one where the file lists neither a directory nor
     /// a cluster.
     pub fn directories(
@@ -280,12 +296,12 @@ mod tests {
     #[test]
     fn a_whole_file() {
         let file = read(
-            "log = \"calls.log\"\nempty-slot = true\nlegacy = true\n[[token]]\ndirectory = \"t\"\n\
+            "log = \"calls.log\"\nempty-slot = true\nlegacy = true\nconflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"t\"\n\
              [[cluster]]\nlabel = \"c\"\nnodes = [\"127.20.1.10:2223\", \"127.20.2.10\"]\n\
              trust-anchor = \"ca.crt\"\nkey-availability-check = false\n",
         )
         .unwrap();
-        assert!(file.empty_slot() && file.legacy());
+        assert!(file.empty_slot() && file.legacy() && file.separate_roles());
         assert_eq!(
             file.log_target(),
             Some(file.base.join("calls.log").display().to_string())

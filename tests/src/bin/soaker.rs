@@ -70,7 +70,7 @@ impl Thread {
                 self.say(&format!("fault {what}: {error:?}"));
                 return;
             }
-            if self.number % 7 == 0 {
+            if self.number.is_multiple_of(7) {
                 self.session = module.open_rw_session(slot).expect("C_OpenSession");
             }
         }

@@ -18,9 +18,11 @@ fn jdk(token: &Token, program: &str, words: &str) -> Run {
 
 fn configure(home: &Home, token: &Token) {
     let module: &Path = token.module();
-    // The token is the first slot that has one: Keystead's tokens are numbered from 0.
+    // Keystead's tokens are slots from 0. Keys that Java brings are not extractable unless one asks for it, as with
+    // SoftHSM2; the program wraps one of them.
     let text = format!(
-        "name = Keystead\nlibrary = {}\nslotListIndex = 0\n",
+        "name = Keystead\nlibrary = {}\nslotListIndex = 0\n\
+         attributes(import, CKO_SECRET_KEY, *) = {{\n  CKA_EXTRACTABLE = true\n}}\n",
         module.display()
     );
     home.write("p11.cfg", text);

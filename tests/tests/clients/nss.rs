@@ -38,8 +38,9 @@ fn serves(home: &Home, token: &Token, name: &str) {
     get("tls1_3", "/stop");
     let status = server.ended(20);
     assert_eq!(status.code(), Some(0), "{}", server.report());
+    assert_eq!(server.stderr(), "");
     assert!(
-        server.stderr().contains("selfserv: normal termination"),
+        server.stdout().contains("selfserv: normal termination"),
         "{}",
         server.report()
     );

@@ -1,0 +1,197 @@
+//! The attacks on the API that Clulow and Bortolozzo, Centenaro, Focardi and Steel ("Attacking and fixing
+//! PKCS#11 security tokens") describe, played through the C functions: a sensitive key's value must not
+//! come out. What the setting `conflicting-roles` decides is played both ways (docs/adr/0006).
+
+use pkcs11_sys::*;
+
+use crate::raw::{Raw, attr, p11, plain, with};
+
+const REFUSE: &str = "conflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"tokens\"\n";
+const YES: CK_BBOOL = CK_TRUE;
+const NO: CK_BBOOL = CK_FALSE;
+
+/// An AES-256 key with these attributes.
+fn aes(raw: &Raw, said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)]) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+    let len: CK_ULONG = 32;
+    let mut template = vec![attr(CKA_VALUE_LEN, &len)];
+    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
+    let (mut mech, mut key) = (plain(CKM_AES_KEY_GEN), 0);
+    let (at, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
+    match p11!(raw, C_GenerateKey, raw.h, &mut mech, at, n, &mut key) {
+        CKR_OK => Ok(key),
+        rv => Err(rv),
+    }
+}
+
+fn set(raw: &Raw, key: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE, value: CK_BBOOL) -> CK_RV {
+    let mut template = [attr(ty, &value)];
+    p11!(
+        raw,
+        C_SetAttributeValue,
+        raw.h,
+        key,
+        template.as_mut_ptr(),
+        1
+    )
+}
+
+fn copy(raw: &Raw, key: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE, value: CK_BBOOL) -> CK_RV {
+    let (mut template, mut made) = ([attr(ty, &value)], 0);
+    let at = template.as_mut_ptr();
+    p11!(raw, C_CopyObject, raw.h, key, at, 1, &mut made)
+}
+
+/// A key wrapped by CBC with padding, which plain decryption could undo.
+fn wrap(raw: &Raw, by: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE) -> Result<Vec<u8>, CK_RV> {
+    let mut iv = [0u8; 16];
+    let mut mech = with(CKM_AES_CBC_PAD, &mut iv);
+    let (mut out, mut len) = (vec![0u8; 128], 128);
+    let at = out.as_mut_ptr();
+    match p11!(raw, C_WrapKey, raw.h, &mut mech, by, key, at, &mut len) {
+        CKR_OK => {
+            out.truncate(len as usize);
+            Ok(out)
+        }
+        rv => Err(rv),
+    }
+}
+
+fn decrypt(raw: &Raw, by: CK_OBJECT_HANDLE, data: &mut [u8]) -> Result<Vec<u8>, CK_RV> {
+    let mut iv = [0u8; 16];
+    let mut mech = with(CKM_AES_CBC_PAD, &mut iv);
+    let rv = p11!(raw, C_DecryptInit, raw.h, &mut mech, by);
+    if rv != CKR_OK {
+        return Err(rv);
+    }
+    let (mut out, mut len) = (vec![0u8; 128], 128);
+    let (from, n, at) = (data.as_mut_ptr(), data.len() as CK_ULONG, out.as_mut_ptr());
+    match p11!(raw, C_Decrypt, raw.h, from, n, at, &mut len) {
+        CKR_OK => {
+            out.truncate(len as usize);
+            Ok(out)
+        }
+        rv => Err(rv),
+    }
+}
+
+fn unwrap(
+    raw: &Raw,
+    by: CK_OBJECT_HANDLE,
+    wrapped: &mut [u8],
+    said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
+) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+    let mut iv = [0u8; 16];
+    let mut mech = with(CKM_AES_CBC_PAD, &mut iv);
+    let mut template = vec![
+        attr(CKA_CLASS, &CKO_SECRET_KEY),
+        attr(CKA_KEY_TYPE, &CKK_AES),
+    ];
+    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
+    let (t, tn, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
+    let (w, wn) = (wrapped.as_mut_ptr(), wrapped.len() as CK_ULONG);
+    match p11!(
+        raw,
+        C_UnwrapKey,
+        raw.h,
+        &mut mech,
+        by,
+        w,
+        wn,
+        t,
+        tn,
+        &mut made
+    ) {
+        CKR_OK => Ok(made),
+        rv => Err(rv),
+    }
+}
+
+#[test]
+fn secrecy_is_not_taken_back_by_changes_or_copies() {
+    let raw = Raw::new();
+    let key = aes(&raw, &[(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, NO)]).unwrap();
+    for (ty, value) in [
+        (CKA_SENSITIVE, NO),
+        (CKA_EXTRACTABLE, YES),
+        (CKA_NEVER_EXTRACTABLE, NO),
+        (CKA_ALWAYS_SENSITIVE, NO),
+        (CKA_LOCAL, NO),
+        (CKA_TRUSTED, YES),
+    ] {
+        let refused = CKR_ATTRIBUTE_READ_ONLY;
+        assert_eq!(set(&raw, key, ty, value), refused, "set {ty:#x}");
+        assert_eq!(copy(&raw, key, ty, value), refused, "copy with {ty:#x}");
+    }
+    assert_eq!(copy(&raw, key, CKA_PRIVATE, NO), CKR_TEMPLATE_INCONSISTENT);
+    assert_eq!(raw.get(key, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
+    let by = aes(&raw, &[(CKA_WRAP, YES)]).unwrap();
+    assert_eq!(wrap(&raw, by, key), Err(CKR_KEY_UNEXTRACTABLE));
+}
+
+#[test]
+fn who_asks_for_trusted_wrapping_gets_it() {
+    let raw = Raw::new();
+    let said = [(CKA_EXTRACTABLE, YES), (CKA_WRAP_WITH_TRUSTED, YES)];
+    let key = aes(&raw, &said).unwrap();
+    let by = aes(&raw, &[(CKA_WRAP, YES)]).unwrap();
+    assert_eq!(wrap(&raw, by, key), Err(CKR_KEY_NOT_WRAPPABLE));
+    let refused = CKR_ATTRIBUTE_READ_ONLY;
+    assert_eq!(set(&raw, key, CKA_WRAP_WITH_TRUSTED, NO), refused);
+    assert_eq!(copy(&raw, key, CKA_WRAP_WITH_TRUSTED, NO), refused);
+    assert_eq!(aes(&raw, &[(CKA_TRUSTED, YES)]), Err(refused));
+}
+
+#[test]
+fn what_comes_back_was_never_guarded() {
+    let raw = Raw::new();
+    let said = [(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, YES)];
+    let key = aes(&raw, &said).unwrap();
+    let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
+    let mut wrapped = wrap(&raw, by, key).unwrap();
+    let said = [(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, NO)];
+    let back = unwrap(&raw, by, &mut wrapped, &said).unwrap();
+    for ty in [CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_LOCAL] {
+        assert_eq!(raw.get(back, ty), Ok(vec![0]), "{ty:#x}");
+    }
+    let guarded = [(CKA_SENSITIVE, YES), (CKA_ALWAYS_SENSITIVE, YES)];
+    let refused = Err(CKR_ATTRIBUTE_READ_ONLY);
+    assert_eq!(unwrap(&raw, by, &mut wrapped, &guarded), refused);
+}
+
+/// The default, SoftHSM2's too: whoever makes a key for both gets both.
+#[test]
+fn wrap_and_decrypt_work_together_by_default() {
+    let raw = Raw::new();
+    let key = aes(&raw, &[(CKA_EXTRACTABLE, YES)]).unwrap();
+    let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_DECRYPT, YES)]).unwrap();
+    let mut wrapped = wrap(&raw, by, key).unwrap();
+    assert_eq!(decrypt(&raw, by, &mut wrapped).unwrap().len(), 32);
+}
+
+#[test]
+fn wrap_and_decrypt_are_parted_by_the_setting() {
+    let raw = Raw::new().configured(REFUSE);
+    let both = Err(CKR_TEMPLATE_INCONSISTENT);
+    for data in [CKA_ENCRYPT, CKA_DECRYPT] {
+        for keys in [CKA_WRAP, CKA_UNWRAP] {
+            assert_eq!(aes(&raw, &[(data, YES), (keys, YES)]), both);
+        }
+    }
+    let key = aes(&raw, &[(CKA_EXTRACTABLE, YES)]).unwrap();
+    assert_eq!(raw.get(key, CKA_DECRYPT), Ok(vec![1]), "data, unless asked");
+    assert_eq!(raw.get(key, CKA_WRAP), Ok(vec![0]));
+    let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
+    let mut wrapped = wrap(&raw, by, key).unwrap();
+    let refused = CKR_KEY_FUNCTION_NOT_PERMITTED;
+    assert_eq!(decrypt(&raw, by, &mut wrapped), Err(refused));
+    for ty in [CKA_ENCRYPT, CKA_DECRYPT] {
+        assert_eq!(set(&raw, by, ty, YES), CKR_ATTRIBUTE_READ_ONLY);
+        assert_eq!(copy(&raw, by, ty, YES), CKR_ATTRIBUTE_READ_ONLY);
+    }
+    // One role after the other, too.
+    assert_eq!(set(&raw, by, CKA_WRAP, NO), CKR_OK);
+    assert_eq!(set(&raw, by, CKA_WRAP, YES), CKR_ATTRIBUTE_READ_ONLY);
+    let back = [(CKA_WRAP, YES), (CKA_DECRYPT, YES)];
+    assert_eq!(unwrap(&raw, by, &mut wrapped, &back), both);
+    assert!(unwrap(&raw, by, &mut wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
+}

@@ -1,0 +1,69 @@
+//! SP 800-108's KDF in counter mode.
+
+use super::super::mech::{Mech, Param, Template};
+use super::super::raw::Token;
+use super::super::tally::Tally;
+use super::each_case;
+use pkcs11_sys::*;
+
+#[test]
+fn kbkdf_counter() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    each_case("KDF/nist-800-108-KBKDF-CTR.txt", |case| {
+        if case.own("KO").is_none() {
+            return;
+        }
+        let what = format!(
+            "{} {} {} {}",
+            case.text("PRF"),
+            case.text("CTRLOCATION"),
+            case.text("RLEN"),
+            case.describe()
+        );
+        let (prf, key_type) = match case.text("PRF") {
+            "CMAC_AES128" | "CMAC_AES192" | "CMAC_AES256" => (CKM_AES_CMAC, CKK_AES),
+            "HMAC_SHA1" => (CKM_SHA_1_HMAC, CKK_GENERIC_SECRET),
+            "HMAC_SHA224" => (CKM_SHA224_HMAC, CKK_GENERIC_SECRET),
+            "HMAC_SHA256" => (CKM_SHA256_HMAC, CKK_GENERIC_SECRET),
+            "HMAC_SHA384" => (CKM_SHA384_HMAC, CKK_GENERIC_SECRET),
+            "HMAC_SHA512" => (CKM_SHA512_HMAC, CKK_GENERIC_SECRET),
+            other => {
+                tally.skip(
+                    format!("{other}: DES3 is offered for old data only, not to derive"),
+                    1,
+                );
+                return;
+            }
+        };
+        let bits = match case.text("RLEN") {
+            "8_BITS" => 8,
+            "16_BITS" => 16,
+            "24_BITS" => 24,
+            "32_BITS" => 32,
+            other => panic!("{other}"),
+        };
+        let (before, after) = match case.text("CTRLOCATION") {
+            "BEFORE_FIXED" => (Vec::new(), case.hex("FixedInputData")),
+            "AFTER_FIXED" => (case.hex("FixedInputData"), Vec::new()),
+            "MIDDLE_FIXED" => (case.hex("DataBeforeCtrData"), case.hex("DataAfterCtrData")),
+            other => panic!("{other}"),
+        };
+        let key = token
+            .create(&Template::secret(key_type, &case.hex("KI")))
+            .unwrap();
+        let param = Param::Counter {
+            prf,
+            bits,
+            before,
+            after,
+        };
+        let mech = Mech::with_param(CKM_SP800_108_COUNTER_KDF, param);
+        let len = case.number("L") / 8;
+        let made = key.derive(&mech, &Template::made(Some(len)));
+        let made = made.unwrap_or_else(|rv| panic!("{what}: {rv:#x}"));
+        assert_eq!(made.value(), Ok(case.hex("KO")), "{what}");
+        tally.count();
+    });
+    tally.end("C API, NIST, KBKDF in counter mode", 3800);
+}

@@ -1,0 +1,94 @@
+//! ECDSA of FIPS 186-3: verification, signatures, public keys, key pairs.
+
+use super::super::hashes::Hash;
+use super::super::mech::Mech;
+use super::super::raw::Token;
+use super::super::tally::Tally;
+use super::super::verdict::{accepted, verified};
+use super::super::wycheproof::{Curve, P224, P256, P384, P521, padded};
+use super::each_case;
+use super::parse::Case;
+
+fn curve(name: &str) -> Option<Curve> {
+    Some(match name {
+        "P-224" => P224,
+        "P-256" => P256,
+        "P-384" => P384,
+        "P-521" => P521,
+        _ => return None,
+    })
+}
+
+/// The public key's point, uncompressed; coordinates that are too long stay so.
+fn point(case: &Case<'_>, curve: &Curve) -> Vec<u8> {
+    let [x, y] = ["Qx", "Qy"].map(|n| padded(&case.hex(n), curve.len));
+    [vec![4], x, y].concat()
+}
+
+/// `[P-256,SHA-384]`: the curve, and the mechanism that hashes.
+fn heading<'a>(case: &Case<'a>, tally: &mut Tally) -> Option<(Curve, Mech, &'a str)> {
+    let (name, hash) = case.heading().split_once(',').expect("curve, hash");
+    let curve = curve(name);
+    if curve.is_none() {
+        tally.skip(format!("the curve {name}"), 1);
+    }
+    let hash = Hash::named(hash).and_then(|h| h.ecdsa).expect("a hash");
+    Some((curve?, Mech::new(hash), name))
+}
+
+#[test]
+fn ecdsa_verification() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    each_case("asymmetric/ECDSA/FIPS_186-3/SigVer.rsp", |case| {
+        let Some((curve, mech, _)) = heading(case, &mut tally) else {
+            return;
+        };
+        let what = format!("SigVer {}", case.describe());
+        let key = accepted(token.create(&curve.public(&point(case, &curve))), &what);
+        let signature = ["R", "S"].map(|n| padded(&case.hex(n), curve.len)).concat();
+        let good =
+            key.is_some_and(|key| verified(key.verify(&mech, &case.hex("Msg"), &signature), &what));
+        assert_eq!(good, case.text("Result").starts_with('P'), "{what}");
+        tally.count();
+    });
+    each_case("asymmetric/ECDSA/FIPS_186-3/SigGen.txt", |case| {
+        let Some((curve, mech, _)) = heading(case, &mut tally) else {
+            return;
+        };
+        let what = format!("SigGen {}", case.describe());
+        let public = token.create(&curve.public(&point(case, &curve))).unwrap();
+        let (msg, signature) = (
+            case.hex("Msg"),
+            ["R", "S"].map(|n| padded(&case.hex(n), curve.len)).concat(),
+        );
+        assert_eq!(public.verify(&mech, &msg, &signature), Ok(()), "{what}");
+        // The secret number is the token's own: what it signs with the same key, the same public key takes.
+        let private = token.create(&curve.private(&case.hex("d"))).unwrap();
+        let ours = private.sign(&mech, &msg).unwrap();
+        assert_eq!(public.verify(&mech, &msg, &ours), Ok(()), "{what}: ours");
+        tally.count();
+    });
+    tally.end("C API, NIST, ECDSA", 550);
+}
+
+#[test]
+fn ecdsa_keys() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    each_case("asymmetric/ECDSA/FIPS_186-3/PKV.rsp", |case| {
+        let Some(curve) = curve(case.heading()) else {
+            tally.skip(format!("the curve {}", case.heading()), 1);
+            return;
+        };
+        let what = format!("PKV {}", case.describe());
+        let key = accepted(token.create(&curve.public(&point(case, &curve))), &what);
+        assert_eq!(
+            key.is_some(),
+            case.text("Result").starts_with('P'),
+            "{what}"
+        );
+        tally.count();
+    });
+    tally.end("C API, NIST, EC public keys", 40);
+}

@@ -1,0 +1,58 @@
+//! SP 800-38F: KW and KWP, as encryption and as wrapping of keys.
+
+use super::super::mech::{Mech, Template};
+use super::super::raw::Token;
+use super::super::tally::Tally;
+use super::super::verdict::accepted;
+use super::each_case;
+use pkcs11_sys::*;
+
+#[test]
+fn kw_and_kwp() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for (name, mech) in [("KW", CKM_AES_KEY_WRAP), ("KWP", CKM_AES_KEY_WRAP_KWP)] {
+        let mech = Mech::new(mech);
+        for bits in [128, 192, 256] {
+            each_case(
+                &format!("keywrap/kwtestvectors/{name}_AE_{bits}.txt"),
+                |case| {
+                    let Some(key) = case.own("K") else { return };
+                    let what = format!("{name} AE {bits} {}", case.describe());
+                    let key = token
+                        .create(&Template::secret(CKK_AES, &super::parse::hex(key)))
+                        .unwrap();
+                    let (plain, wrapped) = (case.hex("P"), case.hex("C"));
+                    assert_eq!(key.encrypt(&mech, &plain), Ok(wrapped.clone()), "{what}");
+                    let target = token
+                        .create(&Template::secret(CKK_GENERIC_SECRET, &plain))
+                        .unwrap();
+                    assert_eq!(key.wrap(&mech, &target), Ok(wrapped), "{what}: C_WrapKey");
+                    tally.count();
+                },
+            );
+            each_case(
+                &format!("keywrap/kwtestvectors/{name}_AD_{bits}.txt"),
+                |case| {
+                    let Some(key) = case.own("K") else { return };
+                    let what = format!("{name} AD {bits} {}", case.describe());
+                    let key = token
+                        .create(&Template::secret(CKK_AES, &super::parse::hex(key)))
+                        .unwrap();
+                    let wanted = case.own("FAIL").is_none().then(|| case.hex("P"));
+                    let opened = accepted(key.decrypt(&mech, &case.hex("C")), &what);
+                    assert_eq!(opened, wanted, "{what}");
+                    let made = key.unwrap(&mech, &case.hex("C"), &Template::made(None));
+                    let made = accepted(made, &what).map(|key| key.value().unwrap());
+                    assert_eq!(made, wanted, "{what}: C_UnwrapKey");
+                    tally.count();
+                },
+            );
+        }
+        tally.skip(
+            "the inverse cipher function (files _inv), which no mechanism has",
+            3000,
+        );
+    }
+    tally.end("C API, NIST, KW and KWP", 5900);
+}
