@@ -8,6 +8,7 @@ use rcgen::{
     KeyPair, PKCS_RSA_SHA256,
 };
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::aws::{Aws, Service};
 
@@ -277,7 +278,8 @@ impl Guide {
 /// Makes a certificate authority of the customer's own, as the guide does with openssl, and signs the request.
 pub fn sign(csr: &str) -> Result<Signed, String> {
     let (anchor, issuer) = new_authority().map_err(wrong)?;
-    let request = CertificateSigningRequestParams::from_pem(csr).map_err(wrong)?;
+    let mut request = CertificateSigningRequestParams::from_pem(csr).map_err(wrong)?;
+    valid_from_today(&mut request.params);
     let certificate = request.signed_by(&issuer).map_err(wrong)?.pem();
     Ok(Signed {
         anchor,
@@ -293,6 +295,7 @@ pub fn authority() -> Result<String, String> {
 fn new_authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
     let mut params = CertificateParams::new(vec![])?;
+    valid_from_today(&mut params);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
         .distinguished_name
@@ -302,6 +305,13 @@ fn new_authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
         .push(DnType::CommonName, "customerCA");
     let anchor = params.self_signed(&key)?.pem();
     Ok((anchor, Issuer::new(params, key)))
+}
+
+/// Ten years, as the guide's `-days 3652`; from yesterday, for clocks differ.
+fn valid_from_today(params: &mut CertificateParams) {
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - Duration::from_hours(24);
+    params.not_after = now + Duration::from_hours(24 * 3652);
 }
 
 fn wrong(error: rcgen::Error) -> String {

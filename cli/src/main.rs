@@ -71,6 +71,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    leave_quietly_on_a_closed_pipe();
     let cli = match Cli::try_parse_from(called_as(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -83,6 +84,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends with the status of a program that SIGPIPE ended where whoever read our output has gone (`| head`). Rust ignores
+/// the signal, so that `println!` panics; to servers that is right, and they write by `writeln!`.
+fn leave_quietly_on_a_closed_pipe() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let closed = panic.payload_as_str().is_some_and(|why| {
+            why.starts_with("failed printing to stdout") && why.contains("Broken pipe")
+        });
+        if closed {
+            std::process::exit(128 + 13);
+        }
+        loud(panic);
+    }));
 }
 
 /// Called under the name of the tool that it stands in for, the binary is that tool.

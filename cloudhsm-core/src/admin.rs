@@ -157,8 +157,11 @@ fn nodes(service: &CloudHsm, scope: &Scope, wanted: Option<&str>) -> Result<Valu
                 return Err(INVALID_REQUEST.says("There is more than one cluster: ClusterId must be given."));
             }
             (None, _) => {
-                let which = wanted.map_or("a cluster".to_owned(), |id| format!("the cluster {id}"));
-                return Err(NOT_FOUND.says(format!("There is no such thing as {which}.")));
+                let why = wanted.map_or(
+                    "There is no cluster: make one first (aws cloudhsmv2 create-cluster).".to_owned(),
+                    |id| format!("The cluster {id} does not exist; aws cloudhsmv2 describe-clusters lists those that do."),
+                );
+                return Err(NOT_FOUND.says(why));
             }
         };
         let place = crate::state::Place { scope: scope.clone(), cluster: cluster.id.clone() };

@@ -92,9 +92,7 @@ pub(crate) fn find(template: &Template, offered: impl Fn(u64) -> bool) -> Option
         kind(Class(class))?;
     }
     let shown = |o: &Object| o.attrs.ulong(attr::MECHANISM_TYPE).is_none_or(&offered);
-    let found = ALL
-        .iter()
-        .filter(|o| matches(&o.attrs, template) && shown(o));
+    let found = ALL.iter().filter(|o| matches(o, template) && shown(o));
     Some(found.map(|o| o.id).collect())
 }
 

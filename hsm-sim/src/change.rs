@@ -46,7 +46,7 @@ pub(crate) fn seal(masking: &SealKey, newest: &Newest) -> Result<Change> {
     let Origin {
         version, origin, ..
     } = object.origin;
-    let plain = encode::secret(&(&object.origin, &object.attrs))?;
+    let plain = encode::secret(&(&object.origin, &*object.attrs))?;
     let sealed = masking.seal(&aad(object.id, version, origin, true), &plain)?;
     Ok(Change {
         id: object.id,

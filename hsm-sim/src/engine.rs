@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hsm_api::{Change, Error, Hello, Hsm, Link, ObjectId, Result, Rv};
+use hsm_api::{Change, Hello, Hsm, Link, ObjectId, Result};
 use parking_lot::{Mutex, RwLock};
 
+use crate::commit::{Commits, Work};
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, NodeSettings, NodeState};
 use crate::object::{Attrs, Object, Origin};
@@ -41,6 +42,7 @@ impl Default for Settings {
 
 pub(crate) struct Inner {
     pub(crate) store: Store,
+    pub(crate) commits: Commits,
     /// Locked for look-ups and for taking news in; never while keys are at work.
     pub(crate) table: RwLock<Table>,
     /// The store's generation that the table reflects.
@@ -98,6 +100,7 @@ impl Engine {
     ) -> Result<Engine> {
         let inner = Inner {
             store,
+            commits: Commits::default(),
             table: RwLock::default(),
             applied: AtomicU64::new(u64::MAX),
             epoch: AtomicU64::new(0),
@@ -144,24 +147,29 @@ impl Inner {
     fn reload(&self) -> Result<()> {
         let announced = self.store.generation();
         let mut table = self.table.write();
-        let news = self.store.news(table.seq, table.epoch)?;
-        if news.epoch != table.epoch {
-            table.clear();
-            table.epoch = news.epoch;
-            if self.node.is_none() {
-                *self.token.write() = None;
+        let device = self.store.device();
+        let seq = self.store.news(|news| {
+            if news.epoch != table.epoch {
+                table.clear();
+                table.epoch = news.epoch;
+                if self.node.is_none() {
+                    *self.token.write() = None;
+                }
+                self.logins.lock().clear();
+                self.epoch.store(news.epoch, Ordering::Release);
             }
-            self.logins.lock().clear();
-            self.epoch.store(news.epoch, Ordering::Release);
-        }
-        let token = self.token.read().clone();
-        for record in &news.records {
-            table.take(record, self.store.device(), token.as_deref());
-        }
-        table.seq = news.seq;
-        self.applied.store(news.seq, Ordering::Release);
+            let token = self.token();
+            let token = token.as_deref();
+            news.order(table.seq, |id| table.expect(id))?;
+            news.each(table.seq, token.is_some(), |record| {
+                table.take(record, device, token);
+            })?;
+            Ok(news.seq)
+        })?;
+        table.seq = seq;
+        self.applied(seq);
         drop(table);
-        if news.seq < announced {
+        if seq < announced {
             // Someone is about to commit, or died before he could.
             self.store.mend();
         }
@@ -197,11 +205,14 @@ impl Inner {
         if self.token.read().is_some() {
             return Ok(());
         }
-        for record in &self.store.read(record::private)? {
-            if table.is_locked(record.id) {
-                table.take(record, self.store.device(), Some(token));
-            }
-        }
+        let device = self.store.device();
+        self.store.read(|sql| {
+            record::each_private(sql, |record| {
+                if table.is_locked(record.id) {
+                    table.take(record, device, Some(token));
+                }
+            })
+        })?;
         *self.token.write() = Some(Arc::clone(token));
         Ok(())
     }
@@ -233,7 +244,7 @@ impl Inner {
     }
 
     /// Writes new token objects. An id that the store has already is a repeat: it stays as it is.
-    pub(crate) fn add(&self, objects: &[&Object]) -> Result<()> {
+    pub(crate) fn add(&self, objects: Vec<Arc<Object>>) -> Result<()> {
         // Before the key: with another epoch's key nothing is written.
         let epoch = self.epoch();
         let token = self.token();
@@ -241,18 +252,12 @@ impl Inner {
             .iter()
             .map(|o| Record::seal(o, self.store.device(), token.as_deref()))
             .collect::<Result<Vec<_>>>()?;
-        self.store.write(|tx| {
-            tx.still(epoch)?;
-            for record in &records {
-                match record::find(tx.sql(), record.id)? {
-                    None => record::put(tx, record)?,
-                    Some(old) if old.body.is_some() => {}
-                    Some(_) => return Err(destroyed()),
-                }
-            }
-            Ok(())
-        })?;
-        self.refresh()
+        self.commit(Work::Add {
+            objects,
+            records,
+            epoch,
+        })
+        .map(|_| ())
     }
 
     /// Makes the next version of a token object out of the newest, whoever made that: it is read again
@@ -285,15 +290,12 @@ impl Inner {
     /// Leaves a tombstone; `false` if the object is gone already.
     pub(crate) fn destroy(&self, id: ObjectId) -> Result<bool> {
         let origin = self.origin();
-        let done = self.store.write(|tx| {
-            let Some(old) = record::find(tx.sql(), id)?.filter(|r| r.body.is_some()) else {
-                return Ok(false);
-            };
-            record::put(tx, &Record::tombstone(id, old.version + 1, origin))?;
-            Ok(true)
-        })?;
-        self.refresh()?;
-        Ok(done)
+        self.commit(Work::Destroy { id, origin })
+    }
+
+    /// The table reflects the store up to this transaction; only under the table's lock.
+    pub(crate) fn applied(&self, seq: u64) {
+        self.applied.store(seq, Ordering::Release);
     }
 
     /// Which HSM's versions are made here.
@@ -314,11 +316,4 @@ impl Inner {
         let seal = |newest: &Newest| crate::change::seal(&masking, newest);
         newest.iter().map(seal).collect()
     }
-}
-
-fn destroyed() -> Error {
-    Error::new(
-        Rv::OBJECT_HANDLE_INVALID,
-        "an object of this id was destroyed: choose another",
-    )
 }

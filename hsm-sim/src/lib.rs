@@ -3,6 +3,8 @@
 //! | file | duty |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: one HSM's state in this process |
+//! | `kept` | attributes as they are kept in memory: packed until somebody looks |
+//! | `commit` | group commit: token objects made or destroyed at the same time share a transaction |
 //! | `link` | one application's line to it, and the one match over what may be asked |
 //! | `op/` | the answers, one file a chapter |
 //! | `policy` | may this caller ask this, and see that object |
@@ -22,9 +24,11 @@ mod backup;
 pub mod builtin;
 mod change;
 pub mod code;
+mod commit;
 mod der;
 mod encode;
 pub mod engine;
+mod kept;
 mod link;
 pub mod material;
 pub mod mech;

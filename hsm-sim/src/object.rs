@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attr;
 use crate::code::{class, key_type as kt};
+use crate::kept::{Kept, Packed};
 use crate::material::Material;
 
 /// Attributes with their values, by code.
@@ -113,10 +114,11 @@ pub struct Object {
     /// Version, owner, shares.
     pub origin: Origin,
     /// Its attributes.
-    pub attrs: Attrs,
+    pub attrs: Kept,
     /// What requests need to know of it.
     pub facts: KeyFacts,
-    material: OnceLock<Material>,
+    /// Behind a pointer: few of many keys are ever used, and expanded ones are large.
+    material: OnceLock<Box<Material>>,
     retired: AtomicBool,
 }
 
@@ -124,6 +126,21 @@ impl Object {
     /// With the facts drawn from the attributes.
     pub fn new(id: ObjectId, origin: Origin, attrs: Attrs) -> Self {
         let facts = facts(&attrs);
+        Object::kept(id, origin, facts, attrs.into())
+    }
+
+    /// What a record holds; nothing where it is damaged.
+    pub(crate) fn packed(id: ObjectId, packed: Packed) -> Option<Self> {
+        let (origin, attrs) = packed.unpack()?;
+        Some(Object::kept(
+            id,
+            origin,
+            facts(&attrs),
+            Kept::unpacked(packed, attrs),
+        ))
+    }
+
+    fn kept(id: ObjectId, origin: Origin, facts: KeyFacts, attrs: Kept) -> Self {
         Object {
             id,
             origin,
@@ -143,7 +160,7 @@ impl Object {
             return Ok(material);
         }
         let material = Material::parse(self.facts.class, self.facts.key_type, &self.attrs)?;
-        Ok(self.material.get_or_init(|| material))
+        Ok(self.material.get_or_init(|| Box::new(material)))
     }
 
     /// Whether a newer version has come, or none is left.

@@ -1,6 +1,8 @@
 //! Token objects in memory, indexed by what callers search for: C_FindObjects does not scan.
 
+use std::collections::hash_map::{Entry as Slot, RandomState};
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hsm_api::{AttrType, ObjectId, Rv, Template, Value};
@@ -30,125 +32,207 @@ pub enum Newest {
     Gone(ObjectId, u64, u64),
 }
 
-/// Everything in the store as of one sequence number.
+/// Everything in the store as of one sequence number. Sized for a hundred thousand objects: what an index needs is a
+/// hash and a number.
 #[derive(Default)]
 pub struct Table {
-    entries: HashMap<ObjectId, Entry>,
-    locked: BTreeSet<ObjectId>,
-    index: HashMap<(AttrType, Key), BTreeSet<(u64, ObjectId)>>,
-    /// When an object was first seen: results come in the order of creation.
-    born: HashMap<ObjectId, u64>,
-    next: u64,
+    entries: HashMap<ObjectId, (Born, Entry)>,
+    /// By number of birth: results come in the order of creation.
+    births: Vec<ObjectId>,
+    /// By the hash of attribute and value; what hashes alike is told apart by a look at the objects.
+    index: HashMap<u64, Births>,
+    hash: RandomState,
     /// The newest sequence number that is in.
     pub seq: u64,
     /// See [`crate::store::News::epoch`].
     pub epoch: u64,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Key {
-    Bytes(Box<[u8]>),
-    Number(u64),
+/// When an object was first seen: its place in [`Table::births`].
+type Born = u32;
+
+/// Under what an object stands in the index, as far as it has the attributes.
+type Hashes = [Option<u64>; INDEXED.len()];
+
+/// What is locked or destroyed is not found.
+const NOWHERE: Hashes = [None; INDEXED.len()];
+
+/// Most values of a label, an id or a unique id are one object's.
+enum Births {
+    One(Born),
+    Many(BTreeSet<Born>),
 }
 
-fn key(value: &Value) -> Option<Key> {
-    match value {
-        Value::Bytes(b) => Some(Key::Bytes(b.as_slice().into())),
-        Value::Ulong(n) => Some(Key::Number(*n)),
-        _ => None,
+impl Births {
+    fn add(&mut self, born: Born) {
+        match self {
+            Births::One(first) => *self = Births::Many(BTreeSet::from([*first, born])),
+            Births::Many(all) => {
+                all.insert(born);
+            }
+        }
+    }
+
+    /// Whether any is left.
+    fn remove(&mut self, born: Born) -> bool {
+        match self {
+            Births::One(one) => *one != born,
+            Births::Many(all) => {
+                all.remove(&born);
+                !all.is_empty()
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Births::One(_) => 1,
+            Births::Many(all) => all.len(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Born> {
+        let (one, many) = match self {
+            Births::One(one) => (Some(*one), None),
+            Births::Many(all) => (None, Some(all.iter().copied())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 }
 
 /// Whether an object has all of a template's values. A secret value is no search criterion: the
 /// answer would tell it bit by bit.
-pub fn matches(attrs: &Attrs, template: &Template) -> bool {
-    template.iter().all(|want| {
-        let secret = attr::row(want.ty).is_some_and(|r| r.secret) && attr::hides(attrs.class());
-        !secret && attrs.get(want.ty) == Some(&want.value)
+pub fn matches(object: &Object, template: &Template) -> bool {
+    if template.is_empty() {
+        return true;
+    }
+    object.attrs.peek(|attrs| {
+        template.iter().all(|want| {
+            let secret = attr::row(want.ty).is_some_and(|r| r.secret) && attr::hides(attrs.class());
+            !secret && attrs.get(want.ty) == Some(&want.value)
+        })
     })
 }
 
 impl Table {
     /// Takes a newer row in. A damaged one costs its own object and no other: it stays locked.
     pub fn take(&mut self, record: &Record, device: &SealKey, token: Option<&SealKey>) {
-        let id = record.id;
-        self.forget(id);
-        if !self.born.contains_key(&id) {
-            self.born.insert(id, self.next);
-            self.next += 1;
-        }
-        let locked = Entry::Locked(record.version, record.origin);
         let entry = if record.private && token.is_none() {
-            self.locked.insert(id);
-            locked
+            Entry::Locked(record.version, record.origin)
         } else {
             match record.open(device, token) {
-                Ok(Some(object)) => self.indexed(Arc::new(object)),
+                Ok(Some(mut object)) => {
+                    let hashes = self.hashes(&object);
+                    object.attrs.fold();
+                    return self.enter(record.id, Entry::Open(Arc::new(object)), hashes);
+                }
                 Ok(None) => Entry::Gone(record.version, record.origin),
                 // Version 0: any other HSM's state of it is newer, and catch-up brings that.
-                Err(_) => {
-                    self.locked.insert(id);
-                    Entry::Locked(0, 0)
-                }
+                Err(_) => Entry::Locked(0, 0),
             }
         };
-        self.entries.insert(id, entry);
+        self.enter(record.id, entry, NOWHERE);
+    }
+
+    /// Takes in what this process itself has just written.
+    pub fn put(&mut self, object: Arc<Object>) {
+        let hashes = self.hashes(&object);
+        self.enter(object.id, Entry::Open(object), hashes);
+    }
+
+    /// Takes in that this process has just destroyed an object.
+    pub fn bury(&mut self, id: ObjectId, version: u64, origin: u64) {
+        self.enter(id, Entry::Gone(version, origin), NOWHERE);
+    }
+
+    /// Gives an object its place among the others, before its state is known. (Rows are read fastest in another order
+    /// than that of creation.)
+    pub fn expect(&mut self, id: ObjectId) {
+        if !self.entries.contains_key(&id) {
+            self.enter(id, Entry::Locked(0, 0), NOWHERE);
+        }
+    }
+
+    /// Puts a newer state of an object in the place of what was there.
+    fn enter(&mut self, id: ObjectId, entry: Entry, hashes: Hashes) {
+        let born = match self.entries.get(&id) {
+            Some((born, _)) => *born,
+            None => {
+                self.births.push(id);
+                // Four thousand million objects do not fit the memory of anything that runs this.
+                Born::try_from(self.births.len() - 1).unwrap_or(Born::MAX)
+            }
+        };
+        self.unindex(id);
+        self.index(born, hashes);
+        self.entries.insert(id, (born, entry));
+    }
+
+    fn index(&mut self, born: Born, hashes: Hashes) {
+        for hash in hashes.into_iter().flatten() {
+            match self.index.entry(hash) {
+                Slot::Vacant(first) => {
+                    first.insert(Births::One(born));
+                }
+                Slot::Occupied(mut more) => more.get_mut().add(born),
+            }
+        }
     }
 
     /// Forgets what is private, since nobody is logged in any more.
     pub fn lock(&mut self) {
-        let private: Vec<Arc<Object>> = self
-            .objects()
-            .filter(|o| o.facts.private)
-            .cloned()
-            .collect();
-        for object in private {
-            self.forget(object.id);
-            self.locked.insert(object.id);
-            let entry = Entry::Locked(object.origin.version, object.origin.origin);
-            self.entries.insert(object.id, entry);
+        // What is left is little or nothing, so the index is made anew.
+        self.index.clear();
+        let mut left = Vec::new();
+        for (born, entry) in self.entries.values_mut() {
+            let Entry::Open(object) = entry else { continue };
+            if object.facts.private {
+                object.retire();
+                *entry = Entry::Locked(object.origin.version, object.origin.origin);
+            } else {
+                left.push((*born, Arc::clone(object)));
+            }
+        }
+        for (born, object) in left {
+            let hashes = self.hashes(&object);
+            self.index(born, hashes);
         }
     }
 
     /// Drops everything, retiring it: the token was wiped.
     pub fn clear(&mut self) {
-        for entry in self.entries.values() {
-            if let Entry::Open(object) = entry {
-                object.retire();
-            }
+        for object in self.objects() {
+            object.retire();
         }
         *self = Table::default();
     }
 
-    fn indexed(&mut self, object: Arc<Object>) -> Entry {
-        let born = self.born.get(&object.id).copied().unwrap_or_default();
-        for ty in INDEXED {
-            if let Some(key) = object.attrs.get(ty).and_then(key) {
-                self.index
-                    .entry((ty, key))
-                    .or_default()
-                    .insert((born, object.id));
-            }
+    fn hash(&self, ty: AttrType, value: &Value) -> Option<u64> {
+        match value {
+            Value::Bytes(bytes) => Some(self.hash.hash_one((ty.0, &**bytes))),
+            Value::Ulong(number) => Some(self.hash.hash_one((ty.0, number))),
+            _ => None,
         }
-        Entry::Open(object)
     }
 
-    fn forget(&mut self, id: ObjectId) {
-        self.locked.remove(&id);
-        let Some(Entry::Open(object)) = self.entries.remove(&id) else {
+    /// Under what an object stands in the index.
+    fn hashes(&self, object: &Object) -> Hashes {
+        let of = |attrs: &Attrs| INDEXED.map(|ty| self.hash(ty, attrs.get(ty)?));
+        object.attrs.peek(of)
+    }
+
+    /// Retires what is there of an object and takes it out of the index.
+    fn unindex(&mut self, id: ObjectId) {
+        let Some((born, Entry::Open(object))) = self.entries.get(&id) else {
             return;
         };
+        let (born, object) = (*born, Arc::clone(object));
         object.retire();
-        let born = self.born.get(&id).copied().unwrap_or_default();
-        for ty in INDEXED {
-            if let Some(key) = object.attrs.get(ty).and_then(key) {
-                let at = (ty, key);
-                if let Some(set) = self.index.get_mut(&at) {
-                    set.remove(&(born, id));
-                    if set.is_empty() {
-                        self.index.remove(&at);
-                    }
-                }
+        for hash in self.hashes(&object).into_iter().flatten() {
+            if let Slot::Occupied(mut births) = self.index.entry(hash)
+                && !births.get_mut().remove(born)
+            {
+                births.remove();
             }
         }
     }
@@ -156,27 +240,27 @@ impl Table {
     /// An object, if it lives and is not locked.
     pub fn get(&self, id: ObjectId) -> Option<&Arc<Object>> {
         match self.entries.get(&id) {
-            Some(Entry::Open(object)) => Some(object),
+            Some((_, Entry::Open(object))) => Some(object),
             _ => None,
         }
     }
 
     /// Whether a private object of this id waits for a login.
     pub fn is_locked(&self, id: ObjectId) -> bool {
-        self.locked.contains(&id)
+        matches!(self.entries.get(&id), Some((_, Entry::Locked(..))))
     }
 
     /// Version and origin of its destruction, if it was destroyed.
     pub fn gone(&self, id: ObjectId) -> Option<(u64, u64)> {
         match self.entries.get(&id) {
-            Some(Entry::Gone(version, origin)) => Some((*version, *origin)),
+            Some((_, Entry::Gone(version, origin))) => Some((*version, *origin)),
             _ => None,
         }
     }
 
     /// The newest state; nothing for an object that never was, or that is locked.
     pub fn newest(&self, id: ObjectId) -> Option<Newest> {
-        match self.entries.get(&id)? {
+        match &self.entries.get(&id)?.1 {
             Entry::Open(object) => Some(Newest::Is(Arc::clone(object))),
             Entry::Gone(version, origin) => Some(Newest::Gone(id, *version, *origin)),
             Entry::Locked(..) => None,
@@ -187,31 +271,32 @@ impl Table {
     pub fn find(&self, template: &Template, may_see: impl Fn(&Object) -> bool) -> Vec<ObjectId> {
         let hit = |id: &ObjectId| {
             self.get(*id)
-                .is_some_and(|o| matches(&o.attrs, template) && may_see(o))
+                .is_some_and(|o| may_see(o) && matches(o, template))
         };
-        let mut narrowest: Option<&BTreeSet<(u64, ObjectId)>> = None;
+        let mut narrowest: Option<&Births> = None;
         for want in template.iter().filter(|a| INDEXED.contains(&a.ty)) {
-            let Some(key) = key(&want.value) else {
+            let Some(hash) = self.hash(want.ty, &want.value) else {
                 continue;
             };
-            let Some(set) = self.index.get(&(want.ty, key)) else {
+            let Some(births) = self.index.get(&hash) else {
                 return Vec::new();
             };
-            if narrowest.is_none_or(|n| set.len() < n.len()) {
-                narrowest = Some(set);
+            if narrowest.is_none_or(|n| births.len() < n.len()) {
+                narrowest = Some(births);
             }
         }
-        if let Some(set) = narrowest {
-            return set.iter().map(|(_, id)| *id).filter(hit).collect();
+        match narrowest {
+            Some(births) => {
+                let ids = births.iter().filter_map(|b| self.births.get(b as usize));
+                ids.copied().filter(hit).collect()
+            }
+            None => self.births.iter().copied().filter(hit).collect(),
         }
-        let mut all: Vec<ObjectId> = self.entries.keys().copied().filter(hit).collect();
-        all.sort_by_key(|id| self.born.get(id).copied());
-        all
     }
 
     /// Every open object.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.entries.values().filter_map(|e| match e {
+        self.entries.values().filter_map(|(_, entry)| match entry {
             Entry::Open(object) => Some(object),
             _ => None,
         })
@@ -221,7 +306,7 @@ impl Table {
     pub fn digest(&self) -> Vec<(ObjectId, u64, u64)> {
         self.entries
             .iter()
-            .map(|(id, entry)| match entry {
+            .map(|(id, (_, entry))| match entry {
                 Entry::Open(o) => (*id, o.origin.version, o.origin.origin),
                 Entry::Locked(version, origin) | Entry::Gone(version, origin) => {
                     (*id, *version, *origin)
@@ -232,7 +317,7 @@ impl Table {
 
     /// Version and origin of an object, living or destroyed.
     pub fn version(&self, id: ObjectId) -> Option<(u64, u64)> {
-        Some(match self.entries.get(&id)? {
+        Some(match &self.entries.get(&id)?.1 {
             Entry::Open(o) => (o.origin.version, o.origin.origin),
             Entry::Locked(version, origin) | Entry::Gone(version, origin) => (*version, *origin),
         })

@@ -133,12 +133,28 @@ pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether this data directory has a key store already: from an earlier run, which connects again by itself.
+/// Whether this data directory has a key store already: from an earlier run, which connects again by itself. One that
+/// cannot be used is told of, for `ready` alone would promise it.
 fn exists(guide: &Guide) -> Result<bool, String> {
     let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
-    Ok(all["CustomKeyStores"]
+    let stores = all["CustomKeyStores"]
         .as_array()
-        .is_some_and(|stores| !stores.is_empty()))
+        .map_or(&[][..], Vec::as_slice);
+    for store in stores {
+        let (id, state) = (
+            text(&store["CustomKeyStoreId"]),
+            text(&store["ConnectionState"]),
+        );
+        if state == "FAILED" {
+            eprintln!(
+                "key store {id} is FAILED, {}: disconnect it, mend the cause, connect it again (aws kms disconnect-custom-key-store)",
+                text(&store["ConnectionErrorCode"])
+            );
+        } else if state != "CONNECTED" {
+            eprintln!("key store {id} is {state}");
+        }
+    }
+    Ok(!stores.is_empty())
 }
 
 /// A configuration of the module for this cluster; its path.

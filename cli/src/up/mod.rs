@@ -69,7 +69,12 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         routes: stack.routes(),
         ..Config::new(args.listen)
     };
-    let server = Server::start(config, stack.services()).map_err(|error| error.to_string())?;
+    let server = Server::start(config, stack.services()).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{error}; stop what serves there, or give another address with --listen (port 0 takes a free one)")
+        }
+        _ => error.to_string(),
+    })?;
     // From here on a signal is kept for the end, so that nothing is left half made or running.
     let signals = server
         .signals()

@@ -160,7 +160,7 @@ impl SimLink {
 /// The hash is keyed: officers see it, and a bare one of a short secret would tell it to who guesses.
 /// Users are told by the number that they have here; 0 is one who is not here.
 fn info(object: &Object, known: &HashMap<u64, u32>, masking: &[u8]) -> Result<KeyInfo> {
-    let state = encode::secret(&(&object.origin, &object.attrs))?;
+    let state = encode::secret(&(&object.origin, &*object.attrs))?;
     let mut hash = [0; 32];
     let keyed = HmacKey::new(Hash::Sha256, masking)
         .map_err(|e| Error::new(Rv::DEVICE_ERROR, e.to_string()))?;

@@ -68,21 +68,21 @@ impl SimLink {
             owner,
             shared: Vec::new(),
         };
-        let objects: Vec<Object> = new
+        let objects: Vec<Arc<Object>> = new
             .into_iter()
-            .map(|(id, attrs)| Object::new(id, origin.clone(), attrs))
+            .map(|(id, attrs)| Arc::new(Object::new(id, origin.clone(), attrs)))
             .collect();
         for object in &objects {
             policy::may_write(who, object.facts.private)?;
         }
         let ids: Vec<ObjectId> = objects.iter().map(|o| o.id).collect();
-        let lasting: Vec<&Object> = objects.iter().filter(|o| o.facts.token).collect();
+        let (lasting, passing): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o.facts.token);
         if !lasting.is_empty() {
-            self.inner.add(&lasting)?;
+            self.inner.add(lasting)?;
         }
         let mut own = self.own.lock();
-        for object in objects.into_iter().filter(|o| !o.facts.token) {
-            own.objects.insert(object.id, (session, Arc::new(object)));
+        for object in passing {
+            own.objects.insert(object.id, (session, object));
         }
         drop(own);
         self.made(&ids)
@@ -230,8 +230,8 @@ impl SimLink {
         let secret = derive(&call, &wanted)?;
         let mut whole = secret.expose();
         let others = others.into_inner();
-        let bases: Vec<&Attrs> = std::iter::once(&base.attrs)
-            .chain(others.iter().map(|o| &o.attrs))
+        let bases: Vec<&Attrs> = std::iter::once(&*base.attrs)
+            .chain(others.iter().map(|o| &*o.attrs))
             .collect();
         let several = made.len() > 1;
         let mut new = Vec::with_capacity(made.len());

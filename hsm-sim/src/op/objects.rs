@@ -104,7 +104,7 @@ impl SimLink {
         let mut session: Vec<(SessionId, ObjectId)> = own
             .objects
             .values()
-            .filter(|(_, o)| see(o) && matches(&o.attrs, template))
+            .filter(|(_, o)| see(o) && matches(o, template))
             .map(|(s, o)| (*s, o.id))
             .collect();
         session.sort_unstable();

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hsm_api::{Error, Result, Rv};
+use hsm_api::{Error, ObjectId, Result, Rv};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -65,14 +65,31 @@ pub struct Tx<'a> {
     pub seq: u64,
 }
 
-/// What is new since some sequence number.
-pub struct News {
+/// The store as of one moment, for who wants to know what is new.
+pub struct News<'a> {
+    sql: &'a Connection,
     /// Changes when everything was wiped: what one had is void.
     pub epoch: u64,
     /// The newest sequence number.
     pub seq: u64,
-    /// The rows since.
-    pub records: Vec<Record>,
+}
+
+impl News<'_> {
+    /// Shows which objects were written after `since`, in that order.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn order(&self, since: u64, show: impl FnMut(ObjectId)) -> Result<()> {
+        record::order(self.sql, since, show)
+    }
+
+    /// Shows each row written after `since`; without the token key (`sealed` false) nothing that it seals.
+    ///
+    /// # Errors
+    /// DEVICE_ERROR.
+    pub fn each(&self, since: u64, sealed: bool, show: impl FnMut(&Record)) -> Result<()> {
+        record::since(self.sql, since, sealed, show)
+    }
 }
 
 /// SQLite's refusals in PKCS#11's words.
@@ -191,19 +208,18 @@ impl Store {
         work(&sql)
     }
 
-    /// What was written after `seq`.
+    /// Looks at what there is now.
     ///
     /// # Errors
-    /// DEVICE_ERROR.
-    pub fn news(&self, seq: u64, epoch: u64) -> Result<News> {
+    /// DEVICE_ERROR, and what `work` refuses.
+    pub fn news<T>(&self, work: impl FnOnce(&News<'_>) -> Result<T>) -> Result<T> {
         self.read(|sql| {
-            let now = number(sql, "epoch")?;
-            let since = if now == epoch { seq } else { 0 };
-            Ok(News {
-                epoch: now,
+            let news = News {
+                sql,
+                epoch: number(sql, "epoch")?,
                 seq: number(sql, "seq")?,
-                records: record::since(sql, since)?,
-            })
+            };
+            work(&news)
         })
     }
 

@@ -9,7 +9,8 @@ use super::seal::SealKey;
 use super::{Tx, fault};
 use crate::attr;
 use crate::encode;
-use crate::object::{Attrs, Object, Origin};
+use crate::kept::Packed;
+use crate::object::{Attrs, Object};
 
 /// An object's row as it is stored.
 #[derive(Clone)]
@@ -34,8 +35,6 @@ pub struct Body {
     open: Vec<u8>,
     sealed: Vec<u8>,
 }
-
-type Parts = (Origin, Attrs);
 
 fn corrupt(id: ObjectId) -> Error {
     Error::new(
@@ -114,23 +113,25 @@ impl Record {
         let plain = key
             .open(&aad(self.id, self.version, open), sealed)
             .ok_or_else(|| corrupt(self.id))?;
-        let (origin, mut attrs): Parts =
-            postcard::from_bytes(&plain).map_err(|_| corrupt(self.id))?;
-        if !open.is_empty() {
-            let (_, public): Parts = postcard::from_bytes(open).map_err(|_| corrupt(self.id))?;
-            attrs.join(public);
-        }
-        Ok(Some(Object::new(self.id, origin, attrs)))
+        let packed = Packed {
+            hidden: plain,
+            open: open.clone(),
+        };
+        let object = Object::packed(self.id, packed);
+        object.map(Some).ok_or_else(|| corrupt(self.id))
     }
 }
 
+fn id(row: &Row<'_>) -> rusqlite::Result<ObjectId> {
+    let id: [u8; 16] = row.get(0)?;
+    Ok(ObjectId(u128::from_be_bytes(id)))
+}
+
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let id: Vec<u8> = row.get(0)?;
     let open: Option<Vec<u8>> = row.get(5)?;
     let sealed: Option<Vec<u8>> = row.get(6)?;
-    let id = id.try_into().map_err(|_| rusqlite::Error::InvalidQuery)?;
     Ok(Record {
-        id: ObjectId(u128::from_be_bytes(id)),
+        id: id(row)?,
         seq: row.get::<_, i64>(1)?.cast_unsigned(),
         version: row.get::<_, i64>(2)?.cast_unsigned(),
         origin: row.get::<_, i64>(3)?.cast_unsigned(),
@@ -141,28 +142,53 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 const COLUMNS: &str = "id, seq, version, origin, private, open, sealed";
 
-/// All rows written after `seq`, in that order.
-pub(super) fn since(sql: &Connection, seq: u64) -> Result<Vec<Record>> {
+/// Shows which objects were written after `seq`, in that order. Together with [`since`]: an index has this, while the rows
+/// themselves lie in the order of their random ids and are read much faster so.
+pub(super) fn order(sql: &Connection, seq: u64, mut show: impl FnMut(ObjectId)) -> Result<()> {
     let mut all = sql
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM objects WHERE seq > ?1 ORDER BY seq"
-        ))
+        .prepare_cached("SELECT id FROM objects WHERE seq > ?1 ORDER BY seq")
         .map_err(fault)?;
-    let rows = all
-        .query_map([seq.cast_signed()], from_row)
-        .map_err(fault)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(fault)
+    let rows = all.query_map([seq.cast_signed()], id);
+    for id in rows.map_err(fault)? {
+        show(id.map_err(fault)?);
+    }
+    Ok(())
 }
 
-/// The rows of all private objects.
-pub(crate) fn private(sql: &Connection) -> Result<Vec<Record>> {
-    let mut all = sql
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM objects WHERE private ORDER BY seq"
-        ))
-        .map_err(fault)?;
-    let rows = all.query_map([], from_row).map_err(fault)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(fault)
+/// Shows each row written after `seq`, one at a time, for there may be very many. Without the token key (`sealed` false)
+/// what is sealed under it is left out.
+pub(super) fn since(
+    sql: &Connection,
+    seq: u64,
+    sealed: bool,
+    show: impl FnMut(&Record),
+) -> Result<()> {
+    // All of them: not by way of the index.
+    let rows = if seq == 0 { "+seq" } else { "seq" };
+    let query = format!(
+        "SELECT id, seq, version, origin, private, open, CASE WHEN private AND NOT ?2 THEN x'' ELSE sealed END
+         FROM objects WHERE {rows} > ?1"
+    );
+    each(sql, &query, params![seq.cast_signed(), sealed], show)
+}
+
+/// Shows each private object's row.
+pub(crate) fn each_private(sql: &Connection, show: impl FnMut(&Record)) -> Result<()> {
+    let query = format!("SELECT {COLUMNS} FROM objects WHERE private");
+    each(sql, &query, [], show)
+}
+
+fn each(
+    sql: &Connection,
+    query: &str,
+    params: impl rusqlite::Params,
+    mut show: impl FnMut(&Record),
+) -> Result<()> {
+    let mut all = sql.prepare_cached(query).map_err(fault)?;
+    for row in all.query_map(params, from_row).map_err(fault)? {
+        show(&row.map_err(fault)?);
+    }
+    Ok(())
 }
 
 /// One object's row.
