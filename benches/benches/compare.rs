@@ -1,26 +1,28 @@
-//! `cargo bench -p benches`: our module beside SoftHSM2, in one run. Prints a table; the ratio counts.
+//! `cargo bench -p benches [-- FILTER...]`: our module beside its peers and the limit, in one run; the ratios count.
+//!
+//! Words that are no option pick the rows whose name has one of them (`cargo bench -p benches -- GCM`). A run of all rows
+//! also writes docs/performance.json and docs/performance.svg, and prints the table in Markdown for docs/performance.md.
 
 use std::error::Error;
-use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use benches::peer::{self, Peer};
-use benches::window::interleaved;
-use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::object::Attribute;
+use benches::report::{self, Line, Ratio, Wants};
+use benches::rig::{self, Peer};
+use benches::rows::{self, Kind, ROWS, Row};
+use benches::window::{Work, interleaved};
+use benches::{limit, special};
 
 const CHILD: &str = "KEYSTEAD_BENCH_CHILD";
-const ROUNDS: usize = 7;
-const WINDOW: Duration = Duration::from_millis(200);
-const OBJECTS: usize = 1000;
 
 fn main() -> ExitCode {
-    let outcome = if std::env::var_os(CHILD).is_some() {
-        measure()
-    } else {
-        again()
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
+    let outcome = match std::env::var(CHILD).as_deref() {
+        Ok("rows") => measure(&words),
+        Ok(other) => special::child(other),
+        Err(_) => again(&words),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,10 +33,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this program once more, with its modules pointed at an empty directory.
-fn again() -> Result<(), Box<dyn Error>> {
-    let dir = tempfile::tempdir()?;
-    let status = peer::under_test(dir.path())?.env(CHILD, "1").status()?;
+/// Runs this program once more, with its modules pointed at an empty directory; on a disk, where a commit costs what it does.
+fn again(words: &[String]) -> Result<(), Box<dyn Error>> {
+    let target = rig::at_root("target");
+    std::fs::create_dir_all(&target)?;
+    let dir = tempfile::tempdir_in(target)?;
+    let status = rig::under_test(dir.path())?
+        .args(words)
+        .env(CHILD, "rows")
+        .status()?;
     if status.success() {
         Ok(())
     } else {
@@ -42,71 +49,142 @@ fn again() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn measure() -> Result<(), Box<dyn Error>> {
-    let root = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../target/release/libkeystead_pkcs11.so"
-    );
-    let ours = peer::find("KEYSTEAD_SO", &[root])?;
-    let soft = peer::find(
-        "SOFTHSM2_SO",
-        &[
-            "/usr/lib/softhsm/libsofthsm2.so",
-            "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-            "/usr/lib64/softhsm/libsofthsm.so",
-        ],
-    )?;
+fn measure(words: &[String]) -> Result<(), Box<dyn Error>> {
+    let wanted = |name: &str| {
+        words.is_empty()
+            || words
+                .iter()
+                .any(|w| name.to_lowercase().contains(&w.to_lowercase()))
+    };
     let peers = [
-        Peer::open("Keystead", &ours)?,
-        Peer::open("SoftHSM2", &soft)?,
+        Peer::open("Keystead", &rig::ours()?)?,
+        Peer::open("SoftHSM2", &rig::soft()?)?,
+        Peer::open("Kryoptic", &rig::kryoptic()?)?,
     ];
-    eprintln!("filling each token with {OBJECTS} objects ...");
-    for peer in &peers {
-        peer.fill(OBJECTS)?;
+    let mut lines = Vec::new();
+    let mut show = |line: Line| {
+        println!("{}", line.text());
+        lines.push(line);
+    };
+    for row in ROWS.iter().filter(|r| wanted(r.name)) {
+        if let Kind::Find(count) = row.kind {
+            for peer in &peers {
+                eprintln!("filling {} with {count} token keys ...", peer.name);
+                rows::fill(peer.session, 0..count)?;
+            }
+        }
+        show(beside(row, &peers));
     }
+    for (name, kind) in [
+        ("RSA-2048 sign", Kind::RsaSign(2048)),
+        ("ECDSA P-256 sign", Kind::EcSign(256)),
+        ("AES-256-GCM 1 KiB", Kind::Gcm(1024)),
+    ] {
+        let name = format!("two threads: {name}");
+        if wanted(&name) {
+            show(two_threads(name, kind, &peers)?);
+        }
+    }
+    for line in special::lines(&wanted, &peers)? {
+        show(line);
+    }
+    if words.is_empty() {
+        std::fs::write(
+            rig::at_root("docs/performance.json"),
+            format!("{:#}\n", report::json(&lines)),
+        )?;
+        std::fs::write(rig::at_root("docs/performance.svg"), report::svg(&lines))?;
+        println!("\n{}", report::markdown(&lines));
+    }
+    let short: Vec<&str> = lines
+        .iter()
+        .filter(|l| l.ratios.iter().any(|r| !r.holds()))
+        .map(|l| l.name.as_str())
+        .collect();
     println!(
-        "{:<28}{:>16}{:>16}{:>10}",
-        "operations a second", peers[0].name, peers[1].name, "ratio"
+        "{} rows, {} fall short{}{}",
+        lines.len(),
+        short.len(),
+        if short.is_empty() { "" } else { ": " },
+        short.join(", ")
     );
-    row("AES-256-GCM encrypt 1 KiB", &peers, gcm);
-    row("RSA-2048 SHA-256 sign", &peers, sign);
-    row("find by label", &peers, find);
     Ok(())
 }
 
-fn row(name: &str, peers: &[Peer; 2], act: fn(&Peer)) {
-    let mut contenders: Vec<Box<dyn FnMut() + '_>> = peers
-        .iter()
-        .map(|peer| Box::new(move || act(peer)) as Box<dyn FnMut() + '_>)
-        .collect();
-    let rates = interleaved(&mut contenders, ROUNDS, WINDOW);
-    println!(
-        "{name:<28}{:>16.0}{:>16.0}{:>10.2}",
-        rates[0],
-        rates[1],
-        rates[0] / rates[1]
-    );
+/// One row on all modules and the limit, in turns.
+fn beside(row: &Row, peers: &[Peer]) -> Line {
+    let (mut names, mut work, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for peer in peers {
+        match rows::work(row.kind, peer, 1) {
+            Ok(made) => {
+                names.push(peer.name);
+                work.push(made);
+            }
+            Err(refusal) => notes.push(format!("{}: {refusal}", peer.name)),
+        }
+    }
+    let modules = names.len();
+    if let Some(made) = limit::work(row.kind, 1) {
+        names.push("limit");
+        work.push(made);
+    }
+    let rates = interleaved(&mut work, row.kind.plan());
+    let mut ratios = Vec::new();
+    if names.first() == Some(&"Keystead") {
+        if names.len() > modules {
+            ratios.push(Ratio {
+                of: "limit",
+                is: rates.ratio(0, modules),
+                wants: row.limit.map(Wants::AtLeast),
+            });
+        }
+        let best = (1..modules).max_by(|a, b| rates.of(*a).total_cmp(&rates.of(*b)));
+        if let Some(best) = best {
+            ratios.push(Ratio {
+                of: names[best],
+                is: rates.ratio(0, best),
+                wants: row.peers.map(Wants::AtLeast),
+            });
+        }
+    }
+    Line {
+        name: row.name.to_owned(),
+        rates: names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, rates.of(at)))
+            .collect(),
+        ratios,
+        notes,
+    }
 }
 
-fn gcm(peer: &Peer) {
-    let mut iv = [7; 12];
-    let params = GcmParams::new(&mut iv, b"aad", 128.into()).expect("parameters of the usual size");
-    let sealed = peer
-        .session
-        .encrypt(&Mechanism::AesGcm(params), peer.aes, &[0; 1024]);
-    black_box(sealed.expect("encrypts"));
-}
-
-fn sign(peer: &Peer) {
-    let signature = peer
-        .session
-        .sign(&Mechanism::Sha256RsaPkcs, peer.rsa, &[0; 64]);
-    black_box(signature.expect("signs"));
-}
-
-fn find(peer: &Peer) {
-    let found = peer
-        .session
-        .find_objects(&[Attribute::Label(peer::label(OBJECTS / 2))]);
-    assert_eq!(found.expect("finds").len(), 1);
+/// What a second thread adds, for every module and for the limit.
+fn two_threads(name: String, kind: Kind, peers: &[Peer]) -> Result<Line, Box<dyn Error>> {
+    let mut names = Vec::new();
+    let mut work: Vec<Vec<Work>> = Vec::new();
+    for peer in peers {
+        names.push(peer.name);
+        work.push(rows::work(kind, peer, 1)?);
+        work.push(rows::work(kind, peer, 2)?);
+    }
+    names.push("limit");
+    work.extend(limit::work(kind, 1));
+    work.extend(limit::work(kind, 2));
+    let rates = interleaved(&mut work, kind.plan());
+    let ratios = names.iter().enumerate().map(|(at, name)| Ratio {
+        of: name,
+        is: rates.ratio(2 * at + 1, 2 * at),
+        wants: (at == 0).then_some(Wants::AtLeast(1.9)),
+    });
+    Ok(Line {
+        name,
+        rates: names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, rates.of(2 * at + 1)))
+            .collect(),
+        ratios: ratios.collect(),
+        notes: vec!["two threads by one, of each; wants a quiet machine of two cores".into()],
+    })
 }

@@ -1,12 +1,22 @@
-//! Side-by-side measurement of PKCS#11 modules through their C API, as an application drives them.
+//! Side-by-side measurement of PKCS#11 modules through their C API, as nginx or OpenSSL drive them.
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`peer`] | a module under test: its token, made in a temporary directory, and its keys |
-//! | [`window`] | the interleaved windows and their medians |
+//! | [`raw`] | a module's function list, called without allocations; the one file with `unsafe` |
+//! | [`rig`] | the modules, their tokens in a temporary directory |
+//! | [`rows`] | what is measured, and what must be true |
+//! | [`limit`] | the same work by AWS-LC directly |
+//! | [`window`] | interleaved windows, one thread and more |
+//! | [`special`] | starts, and what many objects cost |
+//! | [`report`] | the table as text, JSON and SVG |
 //!
-//! Absolute figures drift with the machine, so the modules take turns within one run and only ratios count.
-#![forbid(unsafe_code)]
+//! Absolute figures drift with the machine, so the contenders take turns within one run and only ratios count.
+#![deny(unsafe_code)]
 
-pub mod peer;
+pub mod limit;
+pub mod raw;
+pub mod report;
+pub mod rig;
+pub mod rows;
+pub mod special;
 pub mod window;

@@ -2,6 +2,7 @@
 //! table is cut in parts so that threads with sessions of their own do not meet.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,15 +278,39 @@ impl Drop for Entered<'_> {
 /// How many parts the table has: a power of two well above the usual number of cores.
 const PARTS: usize = 32;
 
+type Part = HashMap<u64, Arc<Session>, BuildHasherDefault<Spread>>;
+
+/// Spreads session handles. They are our own, counted up, so nobody can choose them to collide, and
+/// each call looks one up.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, n: u64) {
+        // The map takes its place from the low bits and its tag from the high ones.
+        self.0 = (self.0 ^ n)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(32);
+    }
+}
+
 /// All sessions of the module.
 #[derive(Default)]
 pub struct Sessions {
-    parts: [RwLock<HashMap<u64, Arc<Session>>>; PARTS],
+    parts: [RwLock<Part>; PARTS],
     last: AtomicU64,
 }
 
 impl Sessions {
-    fn part(&self, handle: u64) -> &RwLock<HashMap<u64, Arc<Session>>> {
+    fn part(&self, handle: u64) -> &RwLock<Part> {
         &self.parts[handle as usize % PARTS]
     }
 

@@ -1,0 +1,1 @@
+//! Nothing of its own: building it builds its dependency, whose cdylib is loaded by the benches.
