@@ -163,6 +163,7 @@ impl Link for FakeLink {
             "Logout",
             "SetPin",
             "Crypt",
+            "Begin",
             "GenerateKey",
             "Apply",
             "Random",
