@@ -1,7 +1,7 @@
 """Runs pkcs11-check on libkeystead_pkcs11.so, and judges what it found.
 
-    pkcs11_check.py smoke SO KEYSTEAD    the smoke marker, on ours
-    pkcs11_check.py full SO KEYSTEAD     the whole, on ours, SoftHSM2 and (where it is) Kryoptic
+    conformance.py smoke SO KEYSTEAD    the smoke marker, on ours
+    conformance.py full SO KEYSTEAD     the whole, on ours, SoftHSM2 and (where it is) Kryoptic
 
 `./check` and `./check full` call it with the Python of .cache/venv-p11check. A crash, a hang or an error fails the run,
 and so does a failed test that docs/conformance.md does not adjudicate, or an adjudicated one that does not fail any more.
@@ -94,6 +94,8 @@ def whole(module, place):
     import pkcs11_check
 
     files = sorted((pathlib.Path(pkcs11_check.__file__).parent / "testcases").rglob("test_*.py"))
+    if len(files) < BATCHES:
+        sys.exit(f"pkcs11-check has {len(files)} files of tests only: without any it would run all of them in each batch")
     batches = queue.Queue()
     for number in range(BATCHES):
         batches.put((number, files[number::BATCHES]))
