@@ -267,7 +267,7 @@ fn attributes(template: &Template<'_>) -> Vec<CK_ATTRIBUTE> {
             Value::Number(n) => (std::ptr::from_ref(n).cast(), size_of::<CK_ULONG>()),
             Value::Flag(true) => ((&raw const TRUE).cast(), 1),
             Value::Flag(false) => ((&raw const FALSE).cast(), 1),
-            Value::Bytes(b) if b.is_empty() => (null(), 0),
+            Value::Bytes([]) => (null(), 0),
             Value::Bytes(b) => (b.as_ptr(), b.len()),
         };
         CK_ATTRIBUTE {
