@@ -49,7 +49,7 @@ impl<'a> Case<'a> {
 
 /// Bytes of hexadecimal digits.
 pub fn hex(text: &str) -> Vec<u8> {
-    let even = if text.len() % 2 == 0 {
+    let even = if text.len().is_multiple_of(2) {
         text.to_owned()
     } else {
         format!("0{text}")
