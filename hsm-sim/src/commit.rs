@@ -123,6 +123,8 @@ impl Work {
             } => {
                 let fresh = match Work::fresh(tx, records, *epoch) {
                     Ok(fresh) => fresh,
+                    // A fault of the store is everybody's: the transaction may be gone with it.
+                    Err(fault) if fault.rv == Rv::DEVICE_ERROR => return Err(fault),
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 let mut written = Vec::with_capacity(records.len());

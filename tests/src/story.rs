@@ -37,11 +37,16 @@ impl<'a> Cluster<'a> {
     /// Created, and nothing more.
     #[track_caller]
     pub fn created(home: &'a Home, boto: &'a Boto) -> Cluster<'a> {
+        Cluster::created_in(home, boto, "FIPS")
+    }
+
+    #[track_caller]
+    fn created_in(home: &'a Home, boto: &'a Boto, mode: &str) -> Cluster<'a> {
         let subnets = subnets(home);
         let ids: Vec<&Value> = subnets.iter().take(2).map(|s| &s["SubnetId"]).collect();
         let cluster = boto.hsm(
             "CreateCluster",
-            json!({"HsmType": "hsm2m.medium", "SubnetIds": ids}),
+            json!({"HsmType": "hsm2m.medium", "SubnetIds": ids, "Mode": mode}),
         );
         let id = cluster["Cluster"]["ClusterId"]
             .as_str()
@@ -69,7 +74,13 @@ impl<'a> Cluster<'a> {
     /// With its first HSM, its certificate signed, initialised, and not yet activated.
     #[track_caller]
     pub fn initialized(home: &'a Home, boto: &'a Boto) -> Cluster<'a> {
-        let cluster = Cluster::created(home, boto);
+        Cluster::created(home, boto).sign()
+    }
+
+    #[track_caller]
+    fn sign(self) -> Cluster<'a> {
+        let cluster = self;
+        let boto = cluster.boto;
         cluster.add_hsm(0);
         let csr = until(30, "ClusterCsr appears after the first HSM", || {
             let now = cluster.describe();
@@ -90,7 +101,12 @@ impl<'a> Cluster<'a> {
     /// ACTIVE with one HSM, and no users but the crypto officer.
     #[track_caller]
     pub fn active(home: &'a Home, boto: &'a Boto) -> Cluster<'a> {
-        let cluster = Cluster::initialized(home, boto);
+        Cluster::initialized(home, boto).activate()
+    }
+
+    #[track_caller]
+    fn activate(self) -> Cluster<'a> {
+        let cluster = self;
         let commands = format!(
             "loginHSM PRECO admin password\nchangePswd PRECO admin {ADMIN_PASSWORD}\ny\nlogoutHSM\nquit\n"
         );
@@ -103,6 +119,16 @@ impl<'a> Cluster<'a> {
     #[track_caller]
     pub fn pair(home: &'a Home, boto: &'a Boto) -> Cluster<'a> {
         let cluster = Cluster::active(home, boto);
+        cluster.add_hsm(1);
+        cluster
+    }
+
+    /// The same without FIPS mode, which refuses much that applications expect of a token.
+    #[track_caller]
+    pub fn non_fips_pair(home: &'a Home, boto: &'a Boto) -> Cluster<'a> {
+        let cluster = Cluster::created_in(home, boto, "NON_FIPS")
+            .sign()
+            .activate();
         cluster.add_hsm(1);
         cluster
     }

@@ -266,8 +266,7 @@ export! {
     fn C_SignRecover(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        let (data, out) = call::lent(m, h, Op::SignRecover, both(data, len, out, out_len))?;
         sign::recover(m, h, Op::SignRecover, data, out)
     }
     fn C_VerifyInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
@@ -276,13 +275,15 @@ export! {
     fn C_Verify(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, sig: CK_BYTE_PTR, sig_len: CK_ULONG
     ) [m] {
-        sign::verify(m, h, In::new(data, len)?, In::new(sig, sig_len)?)
+        let lent = In::new(data, len).and_then(|data| Ok((data, In::new(sig, sig_len)?)));
+        let (data, sig) = call::lent(m, h, Op::Verify, lent)?;
+        sign::verify(m, h, data, sig)
     }
     fn C_VerifyUpdate(h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG) [m] {
-        sign::verify_update(m, h, false, In::new(data, len)?)
+        sign::verify_update(m, h, false, call::lent(m, h, Op::Verify, In::new(data, len))?)
     }
     fn C_VerifyFinal(h: CK_SESSION_HANDLE, sig: CK_BYTE_PTR, len: CK_ULONG) [m] {
-        sign::verify_final(m, h, In::new(sig, len)?)
+        sign::verify_final(m, h, call::lent(m, h, Op::Verify, In::new(sig, len))?)
     }
     fn C_VerifyRecoverInit(h: CK_SESSION_HANDLE, mech: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE) [m] {
         sign::recover_init(m, h, Op::VerifyRecover, Given::or_null(mech), key)
@@ -290,36 +291,39 @@ export! {
     fn C_VerifyRecover(
         h: CK_SESSION_HANDLE, sig: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut sig = In::new(sig, len)?;
-        let out = Out::over(out, out_len, &mut sig)?;
+        let (sig, out) = call::lent(m, h, Op::VerifyRecover, both(sig, len, out, out_len))?;
         sign::recover(m, h, Op::VerifyRecover, sig, out)
     }
     fn C_DigestEncryptUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        // Both operations end.
+        let lent = call::lent(m, h, Op::Encrypt, both(data, len, out, out_len));
+        let (data, out) = call::lent(m, h, Op::Digest, lent)?;
         cipher::encrypt_and(m, h, Op::Digest, data, out)
     }
     fn C_DecryptDigestUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        // Both operations end.
+        let lent = call::lent(m, h, Op::Decrypt, both(data, len, out, out_len));
+        let (data, out) = call::lent(m, h, Op::Digest, lent)?;
         cipher::decrypt_and(m, h, Op::Digest, data, out)
     }
     fn C_SignEncryptUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        // Both operations end.
+        let lent = call::lent(m, h, Op::Encrypt, both(data, len, out, out_len));
+        let (data, out) = call::lent(m, h, Op::Sign, lent)?;
         cipher::encrypt_and(m, h, Op::Sign, data, out)
     }
     fn C_DecryptVerifyUpdate(
         h: CK_SESSION_HANDLE, data: CK_BYTE_PTR, len: CK_ULONG, out: CK_BYTE_PTR, out_len: CK_ULONG_PTR
     ) [m] {
-        let mut data = In::new(data, len)?;
-        let out = Out::over(out, out_len, &mut data)?;
+        // Both operations end.
+        let lent = call::lent(m, h, Op::Decrypt, both(data, len, out, out_len));
+        let (data, out) = call::lent(m, h, Op::Verify, lent)?;
         cipher::decrypt_and(m, h, Op::Verify, data, out)
     }
     fn C_GenerateKey(

@@ -18,11 +18,13 @@ fn jdk(token: &Token, program: &str, words: &str) -> Run {
 
 fn configure(home: &Home, token: &Token) {
     let module: &Path = token.module();
-    // Keystead's tokens are slots from 0. Keys that Java brings are not extractable unless one asks for it, as with
-    // SoftHSM2; the program wraps one of them.
+    // Keystead's tokens are slots from 0. Keys that Java brings are not extractable, and pairs that it makes derive
+    // nothing, unless one asks for it; the program wraps one of the former, agrees on secrets with the latter, and reads those.
     let text = format!(
         "name = Keystead\nlibrary = {}\nslotListIndex = 0\n\
-         attributes(import, CKO_SECRET_KEY, *) = {{\n  CKA_EXTRACTABLE = true\n}}\n",
+         attributes(import, CKO_SECRET_KEY, *) = {{\n  CKA_EXTRACTABLE = true\n}}\n\
+         attributes(generate, CKO_PRIVATE_KEY, CKK_EC) = {{\n  CKA_DERIVE = true\n}}\n\
+         attributes(generate, CKO_SECRET_KEY, CKK_GENERIC_SECRET) = {{\n  CKA_SENSITIVE = false\n  CKA_EXTRACTABLE = true\n}}\n",
         module.display()
     );
     home.write("p11.cfg", text);

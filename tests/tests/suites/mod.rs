@@ -49,7 +49,7 @@ fn embedded(home: &Home) -> Token {
 
 /// A cluster of two with a crypto user, its personality the standard's.
 fn on_cluster(home: &Home, boto: &Boto) -> Token {
-    let cluster = Cluster::pair(home, boto);
+    let cluster = Cluster::non_fips_pair(home, boto);
     cluster.officer("createUser CU cu1 password1\ny").ok();
     let nodes: Vec<String> = cluster
         .addresses()

@@ -37,6 +37,14 @@ fn ecdsa() {
             let whole = hash.ecdsa.map(Mech::new);
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                if group.test_type == TestGroupTypeId::EcdsaP1363
+                    && t.sig.len() < 2 * curve.len
+                    && t.sig.len().is_multiple_of(2)
+                {
+                    let why = "ECDSA signatures shorter than two scalars, which PKCS#11 has verified (6.3.1)";
+                    tally.skip(why, 1);
+                    continue;
+                }
                 let signature = match group.test_type {
                     TestGroupTypeId::EcdsaP1363 => Some(t.sig.to_vec()),
                     // The mechanism takes r and s; that the DER is bad, its reader says.
