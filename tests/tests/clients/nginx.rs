@@ -74,7 +74,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
     let (dir, port) = (home.path(""), free_port());
     let at = dir.display();
     // As it is installed: the master is root's, the workers and the tokens are somebody's without rights. A worker that
-    // may not read the tokens waits in libp11 0.4.12 for a session for ever (SoftHSM2 2.6.1 too: it is libp11's loop).
+    // may not read the tokens waits in libp11 0.4.12 for a session for ever.
     let user = if root() {
         let chown = Command::new("chown")
             .args(["-R", "nobody"])
