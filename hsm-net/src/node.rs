@@ -123,6 +123,8 @@ type Greets = (Arc<Credentials>, Arc<ServerConfig>);
 #[derive(Default)]
 struct Open {
     next: u64,
+    /// Threads that serve, those of closed connections too until they end.
+    serving: usize,
     sockets: BTreeMap<u64, Seat>,
 }
 
@@ -195,7 +197,7 @@ impl Node {
         self.shared.close_all(Shutdown::Read);
         let end = Instant::now() + grace;
         let mut open = self.shared.open.lock();
-        while !open.sockets.is_empty() {
+        while open.serving != 0 {
             if self
                 .shared
                 .all_closed
@@ -283,6 +285,10 @@ struct Entry {
 impl Entry {
     fn new(shared: &Arc<Shared>, socket: &Socket) -> Option<Entry> {
         let mut open = shared.open.lock();
+        // Whoever connects faster than the closed ones end waits outside.
+        if open.serving >= shared.limits.connections.saturating_mul(2) {
+            return None;
+        }
         if open.sockets.len() >= shared.limits.connections {
             let mut seats = open.sockets.iter();
             let idler = seats.find(|(_, seat)| !seat.proven.load(SeqCst));
@@ -294,6 +300,7 @@ impl Entry {
             (shared.log)("too many connections: the oldest without a login is closed");
         }
         open.next += 1;
+        open.serving += 1;
         let number = open.next;
         let proven = Arc::<AtomicBool>::default();
         let seat = Seat {
@@ -313,7 +320,8 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut open = self.shared.open.lock();
         open.sockets.remove(&self.number);
-        if open.sockets.is_empty() {
+        open.serving -= 1;
+        if open.serving == 0 {
             self.shared.all_closed.notify_all();
         }
     }

@@ -145,6 +145,7 @@ impl Slot {
                 "close all sessions with the token first",
             ));
         }
+        self.tell();
         let so_pin = hsm_api::Hidden(so_pin);
         self.ask(&Request::InitToken { so_pin, label })?;
         self.initialized.store(true, Ordering::Relaxed);
@@ -163,6 +164,13 @@ impl Slot {
             return Err(Error::new(Rv::TOKEN_NOT_RECOGNIZED, why));
         }
         let mut tally = self.tally.lock();
+        while tally.untold {
+            drop(tally);
+            let one = self.logging.lock();
+            self.tell();
+            drop(one);
+            tally = self.tally.lock();
+        }
         if tally.sessions() >= SESSIONS {
             self.allows(Difference::Sessions)?;
         }
@@ -192,9 +200,12 @@ impl Slot {
 
     /// Tells the HSM of a login that went with the last session. Under `logging`.
     fn tell(&self) {
-        if std::mem::take(&mut self.tally.lock().untold) {
+        let untold = self.tally.lock().untold;
+        if untold {
             // The HSM may be gone; then so is the login.
             let _ = self.ask(&Request::Logout);
+            // Only now: until the HSM has heard of it, no new session may find what the old login could see.
+            self.tally.lock().untold = false;
         }
     }
 

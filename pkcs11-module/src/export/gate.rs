@@ -33,8 +33,11 @@ struct Gate {
     module: RwLock<Option<Arc<Module>>>,
     /// Calls at work, each of which may hold a lock that a child would need.
     inside: AtomicUsize,
-    /// Forks under way; nobody goes in meanwhile.
+    /// Forks that wait or are under way; no call begins meanwhile.
     forking: AtomicUsize,
+    /// Forks under way. Only these keep out whoever comes back from a wait: another call inside may wait for a lock of
+    /// his, and so would a fork that waits for that call.
+    closed: AtomicUsize,
 }
 
 thread_local! {
@@ -93,12 +96,14 @@ extern "C" fn before_fork() {
     let started = Instant::now();
     let mut pause = Duration::from_micros(20);
     let quiet = loop {
+        gate.closed.fetch_add(1, Ordering::SeqCst);
         if gate.inside.load(Ordering::SeqCst) <= mine {
             break mine == 0;
         }
         if started.elapsed() > PATIENCE {
             break false;
         }
+        gate.closed.fetch_sub(1, Ordering::SeqCst);
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(1));
     };
@@ -107,6 +112,7 @@ extern "C" fn before_fork() {
 
 extern "C" fn after_in_parent() {
     if let Some(gate) = own(GATE.load(Ordering::Acquire)) {
+        gate.closed.fetch_sub(1, Ordering::SeqCst);
         gate.forking.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -130,17 +136,18 @@ impl Gate {
             module: RwLock::new(None),
             inside: AtomicUsize::new(0),
             forking: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
         }))
     }
 
-    /// Goes in, after the forks that are under way.
-    fn go_in(&'static self) -> Inside {
+    /// Goes in, as soon as the bar is up.
+    fn go_in(&'static self, bar: &AtomicUsize) -> Inside {
         let depth = DEPTH.get();
         self.inside.fetch_add(1, Ordering::SeqCst);
         // A thread that is inside already must not wait for a fork that waits for it.
-        while depth == 0 && self.forking.load(Ordering::SeqCst) != 0 {
+        while depth == 0 && bar.load(Ordering::SeqCst) != 0 {
             self.inside.fetch_sub(1, Ordering::SeqCst);
-            while self.forking.load(Ordering::SeqCst) != 0 {
+            while bar.load(Ordering::SeqCst) != 0 {
                 std::thread::sleep(Duration::from_micros(50));
             }
             self.inside.fetch_add(1, Ordering::SeqCst);
@@ -172,7 +179,7 @@ pub struct Call {
 /// A call begins.
 pub fn call() -> Option<Call> {
     let gate = own(GATE.load(Ordering::Acquire))?;
-    let inside = gate.go_in();
+    let inside = gate.go_in(&gate.forking);
     let module = gate.module.read().clone()?;
     Some(Call {
         module,
@@ -187,7 +194,7 @@ pub fn aside(wait: &mut dyn FnMut()) {
     impl Drop for Back {
         fn drop(&mut self) {
             if self.0.process == std::process::id() {
-                std::mem::forget(self.0.go_in());
+                std::mem::forget(self.0.go_in(&self.0.closed));
             }
         }
     }
@@ -207,7 +214,7 @@ pub fn enter(make: impl FnOnce() -> Result<Module>) -> Result<()> {
                    library, and may not use it: start another program in it";
         return Err(Error::new(Rv::FUNCTION_FAILED, why));
     }
-    let _inside = gate.go_in();
+    let _inside = gate.go_in(&gate.forking);
     let mut module = gate.module.write();
     if module.is_some() {
         return Err(Rv::CRYPTOKI_ALREADY_INITIALIZED.into());
