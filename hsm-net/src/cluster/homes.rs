@@ -51,9 +51,7 @@ impl Homes {
         } else {
             None
         };
-        // A digest that begins may be fed a session object (C_DigestKey), and a stream cannot move.
-        let fed = matches!(request, Request::Begin { key: None, .. });
-        let common = if fed || makes_session_object(request) {
+        let common = if begins_digest(request) || makes_session_object(request) {
             inner.common
         } else {
             None
@@ -272,6 +270,11 @@ fn uses_key(request: &Request<'_>) -> bool {
             | R::Derive { .. }
             | R::Decapsulate { .. }
     )
+}
+
+/// A digest that begins is drawn to the session objects: it may be fed one (C_DigestKey), and a stream cannot move.
+pub fn begins_digest(request: &Request<'_>) -> bool {
+    matches!(request, Request::Begin { key: None, .. })
 }
 
 fn makes_session_object(request: &Request<'_>) -> bool {

@@ -8,7 +8,7 @@ use hsm_api::{Error, Hello, Link, ObjectId, Reply, Request, Result, Rv, SessionI
 use super::ClusterConfig;
 use super::balance::{Balance, Done};
 use super::carry::Carrier;
-use super::homes::{Homes, Place};
+use super::homes::{Homes, Place, begins_digest};
 use super::line::{Line, Terms};
 use super::login::{Credential, Login};
 use crate::Anchors;
@@ -124,10 +124,7 @@ impl ClusterLink {
         let is = self.login.current();
         let done = match self.route(is.as_ref(), session, request, &mut []) {
             // It was only drawn to where session objects were, and they are forgotten now.
-            Err(e)
-                if e.rv == Rv::DEVICE_REMOVED
-                    && matches!(request, Request::Begin { key: None, .. }) =>
-            {
+            Err(e) if e.rv == Rv::DEVICE_REMOVED && begins_digest(request) => {
                 self.route(is.as_ref(), session, request, &mut [])?
             }
             done => done?,

@@ -194,20 +194,8 @@ fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
 mod tests {
     use std::borrow::Cow;
 
-    use hsm_api::MechId;
-
+    use super::super::tests::gcm;
     use super::*;
-
-    fn gcm(iv: &'static [u8]) -> Mechanism<'static> {
-        Mechanism {
-            id: MechId(0x1087),
-            params: Params::Gcm {
-                iv: Cow::Borrowed(iv),
-                aad: Cow::Borrowed(&[]),
-                tag_bits: 128,
-            },
-        }
-    }
 
     #[test]
     fn gcm_tag_lengths_and_ivs() {

@@ -147,22 +147,10 @@ fn tag_len(params: &Params<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use hsm_api::MechId;
 
+    use super::super::tests::gcm;
     use super::*;
-
-    fn gcm(iv: &'static [u8]) -> Mechanism<'static> {
-        Mechanism {
-            id: MechId(0x1087),
-            params: Params::Gcm {
-                iv: Cow::Borrowed(iv),
-                aad: Cow::Borrowed(&[]),
-                tag_bits: 128,
-            },
-        }
-    }
 
     #[test]
     fn steps_add_up_to_the_whole() {

@@ -142,7 +142,23 @@ pub fn mgf_hash(mgf: u64) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use hsm_api::{Mechanism, Params};
+
     use super::*;
+
+    /// AES-GCM with a whole tag, for the tests of this module's files.
+    pub fn gcm(iv: &'static [u8]) -> Mechanism<'static> {
+        Mechanism {
+            id: MechId(0x1087),
+            params: Params::Gcm {
+                iv: Cow::Borrowed(iv),
+                aad: Cow::Borrowed(&[]),
+                tag_bits: 128,
+            },
+        }
+    }
 
     #[test]
     fn rows_are_unique_and_can_do_something() {
