@@ -8,13 +8,13 @@
 //! | `error` | what can go wrong |
 //! | `rng` | random bytes |
 //! | `hash`, `mac` | hashes, HMAC |
-//! | `aes`, `gcm` | AES in its block modes, AES-GCM |
+//! | `aes`, `feedback`, `gcm` | AES in its block modes, in its feedback modes, AES-GCM |
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
 //! | `ed`, `ed448` | Ed25519, X25519; Ed448, X448 |
 //! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
 //! | `cts`, `xts`, `des` | AES-CBC with ciphertext stealing, AES-XTS, triple DES |
-//! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC, key derivation |
+//! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC and CBC-MAC, key derivation |
 //! | `xof`, `prehash` | SHAKE; what ML-DSA and SLH-DSA sign |
 //! | `pq`, `slh` | ML-DSA, ML-KEM; SLH-DSA |
 //! | `pkcs8` | keys in DER |
@@ -33,6 +33,7 @@ pub mod ec;
 pub mod ed;
 pub mod ed448;
 pub mod error;
+pub mod feedback;
 pub mod gcm;
 pub mod hash;
 pub mod kdf;
@@ -68,13 +69,14 @@ use rustcrypto as backend;
 
 pub use aes::{AesKey, AesStream, Mode};
 pub use chacha::{ChaCha20, ChaChaPolyKey};
-pub use cmac::Cmac;
+pub use cmac::{CbcMac, Cmac};
 pub use curve::Curve;
 pub use des::{DesCmac, DesKey};
 pub use ec::EcKey;
 pub use ed::{EdKey, EdMode, XKey};
 pub use ed448::{Ed448Key, X448Key};
 pub use error::{Error, Result};
+pub use feedback::{Feedback, FeedbackMode};
 pub use gcm::{GcmDecryptor, GcmEncryptor, GcmKey};
 pub use hash::{Digest, Hash, HashValue};
 pub use mac::{Hmac, HmacKey};
