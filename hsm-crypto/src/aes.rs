@@ -160,7 +160,7 @@ impl AesKey {
         let mut iv = *iv;
         self.cbc_decrypt(&mut iv, data, out)?;
         let rest = data.len() - BLOCK;
-        match unpad(out[rest..].try_into().map_err(|_| Error::BadLength)?) {
+        match unpad(&out[rest..]) {
             Ok(len) => {
                 out[rest + len..].zeroize();
                 Ok(rest + len)
@@ -248,19 +248,20 @@ fn pad(rest: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// How many bytes of the last block are data. Looks at every byte whatever the padding is, and fails in one way only: a caller
-/// who can send us ciphertexts must not learn which byte was wrong.
-fn unpad(block: &[u8; BLOCK]) -> Result<usize> {
-    let pad = block[BLOCK - 1];
-    let mut good = pad.ct_lt(&(BLOCK as u8 + 1)) & !pad.ct_eq(&0);
+/// How many bytes of the last block are data, by PKCS#7's padding. Looks at every byte whatever the padding is, and fails in one
+/// way only: a caller who can send us ciphertexts must not learn which byte was wrong.
+pub(crate) fn unpad(block: &[u8]) -> Result<usize> {
+    let len = u8::try_from(block.len()).map_err(|_| Error::BadLength)?;
+    let pad = *block.last().ok_or(Error::BadLength)?;
+    let mut good = pad.ct_lt(&(len + 1)) & !pad.ct_eq(&0);
     for (i, byte) in block.iter().enumerate() {
-        let inside = ((BLOCK - 1 - i) as u8).ct_lt(&pad);
+        let inside = (len - 1 - i as u8).ct_lt(&pad);
         let mut seen = pad;
         seen.conditional_assign(byte, inside);
         good &= seen.ct_eq(&pad);
     }
     if good.into() {
-        Ok(BLOCK - usize::from(pad))
+        Ok(block.len() - usize::from(pad))
     } else {
         Err(Error::BadPadding)
     }

@@ -1,11 +1,11 @@
 //! Triple DES (NIST SP 800-67) in ECB, CBC and CMAC, for old data only; from RustCrypto in both builds.
 
+use crate::aes::unpad;
 use crate::mac::verify_tag;
 use crate::{Error, Result};
 use des::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use std::fmt;
 use std::sync::Arc;
-use subtle::{ConditionallySelectable, ConstantTimeEq, ConstantTimeLess};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a block.
@@ -103,18 +103,13 @@ impl DesKey {
         let out = whole(data, out)?;
         self.decrypt(Some(iv), data, out)?;
         let rest = data.len() - BLOCK;
-        let pad = out[data.len() - 1];
-        let mut good = pad.ct_lt(&(BLOCK as u8 + 1)) & !pad.ct_eq(&0);
-        for (i, byte) in out[rest..].iter().enumerate() {
-            let mut seen = pad;
-            seen.conditional_assign(byte, ((BLOCK - 1 - i) as u8).ct_lt(&pad));
-            good &= seen.ct_eq(&pad);
+        match unpad(&out[rest..]) {
+            Ok(len) => Ok(rest + len),
+            Err(e) => {
+                out.zeroize();
+                Err(e)
+            }
         }
-        if bool::from(good) {
-            return Ok(data.len() - usize::from(pad));
-        }
-        out.zeroize();
-        Err(Error::BadPadding)
     }
 }
 

@@ -1,5 +1,6 @@
-//! AES key wrap without and with padding: KW (RFC 3394) and KWP (RFC 5649).
+//! AES key wrap without and with padding: KW (RFC 3394), KWP (RFC 5649), and KW over what PKCS#7's padding has filled up.
 
+use crate::aes::unpad;
 use crate::{AesKey, Error, Result};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
@@ -110,6 +111,43 @@ pub fn unwrap_pad(kek: &AesKey, iv: &[u8; 4], wrapped: &[u8], out: &mut [u8]) ->
     }
     out.copy_from_slice(&work[HALF..]);
     Ok(len as usize)
+}
+
+/// How many bytes [`wrap_pkcs7`] makes of a key of `len` bytes.
+pub const fn wrap_pkcs7_len(len: usize) -> usize {
+    (len / HALF + 1) * HALF + HALF
+}
+
+/// Pads `key` as PKCS#7 does, to whole half blocks and always by something, then wraps it into `out` and returns the length,
+/// [`wrap_pkcs7_len`].
+///
+/// # Errors
+/// `BadLength`, also for less than eight bytes: KW begins at two half blocks.
+pub fn wrap_pkcs7(kek: &AesKey, iv: &[u8; 8], key: &[u8], out: &mut [u8]) -> Result<usize> {
+    let pad = HALF - key.len() % HALF;
+    let mut padded = Zeroizing::new(Vec::with_capacity(key.len() + pad));
+    padded.extend_from_slice(key);
+    padded.resize(key.len() + pad, pad as u8);
+    wrap(kek, iv, &padded, out)
+}
+
+/// Unwraps into `out`, which needs `wrapped.len() - 8` bytes, and returns the key's length.
+///
+/// # Errors
+/// `BadLength`; `Mismatch` if the wrapped key was tampered with or wrapped under another key; `BadPadding` (and `out` wiped).
+pub fn unwrap_pkcs7(kek: &AesKey, iv: &[u8; 8], wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+    let len = unwrap(kek, iv, wrapped, out)?;
+    match unpad(&out[len - HALF..len]) {
+        Ok(rest) => {
+            let key = len - HALF + rest;
+            out[key..len].zeroize();
+            Ok(key)
+        }
+        Err(e) => {
+            out[..len].zeroize();
+            Err(e)
+        }
+    }
 }
 
 /// RFC 3394, 2.2.1, in place: `data` is A and then R[1..=n].
@@ -235,6 +273,67 @@ mod tests {
             let mut out = [0; 16];
             let got = unwrap_pad(&kek, &KWP_IV, &data, &mut out);
             assert_eq!(got.is_ok(), good, "length {len}, last byte {last}: {got:?}");
+        }
+    }
+
+    /// `openssl enc -id-aes128-wrap` over the padded key, which is what PKCS#11 says of this padding.
+    #[test]
+    fn pkcs7_is_kw_over_the_padded_key() {
+        let kek: Vec<u8> = (0..16).collect();
+        let kek = AesKey::new(&kek).unwrap();
+        let key: Vec<u8> = (0x10..0x31).collect();
+        for (len, wrapped) in [
+            (8, "facb727319373a4e6f5c430b6edeef61f3b64e3097164c17"),
+            (
+                20,
+                "0778382ba17be943858563330d69516d13b257393137cc04c2cb33dddb8647a8",
+            ),
+            (
+                32,
+                "14c7205c5aa94ac77056f317e56f6bba1f7edba4ee9ed052e3bf044813af5c0abe3179ebfc242b755cf933f9b3e31919",
+            ),
+            (
+                33,
+                "2080d1981a2df55efd9c1cd9b61226f7efe28fdcd2b5125d67d41df3fd5e030afa937c9a05032b429b264891a2dfa7d7",
+            ),
+        ] {
+            let mut out = vec![0; wrap_pkcs7_len(len)];
+            assert_eq!(
+                wrap_pkcs7(&kek, &KW_IV, &key[..len], &mut out),
+                Ok(out.len())
+            );
+            assert_eq!(hex::encode(&out), wrapped, "{len} bytes");
+            let mut back = vec![1; out.len() - 8];
+            assert_eq!(unwrap_pkcs7(&kek, &KW_IV, &out, &mut back), Ok(len));
+            assert_eq!(back[..len], key[..len]);
+            assert!(back[len..].iter().all(|b| *b == 0), "the padding is gone");
+            out[3] ^= 1;
+            let refused = unwrap_pkcs7(&kek, &KW_IV, &out, &mut back);
+            assert_eq!(refused, Err(Error::Mismatch));
+        }
+        assert_eq!(
+            wrap_pkcs7(&kek, &KW_IV, &key[..7], &mut [0; 24]),
+            Err(Error::BadLength)
+        );
+    }
+
+    #[test]
+    fn a_padding_that_is_none_is_refused_and_nothing_comes_out() {
+        let kek = AesKey::new(&[7; 32]).unwrap();
+        let mut key = [0x55; 24];
+        for (tail, good) in [
+            ([8; 8], true),
+            ([0x55, 7, 7, 7, 7, 7, 7, 7], true),
+            ([9; 8], false),
+            ([0; 8], false),
+            ([0x55, 0x55, 0x55, 0x55, 0x55, 3, 2, 3], false),
+        ] {
+            key[16..].copy_from_slice(&tail);
+            let (mut wrapped, mut back) = ([0; 32], [1; 24]);
+            wrap(&kek, &KW_IV, &key, &mut wrapped).unwrap();
+            let got = unwrap_pkcs7(&kek, &KW_IV, &wrapped, &mut back);
+            assert_eq!(got.is_ok(), good, "{tail:?}");
+            assert!(good || (got == Err(Error::BadPadding) && back == [0; 24]));
         }
     }
 }

@@ -1,13 +1,13 @@
-//! AES (PKCS#11 3.2, "AES" to "AES Key Wrap").
+//! AES (PKCS#11 3.2, "AES" to "AES Key Wrap"); its feedback modes and MACs are in `feedback.rs` and `aes_mac.rs`.
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv};
-use hsm_crypto::{AesStream, Cmac, Mode, keywrap};
+use hsm_crypto::{AesStream, Mode, keywrap};
 
 use super::stream::{Blocks, Gather, GcmSeal};
 use super::{Call, Mech, Output, Shape, Stream, Transform, Unit, fault};
 use crate::code::key_type as kt;
 
-fn iv(call: &Call<'_>) -> Result<[u8; 16]> {
+pub(super) fn iv(call: &Call<'_>) -> Result<[u8; 16]> {
     match call.params {
         Params::Iv(iv) => iv.as_ref().try_into().ok(),
         _ => None,
@@ -166,46 +166,6 @@ static GCM: Mech = Mech {
     ..cipher(0x1087, "CKM_AES_GCM", Shape::Gcm, Output::Gcm)
 };
 
-fn cmac(call: &Call<'_>) -> Result<Cmac> {
-    Ok(Cmac::new(call.key.secret()?.aes()?.clone()))
-}
-
-fn cmac_sign(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
-    let mut mac = cmac(call)?;
-    mac.update(data);
-    Stream::finish(Box::new(mac), call, out)
-}
-
-fn cmac_verify(call: &Call<'_>, data: &[u8], signature: &[u8]) -> Result<()> {
-    let mut mac = cmac(call)?;
-    mac.update(data);
-    Stream::verify(Box::new(mac), call, signature)
-}
-
-const fn mac(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
-    Mech {
-        id: MechId(code),
-        name,
-        keys: &[kt::AES],
-        sizes: (16, 32),
-        unit: Unit::Bytes,
-        params,
-        output,
-        sign: Some(cmac_sign),
-        verify: Some(cmac_verify),
-        stream: Some(|call, _op| Ok(Box::new(cmac(call)?))),
-        ..Mech::REFUSES
-    }
-}
-
-static CMAC: Mech = mac(0x108A, "CKM_AES_CMAC", Shape::Nothing, Output::Fixed(16));
-static CMAC_GENERAL: Mech = mac(
-    0x108B,
-    "CKM_AES_CMAC_GENERAL",
-    Shape::MacLen,
-    Output::MacLen,
-);
-
 /// The IV given, or the standard's.
 fn wrap_iv<const N: usize>(call: &Call<'_>, standard: [u8; N]) -> [u8; N] {
     match call.params {
@@ -232,6 +192,16 @@ pub(super) fn kwp(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> 
 pub(super) fn kwp_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
     let iv = wrap_iv(call, keywrap::KWP_IV);
     keywrap::unwrap_pad(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
+}
+
+pub(super) fn kw_pkcs7(call: &Call<'_>, key: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KW_IV);
+    keywrap::wrap_pkcs7(call.key.secret()?.aes()?, &iv, key, out).map_err(fault::data)
+}
+
+pub(super) fn kw_pkcs7_back(call: &Call<'_>, wrapped: &[u8], out: &mut [u8]) -> Result<usize> {
+    let iv = wrap_iv(call, keywrap::KW_IV);
+    keywrap::unwrap_pkcs7(call.key.secret()?.aes()?, &iv, wrapped, out).map_err(fault::cipher)
 }
 
 pub(super) const fn key_wrap(
@@ -270,15 +240,21 @@ static KEY_WRAP_KWP: Mech = key_wrap(
     (kwp, kwp_back),
 );
 
+static KEY_WRAP_PKCS7: Mech = key_wrap(
+    0x210C,
+    "CKM_AES_KEY_WRAP_PKCS7",
+    (8, Output::KeyWrapPkcs5),
+    (kw_pkcs7, kw_pkcs7_back),
+);
+
 pub(super) static ALL: &[&Mech] = &[
     &ECB,
     &CBC,
     &CBC_PAD,
     &CTR,
     &GCM,
-    &CMAC,
-    &CMAC_GENERAL,
     &KEY_WRAP,
     &KEY_WRAP_PAD,
     &KEY_WRAP_KWP,
+    &KEY_WRAP_PKCS7,
 ];

@@ -158,10 +158,12 @@ fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
             },
         ) => *hedge <= 2 && context.len() <= 255 && hash.is_some_and(|h| prehash_of(h).is_some()),
         (Shape::MacLen, Params::MacLen(n)) => {
-            let most = match mech.output {
-                Output::MacLen if mech.legacy && mech.hash.is_none() => 8,
-                _ => mech.hash.map_or(16, |h| h.len() as u64),
+            let block = if mech.keys.contains(&key_type::DES3) {
+                8
+            } else {
+                16
             };
+            let most = mech.hash.map_or(block, |h| h.len() as u64);
             (1..=most).contains(n)
         }
         (

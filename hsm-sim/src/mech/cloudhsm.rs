@@ -2,9 +2,8 @@
 //! puts before the ciphertext, key wrapping by its three paddings, the counter-mode derivation.
 
 use hsm_api::{Error, Params, Result, Rv};
-use zeroize::Zeroizing;
 
-use super::{Call, Mech, Output, Shape, aes, fault, kdf};
+use super::{Call, Mech, Output, Shape, aes, kdf};
 use hsm_crypto::keywrap;
 
 static AES_GCM: Mech = Mech {
@@ -65,24 +64,11 @@ static PKCS5_PAD: Mech = wrap_only(aes::key_wrap(
     (
         |call, key, out| {
             standard_iv(call)?;
-            let pad = 8 - key.len() % 8;
-            let mut padded = Zeroizing::new(Vec::with_capacity(key.len() + 8));
-            padded.extend_from_slice(key);
-            padded.resize(key.len() + pad, pad as u8);
-            aes::kw(call, &padded, out)
+            aes::kw_pkcs7(call, key, out)
         },
         |call, wrapped, out| {
             standard_iv(call)?;
-            let len = aes::kw_back(call, wrapped, out)?;
-            // The wrapping is authenticated: whoever sees this fail holds the wrapping key already.
-            let pad = usize::from(out[len - 1]);
-            let good = (1..=8).contains(&pad)
-                && out[len - pad..len].iter().all(|b| usize::from(*b) == pad);
-            if good {
-                return Ok(len - pad);
-            }
-            out[..len].fill(0);
-            Err(fault::cipher(hsm_crypto::Error::BadPadding))
+            aes::kw_pkcs7_back(call, wrapped, out)
         },
     ),
 ));

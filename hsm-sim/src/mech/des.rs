@@ -135,23 +135,6 @@ fn cmac(call: &Call<'_>) -> Result<DesCmac> {
     Ok(DesCmac::new(call.key.secret()?.des()?.clone()))
 }
 
-impl Stream for DesCmac {
-    fn update(&mut self, data: &[u8], _out: &mut [u8]) -> Result<usize> {
-        DesCmac::update(self, data);
-        Ok(0)
-    }
-    fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
-        let mac = DesCmac::finish(*self);
-        let len = super::mac::wanted(call, mac.len());
-        out[..len].copy_from_slice(&mac[..len]);
-        Ok(len)
-    }
-    fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
-        super::mac::check_len(signature, super::mac::wanted(call, 8))?;
-        DesCmac::verify(*self, signature).map_err(fault::signature)
-    }
-}
-
 const fn mac(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
     Mech {
         sign: Some(|call, data, out| {

@@ -6,10 +6,11 @@ use hsm_crypto::Hash;
 use super::{Call, Mech, Output, Shape, Unit, fault};
 use crate::code::key_type as kt;
 
-/// How many bytes of the MAC the caller wants.
+/// How many bytes of the MAC the caller wants, or the mechanism has.
 pub(super) fn wanted(call: &Call<'_>, whole: usize) -> usize {
-    match call.params {
-        Params::MacLen(n) => usize::try_from(*n).unwrap_or(whole).min(whole),
+    match (call.params, call.mech.output) {
+        (Params::MacLen(n), _) => usize::try_from(*n).unwrap_or(whole).min(whole),
+        (_, Output::Fixed(n)) => n.min(whole),
         _ => whole,
     }
 }

@@ -7,6 +7,7 @@
 
 mod aead;
 mod aes;
+mod aes_mac;
 mod chacha;
 mod check;
 mod cloudhsm;
@@ -16,6 +17,7 @@ mod digest;
 mod ec;
 mod eddsa;
 pub(crate) mod fault;
+mod feedback;
 mod kdf;
 mod length;
 mod mac;
@@ -44,6 +46,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
     let mut all: Vec<&'static Mech> = [
         aead::ALL,
         aes::ALL,
+        aes_mac::ALL,
         chacha::ALL,
         cloudhsm::ALL,
         derive::ALL,
@@ -51,6 +54,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
         digest::ALL,
         ec::ALL,
         eddsa::ALL,
+        feedback::ALL,
         kdf::ALL,
         mac::ALL,
         pq::ALL,

@@ -1,9 +1,10 @@
 //! Multi-part operations that several families share.
 
 use hsm_api::{Params, Result};
-use hsm_crypto::{AesStream, Cmac, Digest, GcmEncryptor, Hash, Hmac};
+use hsm_crypto::{AesStream, CbcMac, Cmac, DesCmac, Digest, GcmEncryptor, Hash, Hmac};
 use zeroize::Zeroizing;
 
+use super::mac::wanted;
 use super::{Call, Check, Stream, Transform, fault};
 
 /// Hashes what comes, then signs or verifies the digest; or just hands it out.
@@ -51,33 +52,40 @@ impl Stream for Hmac {
     }
     fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
         let mac = Hmac::finish(*self);
-        let len = super::mac::wanted(call, mac.len());
+        let len = wanted(call, mac.len());
         out[..len].copy_from_slice(&mac[..len]);
         Ok(len)
     }
     fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
         let own = call.mech.hash.map_or(0, Hash::len);
-        super::mac::check_len(signature, super::mac::wanted(call, own))?;
+        super::mac::check_len(signature, wanted(call, own))?;
         Hmac::verify(*self, signature).map_err(fault::signature)
     }
 }
 
-impl Stream for Cmac {
-    fn update(&mut self, data: &[u8], _out: &mut [u8]) -> Result<usize> {
-        Cmac::update(self, data);
-        Ok(0)
-    }
-    fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
-        let mac = Cmac::finish(*self);
-        let len = super::mac::wanted(call, mac.len());
-        out[..len].copy_from_slice(&mac[..len]);
-        Ok(len)
-    }
-    fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
-        super::mac::check_len(signature, super::mac::wanted(call, 16))?;
-        Cmac::verify(*self, signature).map_err(fault::signature)
-    }
+/// MACs that are a block long.
+macro_rules! block_mac {
+    ($($mac:ident $len:literal),*) => {$(
+        impl Stream for $mac {
+            fn update(&mut self, data: &[u8], _out: &mut [u8]) -> Result<usize> {
+                $mac::update(self, data);
+                Ok(0)
+            }
+            fn finish(self: Box<Self>, call: &Call<'_>, out: &mut [u8]) -> Result<usize> {
+                let mac = $mac::finish(*self);
+                let len = wanted(call, $len);
+                out[..len].copy_from_slice(&mac[..len]);
+                Ok(len)
+            }
+            fn verify(self: Box<Self>, call: &Call<'_>, signature: &[u8]) -> Result<()> {
+                super::mac::check_len(signature, wanted(call, $len))?;
+                $mac::verify(*self, signature).map_err(fault::signature)
+            }
+        }
+    )*};
 }
+
+block_mac!(Cmac 16, CbcMac 16, DesCmac 8);
 
 /// ECB, CBC, CTR.
 pub(crate) struct Blocks {
