@@ -6,6 +6,7 @@ mod sim {
     pub mod docs;
     pub mod keys;
     pub mod policy;
+    pub mod public;
     pub mod rig;
     pub mod shared;
     pub mod users;

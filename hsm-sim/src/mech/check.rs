@@ -61,6 +61,8 @@ fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
         Func::Crypt(op) => op.uses(),
         Func::Wrap => Uses::WRAP,
         Func::Unwrap => Uses::UNWRAP,
+        // The public half is no secret, and every private key has one.
+        Func::Derive if mech.publish.is_some() => Uses(0),
         Func::Derive => Uses::DERIVE,
         Func::Encapsulate => Uses::ENCAPSULATE,
         Func::Decapsulate => Uses::DECAPSULATE,

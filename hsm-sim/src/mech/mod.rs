@@ -22,6 +22,7 @@ mod kdf;
 mod length;
 mod mac;
 pub(crate) mod pq;
+mod public;
 mod row;
 pub(crate) mod rsa;
 mod rsa_aes;
@@ -38,7 +39,7 @@ pub use check::{check, check_init};
 pub use length::{Step, encapsulated, max_output, slack};
 pub use row::{
     Call, Check, Cut, Decapsulate, Derive, Encapsulate, Func, Generate, GeneratePair, Mech,
-    OpenStream, Output, Shape, Stream, Transform, Unit, Wanted,
+    OpenStream, Output, Publish, Shape, Stream, Transform, Unit, Wanted,
 };
 
 /// Every mechanism, by code.
@@ -58,6 +59,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
         kdf::ALL,
         mac::ALL,
         pq::ALL,
+        public::ALL,
         rsa::ALL,
         rsa_aes::ALL,
         secret::ALL,

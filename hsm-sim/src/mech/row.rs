@@ -61,6 +61,8 @@ pub struct Mech {
     pub unwrap: Option<Transform>,
     /// Computes a shared or derived secret.
     pub derive: Option<Derive>,
+    /// Computes the public half of a private key: a derivation of its own kind.
+    pub publish: Option<Publish>,
     /// Which end of a secret goes when the derived key is shorter.
     pub cut: Cut,
     /// The derived key is as sensitive and as little extractable as what it comes from.
@@ -225,6 +227,8 @@ pub type Generate = fn(&'static Mech, &Params<'_>, &mut Attrs) -> Result<()>;
 pub type GeneratePair = fn(&'static Mech, &Params<'_>, &mut Attrs, &mut Attrs) -> Result<()>;
 /// A secret: at least as long as wanted, or as the mechanism makes it where nothing is said.
 pub type Derive = fn(&Call<'_>, &Wanted<'_>) -> Result<Secret>;
+/// Private key and its attributes; the attributes of the public key, to be filled in.
+pub type Publish = fn(&Material, &Attrs, &mut Attrs) -> Result<()>;
 /// Ciphertext into the buffer; its length, and the secret.
 pub type Encapsulate = fn(&Call<'_>, &mut [u8]) -> Result<(usize, Secret)>;
 /// Ciphertext to secret.
@@ -293,6 +297,7 @@ impl Mech {
         wrap: None,
         unwrap: None,
         derive: None,
+        publish: None,
         cut: Cut::Trailing,
         inherits: false,
         makes: class::SECRET,
@@ -314,7 +319,7 @@ impl Mech {
             Func::GeneratePair => self.generate_pair.is_some(),
             Func::Wrap => self.wrap.is_some(),
             Func::Unwrap => self.unwrap.is_some(),
-            Func::Derive => self.derive.is_some(),
+            Func::Derive => self.derive.is_some() || self.publish.is_some(),
             Func::Encapsulate => self.encapsulate.is_some(),
             Func::Decapsulate => self.decapsulate.is_some(),
         }

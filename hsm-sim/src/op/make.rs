@@ -19,7 +19,12 @@ use crate::roles;
 use crate::template::{self, Birth, Past};
 
 impl SimLink {
-    fn birth(&self, when: When, class: Option<hsm_api::Class>, key_type: Option<KeyType>) -> Birth {
+    pub(super) fn birth(
+        &self,
+        when: When,
+        class: Option<hsm_api::Class>,
+        key_type: Option<KeyType>,
+    ) -> Birth {
         Birth {
             when,
             class,
@@ -29,7 +34,7 @@ impl SimLink {
     }
 
     /// What a template says and its defaults; under the setting, with one role.
-    fn begun(&self, template: &Template, birth: &Birth) -> Result<Attrs> {
+    pub(super) fn begun(&self, template: &Template, birth: &Birth) -> Result<Attrs> {
         let mut attrs = template::begin(template, birth)?;
         if self.inner.separate_roles {
             roles::part(&[template], &mut attrs)?;
@@ -224,6 +229,9 @@ impl SimLink {
             return Ok(reply);
         }
         self.authenticate(session, &base)?;
+        if mech.publish.is_some() {
+            return self.derive_public(session, mech, &base, id, template);
+        }
         let rule = base.attrs.get(attr::DERIVE_TEMPLATE);
         let mut made = vec![self.begin_derived(mech, template, rule)?];
         for (_, template) in more {

@@ -80,6 +80,7 @@ const TESTED: &[(&str, &str)] = &[
     ("_ENCRYPT_DATA", "D"),
     ("CKM_CONCATENATE", "D"),
     ("CKM_XOR", "D"),
+    ("CKM_PUB_KEY", "D"),
     ("CKM_EXTRACT", "D"),
     ("CKM_HKDF_DATA", "D W"),
     ("CKM_HKDF", "D W C"),
