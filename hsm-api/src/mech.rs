@@ -188,6 +188,14 @@ pub enum Params<'a> {
     Bit(u64),
     /// A second base key (CKM_CONCATENATE_BASE_AND_KEY).
     Key(ObjectId),
+    /// CK_OTP_PARAMS, as far as HOTP heeds them. Without a counter the key's own is used, without `digits` its CKA_OTP_LENGTH;
+    /// `friendly` is CKF_USER_FRIENDLY_OTP.
+    #[allow(missing_docs)]
+    Otp {
+        counter: Option<u64>,
+        digits: Option<u32>,
+        friendly: bool,
+    },
 }
 
 /// Where HKDF's salt comes from.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `error` | what can go wrong |
 //! | `rng` | random bytes |
-//! | `hash`, `mac` | hashes, HMAC |
+//! | `hash`, `mac`, `hotp` | hashes, HMAC, one-time passwords of it |
 //! | `aes`, `feedback`, `gcm` | AES in its block modes, in its feedback modes, AES-GCM |
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
@@ -36,6 +36,7 @@ pub mod error;
 pub mod feedback;
 pub mod gcm;
 pub mod hash;
+pub mod hotp;
 pub mod kdf;
 pub mod keywrap;
 pub mod mac;

@@ -78,15 +78,18 @@ impl On {
     pub const CERT: On = On(2);
     pub const PUBLIC: On = On(4);
     pub const PRIVATE: On = On(8);
-    pub const SECRET: On = On(16);
-    pub const KEYS: On = On(4 | 8 | 16);
-    pub const HIDDEN: On = On(8 | 16);
-    pub const OPEN: On = On(4 | 16);
-    pub const ALL: On = On(31);
+    /// One-time password keys among them, which have all that secret keys have.
+    pub const SECRET: On = On(16 | 32);
+    pub const OTP: On = On(32);
+    pub const KEYS: On = On(4 | 8 | 16 | 32);
+    pub const HIDDEN: On = On(8 | 16 | 32);
+    pub const OPEN: On = On(4 | 16 | 32);
+    pub const ALL: On = On(63);
 
     const fn of(class: Class) -> On {
         match class.0 {
             0..=4 => On(1 << class.0),
+            8 => On::OTP,
             _ => On(0),
         }
     }
@@ -250,10 +253,10 @@ attributes! {
     ];
     ID = 0x102, Bytes, [rule(On::CERT, ALWAYS, Empty), rule(On::KEYS, ALWAYS, Empty)];
     SENSITIVE = 0x103, Bool, [rule(On::HIDDEN, ALWAYS, YES)], one_way = true;
-    ENCRYPT = 0x104, Bool, [rule(On::OPEN, ALWAYS, YES)];
-    DECRYPT = 0x105, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
-    WRAP = 0x106, Bool, [rule(On::OPEN, ALWAYS, YES)];
-    UNWRAP = 0x107, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
+    ENCRYPT = 0x104, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::OPEN, ALWAYS, YES)];
+    DECRYPT = 0x105, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::HIDDEN, ALWAYS, YES)];
+    WRAP = 0x106, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::OPEN, ALWAYS, YES)];
+    UNWRAP = 0x107, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::HIDDEN, ALWAYS, YES)];
     SIGN = 0x108, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
     SIGN_RECOVER = 0x109, Bool, [rule(On::PRIVATE, ALWAYS, YES)];
     VERIFY = 0x10A, Bool, [rule(On::OPEN, ALWAYS, YES)];
@@ -302,6 +305,20 @@ attributes! {
     // These five bind their key for life: a copy without them would be the same key, unbound.
     ALWAYS_AUTHENTICATE = 0x202, Bool, [rule(On::PRIVATE, MADE, NO)];
     WRAP_WITH_TRUSTED = 0x210, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = true;
+    // Of one-time password keys. HOTP heeds counter and length and ignores the rest, which says so.
+    OTP_FORMAT = 0x220, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(0))];
+    OTP_LENGTH = 0x221, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(6))];
+    OTP_USER_FRIENDLY_MODE = 0x223, Bool, [rule(On::OTP, MADE, YES)];
+    OTP_CHALLENGE_REQUIREMENT = 0x224, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(0))];
+    OTP_TIME_REQUIREMENT = 0x225, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(0))];
+    OTP_COUNTER_REQUIREMENT = 0x226, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(1))];
+    OTP_PIN_REQUIREMENT = 0x227, Ulong, [rule(On::OTP, MADE, Unsaid::Ulong(0))];
+    OTP_USER_IDENTIFIER = 0x22A, Bytes, [rule(On::OTP, ALWAYS, Empty)];
+    OTP_SERVICE_IDENTIFIER = 0x22B, Bytes, [rule(On::OTP, ALWAYS, Empty)];
+    OTP_SERVICE_LOGO = 0x22C, Bytes, [rule(On::OTP, ALWAYS, Empty)];
+    OTP_SERVICE_LOGO_TYPE = 0x22D, Bytes, [rule(On::OTP, ALWAYS, Empty)];
+    OTP_COUNTER = 0x22E, Bytes, [rule(On::OTP, MADE, Computed)];
+    OTP_TIME = 0x22F, Bytes, [rule(On::OTP, MADE, Empty)];
     // Of built-in objects, which nobody makes (`builtin.rs`).
     HW_FEATURE_TYPE = 0x300, Ulong, [];
     MECHANISM_TYPE = 0x500, Ulong, [];
@@ -323,7 +340,7 @@ attributes! {
 
 /// Whether an object of this class hides its secret attributes at all: data and certificates do not.
 pub fn hides(class: Class) -> bool {
-    class == class::PRIVATE || class == class::SECRET
+    class == class::PRIVATE || class::is_secret(class)
 }
 
 #[cfg(test)]

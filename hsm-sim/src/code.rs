@@ -12,8 +12,14 @@ pub mod class {
     pub const SECRET: Class = Class(4);
     pub const HW_FEATURE: Class = Class(5);
     pub const MECHANISM: Class = Class(7);
+    pub const OTP: Class = Class(8);
     pub const PROFILE: Class = Class(9);
     pub const VALIDATION: Class = Class(10);
+
+    /// Keys that are bytes and nothing else.
+    pub fn is_secret(class: Class) -> bool {
+        class == SECRET || class == OTP
+    }
 }
 
 /// CKK_* values.
@@ -26,6 +32,7 @@ pub mod key_type {
     pub const DES2: KeyType = KeyType(0x14);
     pub const DES3: KeyType = KeyType(0x15);
     pub const AES: KeyType = KeyType(0x1F);
+    pub const HOTP: KeyType = KeyType(0x23);
     pub const MD5_HMAC: KeyType = KeyType(0x27);
     pub const SHA_1_HMAC: KeyType = KeyType(0x28);
     pub const SHA256_HMAC: KeyType = KeyType(0x2B);

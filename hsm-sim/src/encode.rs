@@ -34,7 +34,7 @@ fn no_encoding() -> Error {
 /// # Errors
 /// KEY_NOT_WRAPPABLE.
 pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
-    if attrs.class() == class::SECRET {
+    if class::is_secret(attrs.class()) {
         return Ok(Zeroizing::new(
             attrs.bytes(attr::VALUE).unwrap_or_default().to_vec(),
         ));
@@ -65,7 +65,7 @@ pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
             "what was unwrapped is not a key of this kind",
         )
     };
-    if attrs.class() == class::SECRET {
+    if class::is_secret(attrs.class()) {
         let len = attrs
             .ulong(attr::VALUE_LEN)
             .map_or(Ok(plain.len()), usize::try_from);

@@ -169,7 +169,7 @@ impl Material {
         use crate::mech::fault::template as fault;
         let bytes = |ty| attrs.bytes(ty).unwrap_or_default();
         Ok(match (class, key_type) {
-            (class::SECRET, _) => Material::Secret(SecretKey::new(bytes(attr::VALUE))),
+            (of, _) if class::is_secret(of) => Material::Secret(SecretKey::new(bytes(attr::VALUE))),
             (class::PUBLIC, kt::RSA) => Material::Rsa(
                 RsaKey::from_public(bytes(attr::MODULUS), bytes(attr::PUBLIC_EXPONENT))
                     .map_err(fault)?,

@@ -218,7 +218,7 @@ pub fn facts(attrs: &Attrs) -> KeyFacts {
 
 fn bits(attrs: &Attrs) -> u32 {
     let bits = match (attrs.class(), attrs.key_type()) {
-        (class::SECRET, _) => attrs.bytes(attr::VALUE).map_or(0, |v| v.len() * 8),
+        (of, _) if class::is_secret(of) => attrs.bytes(attr::VALUE).map_or(0, |v| v.len() * 8),
         (_, kt::RSA) => attrs.bytes(attr::MODULUS).map_or(0, |n| {
             let skip = n.iter().take_while(|&&b| b == 0).count();
             let n = &n[skip..];

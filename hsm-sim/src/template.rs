@@ -2,7 +2,7 @@
 //! given, what must be, defaults, and the attributes that the HSM computes (PKCS#11 3.2, "Objects").
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
-use hsm_crypto::{AesKey, DesKey, Hash};
+use hsm_crypto::{AesKey, DesKey, Hash, hotp};
 
 use crate::attr::{self, AttrRow, Unsaid, When};
 use crate::code::{UNAVAILABLE, class, key_type as kt};
@@ -143,6 +143,8 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
 fn check_key_type(of: Class, key_type: KeyType) -> Result<()> {
     let known = if of == class::SECRET {
         kt::SECRETS.contains(&key_type)
+    } else if of == class::OTP {
+        key_type == kt::HOTP
     } else {
         matches!(
             key_type,
@@ -210,7 +212,10 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
         attrs.set(attr::ALWAYS_SENSITIVE, Value::Bool(always));
         attrs.set(attr::NEVER_EXTRACTABLE, Value::Bool(never));
     }
-    if class == class::SECRET {
+    if class == class::OTP {
+        complete_otp(attrs)?;
+    }
+    if class::is_secret(class) {
         complete_secret(attrs)
     } else {
         complete_pair(attrs)
@@ -241,6 +246,42 @@ fn complete_secret(attrs: &mut Attrs) -> Result<()> {
     }
     Ok(())
 }
+
+/// HOTP makes decimal passwords of a counter, and nothing else goes into them (PKCS#11 3.2, "HOTP secret key objects").
+fn complete_otp(attrs: &mut Attrs) -> Result<()> {
+    let number = |ty| attrs.ulong(ty).unwrap_or(0);
+    let length = usize::try_from(number(attr::OTP_LENGTH)).unwrap_or(0);
+    let other_inputs = [
+        attr::OTP_CHALLENGE_REQUIREMENT,
+        attr::OTP_TIME_REQUIREMENT,
+        attr::OTP_PIN_REQUIREMENT,
+    ];
+    let why = if number(attr::OTP_FORMAT) != 0 {
+        "HOTP passwords are CK_OTP_FORMAT_DECIMAL"
+    } else if !hotp::DIGITS.contains(&length) {
+        "HOTP passwords have 6, 7 or 8 digits"
+    } else if other_inputs.iter().any(|ty| number(*ty) != 0) {
+        "HOTP heeds neither challenge nor time nor PIN: their requirement is CK_OTP_PARAM_IGNORED"
+    } else if number(attr::OTP_COUNTER_REQUIREMENT) > 2 {
+        "CKA_OTP_COUNTER_REQUIREMENT is none of CK_OTP_PARAM_*"
+    } else if attrs.bytes(attr::OTP_TIME).is_some_and(|t| !t.is_empty()) {
+        "HOTP knows no time: CKA_OTP_TIME is empty"
+    } else if attrs.bytes(attr::OTP_COUNTER).is_some_and(|c| c.len() != 8) {
+        "CKA_OTP_COUNTER has 8 bytes"
+    } else {
+        if attrs.get(attr::OTP_COUNTER).is_none() {
+            attrs.set(attr::OTP_COUNTER, Value::Bytes(vec![0; 8]));
+        }
+        if attrs.get(attr::ALLOWED_MECHANISMS).is_none() {
+            attrs.set(attr::ALLOWED_MECHANISMS, Value::Mechs(vec![HOTP]));
+        }
+        return Ok(());
+    };
+    Err(Error::new(Rv::ATTRIBUTE_VALUE_INVALID, why))
+}
+
+/// CKM_HOTP.
+const HOTP: u64 = 0x291;
 
 fn check_value(key_type: KeyType, value: &[u8]) -> Vec<u8> {
     if key_type == kt::AES

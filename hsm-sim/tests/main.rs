@@ -5,6 +5,7 @@ mod sim {
     pub mod derive;
     pub mod docs;
     pub mod keys;
+    pub mod otp;
     pub mod policy;
     pub mod public;
     pub mod rig;

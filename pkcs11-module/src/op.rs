@@ -21,7 +21,7 @@ use hsm_api::{
 use hsm_sim::mech::{self, Step};
 use zeroize::Zeroizing;
 
-use crate::ck::{Out, Told};
+use crate::ck::{Out, Told, otp};
 use crate::personality::Difference;
 use crate::session::{Key, Session, State};
 
@@ -107,6 +107,11 @@ impl Active {
             mech: Cow::Borrowed(&self.mech),
             key: self.key_ref(),
         }
+    }
+
+    /// Whether one-time passwords are made or verified.
+    fn is_otp(&self) -> bool {
+        self.mech.id.0 == pkcs11_sys::CKM_HOTP
     }
 
     fn facts(&self) -> Option<&KeyFacts> {
@@ -236,6 +241,13 @@ fn try_whole(
     not_begun(active)?;
     takes(session, active, data)?;
     let bound = active.bound(op, data.len(), Step::Whole);
+    if active.is_otp() && op == Op::Sign {
+        return active.give(op, otp::signature_len(bound), out, |active, buf| {
+            let mut made = Zeroizing::new(vec![0; bound]);
+            let len = session.written(&crypt(active, op, data, &[]), &mut made)?;
+            Ok(otp::lay_out(&made[..len], buf))
+        });
+    }
     active.give(op, bound, out, |active, buf| {
         session.written(&crypt(active, op, data, &[]), buf)
     })
@@ -436,6 +448,10 @@ pub fn finish(session: &Session, state: &mut State, op: Op, out: &mut Out<'_>) -
 
 fn try_finish(session: &Session, state: &mut State, op: Op, out: &mut Out<'_>) -> Result<Told> {
     let active = state.ops.active(op)?;
+    if active.is_otp() {
+        // There is no data to be fed first: this is the whole operation under another name.
+        return try_whole(session, state, op, &[], out);
+    }
     let bound = active.bound(op, 0, Step::Finish { fed: active.fed });
     if out.asks_length() {
         return active.give(op, bound, out, |_, _| Ok(0));
@@ -450,6 +466,9 @@ fn try_finish(session: &Session, state: &mut State, op: Op, out: &mut Out<'_>) -
 /// C_VerifyFinal, and C_VerifySignatureFinal without a signature.
 pub fn finish_verify(session: &Session, state: &mut State, signature: Option<&[u8]>) -> Result<()> {
     verifies(state, signature.is_none())?;
+    if state.ops.active(Op::Verify)?.is_otp() {
+        return verify(session, state, &[], signature);
+    }
     let result = stream_of(session, state, Op::Verify).and_then(|stream| {
         let signature = Hidden(signature_of(state.ops.active(Op::Verify)?, signature)?);
         session.done(&Request::Finish { stream, signature })

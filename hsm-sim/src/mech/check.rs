@@ -2,6 +2,8 @@
 
 use hsm_api::{Error, KeyFacts, Mechanism, Op, Params, Result, Rv, Uses};
 
+use hsm_crypto::hotp;
+
 use super::{Func, Mech, Output, Shape, find, hash_of, mgf_hash, prehash_of};
 use crate::code::key_type;
 
@@ -99,9 +101,16 @@ fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
 fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
     let good = match (mech.params, params) {
         (
-            Shape::Nothing | Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext,
+            Shape::Nothing
+            | Shape::MaybeIv(_)
+            | Shape::MaybeEdDsa
+            | Shape::MaybeSignContext
+            | Shape::MaybeOtp,
             Params::None,
         ) => true,
+        (Shape::MaybeOtp, Params::Otp { digits, .. }) => {
+            digits.is_none_or(|n| hotp::DIGITS.contains(&(n as usize)))
+        }
         (Shape::Iv(n) | Shape::MaybeIv(n), Params::Iv(iv)) => iv.len() == n,
         (Shape::Ctr, Params::Ctr { bits, .. }) => (1..=128).contains(bits),
         (Shape::Gcm, Params::Gcm { iv, tag_bits, .. }) => {

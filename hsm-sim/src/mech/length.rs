@@ -36,6 +36,7 @@ pub fn max_output(
             return match (step, mech.output) {
                 (Step::Update { .. }, _) => 0,
                 (_, Output::Fixed(n)) => n,
+                (_, Output::Otp) => super::otp::MOST,
                 (_, Output::Tag) => usize::try_from(tag_len(&mechanism.params)).unwrap_or(0),
                 (_, Output::OfSet) => {
                     key.map_or(0, |k| crate::material::signature_len(k.key_type, k.bits))

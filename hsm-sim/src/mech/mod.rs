@@ -21,6 +21,7 @@ mod feedback;
 mod kdf;
 mod length;
 mod mac;
+pub(crate) mod otp;
 pub(crate) mod pq;
 mod public;
 mod row;
@@ -58,6 +59,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
         feedback::ALL,
         kdf::ALL,
         mac::ALL,
+        otp::ALL,
         pq::ALL,
         public::ALL,
         rsa::ALL,

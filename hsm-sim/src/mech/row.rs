@@ -67,7 +67,7 @@ pub struct Mech {
     pub cut: Cut,
     /// The derived key is as sensitive and as little extractable as what it comes from.
     pub inherits: bool,
-    /// What a derivation makes.
+    /// What a derivation, or the generation of a key, makes.
     pub makes: Class,
     /// Makes a shared secret and the ciphertext that carries it.
     pub encapsulate: Option<Encapsulate>,
@@ -146,6 +146,8 @@ pub enum Shape {
     Bit,
     /// CK_OBJECT_HANDLE.
     Key,
+    /// CK_OTP_PARAMS, or none.
+    MaybeOtp,
 }
 
 /// How long a result is.
@@ -181,6 +183,8 @@ pub enum Output {
     Tag,
     /// An RSA ciphertext and a padded key wrap.
     RsaAes,
+    /// A counter and a one-time password, which the module lays out as CK_OTP_SIGNATURE_INFO.
+    Otp,
     /// As long as the parameter set says.
     OfSet,
     /// Whole semiblocks of 8 and one more.

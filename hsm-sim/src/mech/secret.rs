@@ -8,9 +8,13 @@ use crate::code::key_type as kt;
 use crate::object::Attrs;
 
 /// VALUE_LEN random bytes, or as many as the type has.
-fn generate(mech: &'static Mech, _params: &Params<'_>, key: &mut Attrs) -> Result<()> {
+pub(super) fn generate(mech: &'static Mech, _params: &Params<'_>, key: &mut Attrs) -> Result<()> {
     let said = key.ulong(attr::VALUE_LEN);
-    let fixed = kt::fixed_len(key.key_type()).map(|n| n as u64);
+    let fixed = match key.key_type() {
+        // RFC 4226, R6, recommends 160 bits.
+        kt::HOTP => Some(20),
+        of => kt::fixed_len(of).map(|n| n as u64),
+    };
     let len = said.or(fixed).ok_or_else(|| {
         Error::new(
             Rv::TEMPLATE_INCOMPLETE,

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::link::SimLink;
 use crate::material::Material;
-use crate::mech::{self, Call, Mech, Step};
+use crate::mech::{self, Call, Mech, Output, Step};
 
 impl SimLink {
     /// Refuses legacy mechanisms on a token that was not told to have them.
@@ -73,6 +73,9 @@ impl SimLink {
             key: object.material()?,
             params: &mechanism.params,
         };
+        if mech.output == Output::Otp {
+            return self.one_time(op, &object, &call, data, (signature, out));
+        }
         let room = mech::max_output(op, mechanism, Some(&object.facts), data.len(), Step::Whole);
         run(op, &call, data, signature, out, room)
     }

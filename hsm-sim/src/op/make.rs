@@ -158,7 +158,7 @@ impl SimLink {
             return Ok(reply);
         }
         let key_type = made_type(mech, template)?;
-        let birth = self.birth(When::GENERATE, Some(class::SECRET), Some(key_type));
+        let birth = self.birth(When::GENERATE, Some(mech.makes), Some(key_type));
         let mut attrs = self.begun(template, &birth)?;
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
         let generate = mech.generate.ok_or(Rv::MECHANISM_INVALID)?;

@@ -5,6 +5,7 @@ mod crypt;
 mod encapsulate;
 mod make;
 mod objects;
+mod otp;
 mod public;
 pub(crate) mod random;
 pub(crate) mod state;

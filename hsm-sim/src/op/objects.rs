@@ -13,7 +13,7 @@ use crate::builtin;
 use crate::code::class;
 use crate::link::SimLink;
 use crate::mech;
-use crate::object::{Attrs, Object};
+use crate::object::{Attrs, Object, Origin};
 use crate::policy;
 use crate::roles;
 use crate::table::matches;
@@ -75,12 +75,24 @@ impl SimLink {
         if old.facts.token {
             // What is refused is refused without a write.
             change(&old)?;
-            self.inner.update(id, change)?;
+        }
+        self.replace(&old, &mut |old| change(old))
+    }
+
+    /// Makes an object's next version out of the newest, nobody else's coming between.
+    pub(super) fn replace(
+        &self,
+        old: &Object,
+        next: &mut dyn FnMut(&Object) -> Result<(Origin, Attrs)>,
+    ) -> Result<Reply> {
+        let id = old.id;
+        if old.facts.token {
+            self.inner.update(id, next)?;
             return self.made(&[id]);
         }
         let mut own = self.own.lock();
         let (_, place) = own.objects.get_mut(&id).ok_or_else(crate::table::absent)?;
-        let (origin, attrs) = change(place)?;
+        let (origin, attrs) = next(place)?;
         place.retire();
         *place = Arc::new(Object::new(id, origin, attrs));
         drop(own);

@@ -88,7 +88,7 @@ impl SimLink {
             Output::Block8 => 8,
             _ => 1,
         };
-        if key.facts.class == class::SECRET {
+        if class::is_secret(key.facts.class) {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
             let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(block)]);
             whole[..plain.len()].copy_from_slice(&plain);

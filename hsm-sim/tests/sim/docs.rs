@@ -21,6 +21,7 @@ fn key_name(key_type: KeyType) -> &'static str {
         kt::DES2 => "DES2",
         kt::DES3 => "DES3",
         kt::HKDF => "HKDF",
+        kt::HOTP => "HOTP",
         kt::ML_DSA => "ML-DSA",
         kt::ML_KEM => "ML-KEM",
         kt::SLH_DSA => "SLH-DSA",
@@ -73,7 +74,9 @@ fn functions(mech: &Mech) -> String {
 /// Beginning or end of a name, and where vectors for it are; the first that fits.
 const TESTED: &[(&str, &str)] = &[
     ("_KEY_PAIR_GEN", "K"),
+    ("CKM_HOTP_KEY_GEN", "O"),
     ("_KEY_GEN", "K"),
+    ("CKM_HOTP", "O U"),
     ("CKM_CLOUDHSM_SP800", "D"),
     ("CKM_CLOUDHSM", "T"),
     ("_KEY_DERIVATION", "D"),
@@ -150,7 +153,7 @@ fn render() -> String {
          mechanism can be fed in parts. *Legacy* rows are offered with `legacy = true` in the configuration only.\n\n\
          Where it is tested: **K** every function, whole and in parts, through the engine (`hsm-sim/tests/sim/keys.rs`);\n\
          **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **T** wrapping through the\n\
-         engine (`hsm-sim/tests/sim/wrapping.rs`); **V** known answers of OpenSSL or a standard\n\
+         engine (`hsm-sim/tests/sim/wrapping.rs`); **O** one-time passwords through the engine (`hsm-sim/tests/sim/otp.rs`); **V** known answers of OpenSSL or a standard\n\
          (`hsm-crypto/tests/known/`); **U** known answers of a standard beside the algorithm (`hsm-crypto/src/`);\n\
          **W** Wycheproof's vectors (`hsm-crypto/tests/wycheproof/`); **C** vectors of Wycheproof or NIST through the C API\n\
          of the module (`tests/tests/vectors/`). What both AWS-LC and RustCrypto have is also held against each other on\n\

@@ -7,6 +7,7 @@
 //! | [`template`] | CK_ATTRIBUTE arrays into templates, and answers back into them |
 //! | [`params`] | CK_MECHANISM into a mechanism with typed parameters |
 //! | `kdf` | the parameters of derivations |
+//! | [`otp`] | the parameters of one-time passwords, and the structure that they come in |
 //! | [`message`] | the parameters of one message, which are read and written |
 //! | [`v3_2`] | what PKCS#11 3.2 adds to `pkcs11-sys` |
 //!
@@ -16,6 +17,7 @@
 pub mod input;
 mod kdf;
 pub mod message;
+pub mod otp;
 pub mod output;
 pub mod params;
 pub mod template;
