@@ -14,7 +14,7 @@ pub enum Reply {
     /// A result whose length the caller cannot bound.
     Bytes(#[serde(with = "crate::blob")] Vec<u8>),
     Token(TokenInfo),
-    Mechanisms(Vec<u64>),
+    Mechanisms(Vec<Offered>),
     /// Something was made, changed or destroyed; in a cluster with the changes to carry to the other
     /// HSMs. `written` counts bytes of `out`.
     Made {
@@ -40,6 +40,15 @@ pub enum AttrReply {
     Is(Attr),
     /// ATTRIBUTE_SENSITIVE or ATTRIBUTE_TYPE_INVALID.
     Withheld(AttrType, Rv),
+}
+
+/// A mechanism that this HSM has, and what it may be used for here: FIPS mode lets some do less than they can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// CK_MECHANISM_TYPE.
+    pub mech: u64,
+    /// The flags of CK_MECHANISM_INFO.
+    pub flags: u64,
 }
 
 /// CK_TOKEN_INFO, as far as the HSM knows it.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Cursor;
 
-use hsm_api::reply::{AttrReply, Certificates, KeyInfo, NodeInfo, TokenInfo};
+use hsm_api::reply::{AttrReply, Certificates, KeyInfo, NodeInfo, Offered, TokenInfo};
 use hsm_api::{
     Attr, AttrType, Change, Class, Hidden, KeyFacts, KeyRef, KeyType, MechId, Mechanism, ObjectId,
     Op, Params, Peer, Phase, Role, Rv, Secret, StreamId, UserInfo, Uses, Value,
@@ -256,7 +256,13 @@ fn reply(p: &Parts) -> Result<Reply, Error> {
             min_pin: 4,
             max_pin: 255,
         }),
-        4 => Reply::Mechanisms(vec![p.number; 3]),
+        4 => Reply::Mechanisms(vec![
+            Offered {
+                mech: p.number,
+                flags: p.number,
+            };
+            3
+        ]),
         5 => Reply::Made {
             changes: p.changes.clone(),
             written: p.data.len(),

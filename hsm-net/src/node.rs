@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tls::{self, Socket};
 use crate::{Credentials, Faults, Identity, ServiceTrust};
-use apps::Apps;
+use apps::{Apps, Proof};
 
 /// What a port is for; decides which callers it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -131,7 +131,14 @@ struct Open {
 /// An open connection. The numbers rise, so the first is the oldest.
 struct Seat {
     socket: Weak<TcpStream>,
-    proven: Arc<AtomicBool>,
+    /// Its application's, once it has greeted.
+    proof: Arc<OnceLock<Proof>>,
+}
+
+impl Seat {
+    fn is_proven(&self) -> bool {
+        self.proof.get().is_some_and(|proof| proof.load(SeqCst))
+    }
 }
 
 impl Node {
@@ -266,7 +273,7 @@ fn begin(
         .name(format!("{purpose:?} {from}"))
         .spawn(move || {
             let shared = Arc::clone(&entry.shared);
-            if let Err(why) = serve::connection(&shared, purpose, socket, &entry.proven) {
+            if let Err(why) = serve::connection(&shared, purpose, socket, &entry.proof) {
                 (shared.log)(&format!("{purpose:?} connection from {from} closed: {why}"));
             }
             // Only now: shutdown waits for connections that have really ended.
@@ -279,7 +286,7 @@ fn begin(
 struct Entry {
     shared: Arc<Shared>,
     number: u64,
-    proven: Arc<AtomicBool>,
+    proof: Arc<OnceLock<Proof>>,
 }
 
 impl Entry {
@@ -291,7 +298,7 @@ impl Entry {
         }
         if open.sockets.len() >= shared.limits.connections {
             let mut seats = open.sockets.iter();
-            let idler = seats.find(|(_, seat)| !seat.proven.load(SeqCst));
+            let idler = seats.find(|(_, seat)| !seat.is_proven());
             let idler = *idler?.0;
             // Its thread reads the end of the stream and goes.
             if let Some(socket) = open.sockets.remove(&idler)?.socket.upgrade() {
@@ -302,16 +309,16 @@ impl Entry {
         open.next += 1;
         open.serving += 1;
         let number = open.next;
-        let proven = Arc::<AtomicBool>::default();
+        let proof = Arc::<OnceLock<Proof>>::default();
         let seat = Seat {
             socket: Arc::downgrade(&socket.0),
-            proven: Arc::clone(&proven),
+            proof: Arc::clone(&proof),
         };
         open.sockets.insert(number, seat);
         Some(Entry {
             shared: Arc::clone(shared),
             number,
-            proven,
+            proof,
         })
     }
 }

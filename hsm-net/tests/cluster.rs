@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use hsm_api::{Hidden, ObjectId, Op, Phase, Reply, Request, Rv, SessionId, StreamId};
+use hsm_api::{Hidden, KeyRef, ObjectId, Op, Phase, Reply, Request, Rv, SessionId, StreamId};
 
 use crate::rig::{MECH, Rig, S, config, crypt, open};
 
@@ -526,6 +526,62 @@ fn a_digest_begins_where_the_session_objects_are_while_they_are() {
 }
 
 #[test]
+fn a_session_key_is_made_where_a_digest_is_open() {
+    let rig = Rig::logged_in(3);
+    for (round, key) in (1..=5).enumerate() {
+        let streams = [1, 2].map(|n| round as u64 * 2 + n);
+        for stream in streams {
+            begin(&rig, stream).unwrap();
+        }
+        let key = rig.key(key, false).unwrap();
+        for stream in streams {
+            update(&rig, stream, b"ab").unwrap();
+            let stream = StreamId(stream);
+            rig.ask(&Request::DigestKey { stream, key }).unwrap();
+        }
+        for stream in streams {
+            assert_eq!(finish(&rig, stream).unwrap().len(), 3);
+        }
+        // The next round begins without session objects again, wherever it likes.
+        rig.ask(&Request::CloseSession).unwrap();
+    }
+}
+
+#[test]
+fn a_saved_digest_is_restored_on_its_node() {
+    let mut rig = Rig::logged_in(3);
+    begin(&rig, 1).unwrap();
+    update(&rig, 1, b"ab").unwrap();
+    let stream = StreamId(1);
+    let Ok(Reply::Bytes(state)) = rig.ask(&Request::SaveState { stream }) else {
+        panic!("no state");
+    };
+    finish(&rig, 1).unwrap();
+    let restore = |rig: &Rig, stream, state: &[u8]| {
+        let stream = StreamId(stream);
+        let state = Hidden(state);
+        rig.ask(&Request::RestoreState { stream, state })
+    };
+    for stream in 2..=7 {
+        restore(&rig, stream, &state).unwrap();
+        update(&rig, stream, b"cd").unwrap();
+        assert_eq!(finish(&rig, stream).unwrap(), b"abcd");
+    }
+    // Another HSM's being away is no hindrance.
+    let away = rig.boxes.iter().position(|at| at.fake.count("Begin") == 0);
+    rig.boxes[away.unwrap()].kill();
+    restore(&rig, 8, &state).unwrap();
+    let refused = restore(&rig, 9, &[9; 2]).unwrap_err().rv;
+    assert_eq!(refused, Rv::SAVED_STATE_INVALID);
+    for at in &mut rig.boxes {
+        at.kill();
+        at.start();
+    }
+    let refused = restore(&rig, 9, &state).unwrap_err();
+    assert_eq!(refused.rv, Rv::SAVED_STATE_INVALID, "{refused}");
+}
+
+#[test]
 fn streams_stay_on_their_node() {
     let rig = Rig::logged_in(3);
     for stream in 1..=6 {
@@ -548,8 +604,17 @@ fn streams_stay_on_their_node() {
 #[test]
 fn a_stream_whose_node_died_is_removed_and_the_session_lives_on() {
     let mut rig = Rig::logged_in(2);
+    // Digests would go together.
+    let key = rig.key(1, true).unwrap();
     for stream in 1..=4 {
-        begin(&rig, stream).unwrap();
+        let stream = StreamId(stream);
+        rig.ask(&Request::Begin {
+            stream,
+            op: Op::Encrypt,
+            mech: Cow::Borrowed(&MECH),
+            key: Some(Cow::Owned(KeyRef::by_id(key))),
+        })
+        .unwrap();
     }
     rig.boxes[0].kill();
     rig.boxes[0].start();

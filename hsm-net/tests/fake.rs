@@ -59,6 +59,7 @@ struct Mine {
     user: Option<String>,
     session_objects: HashMap<ObjectId, (SessionId, u8)>,
     streams: HashMap<StreamId, Vec<u8>>,
+    saved: Vec<Vec<u8>>,
 }
 
 impl Fake {
@@ -292,6 +293,33 @@ impl Link for FakeLink {
                     .ok_or(Rv::OPERATION_NOT_INITIALIZED)?;
                 parts.extend_from_slice(data);
                 Ok(Reply::Written(0))
+            }
+            R::DigestKey { stream, key } => {
+                let key = self.key(&mine, *key)?;
+                let parts = mine
+                    .streams
+                    .get_mut(stream)
+                    .ok_or(Rv::OPERATION_NOT_INITIALIZED)?;
+                parts.push(key);
+                Ok(Reply::Done)
+            }
+            R::SaveState { stream } => {
+                let parts = mine.streams.get(stream);
+                let parts = parts.ok_or(Rv::OPERATION_NOT_INITIALIZED)?.clone();
+                mine.saved.push(parts);
+                let name = [self.hsm.origin as u8, mine.saved.len() as u8 - 1];
+                Ok(Reply::Bytes(name.to_vec()))
+            }
+            R::RestoreState { stream, state } => {
+                let saved = match state[..] {
+                    [origin, at] if u64::from(origin) == self.hsm.origin => {
+                        mine.saved.get(usize::from(at)).cloned()
+                    }
+                    _ => None,
+                };
+                let saved = saved.ok_or(Rv::SAVED_STATE_INVALID)?;
+                mine.streams.insert(*stream, saved);
+                Ok(Reply::Done)
             }
             R::Finish { stream, .. } => {
                 let parts = mine

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hsm_api::{Hidden, Link, Request, Role, Rv};
+use hsm_api::{Hidden, Link, ObjectId, Request, Role, Rv};
 use hsm_net::Limits;
 
 use crate::rig::{Box1, Pki, Rig, S, config, encrypt, open, until};
@@ -111,6 +111,47 @@ fn connections_are_limited_and_places_come_back() {
         at.node.as_ref().unwrap().connections() == 1
     });
     at.tool(&pki).unwrap();
+}
+
+#[test]
+fn a_login_counts_for_all_connections_of_its_application_until_the_logout() {
+    let pki = Pki::new();
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let boxes = [Box1::with(&pki, 1, pki.customer.leaf_v1("cluster"), limits)];
+    let at = &boxes[0];
+    let link = open(config(&pki, &boxes)).unwrap();
+    let ask = |request: &Request<'_>| link.call(S, request, &mut []);
+    // Two connections, both from before the login, of which one carries it.
+    at.faults.delay(Duration::from_millis(100));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| encrypt(&*link, ObjectId(1), b"not logged in").unwrap_err());
+        }
+    });
+    at.faults.delay(Duration::ZERO);
+    let connections = || at.node.as_ref().unwrap().connections();
+    assert_eq!(connections(), 2);
+    let (name, pin) = (Some("kmsuser"), Hidden(b"kmsPswd"));
+    ask(&Request::Login {
+        role: Role::Cu,
+        name,
+        pin,
+    })
+    .unwrap();
+    assert_eq!(
+        at.tool(&pki).err().map(|e| e.rv),
+        Some(Rv::TOKEN_NOT_PRESENT),
+        "both are a logged-in application's"
+    );
+    assert!(at.logged("refused: too many connections"));
+    assert!(!at.logged("the oldest without a login is closed"));
+    ask(&Request::Logout).unwrap();
+    let tool = at.tool(&pki).unwrap();
+    assert!(at.logged("the oldest without a login is closed"));
+    tool.ask(&Request::Random).unwrap();
 }
 
 #[test]

@@ -263,13 +263,7 @@ impl Link for SimLink {
             R::Seed { data } => self.seed(data),
 
             R::TokenInfo => self.token_info(),
-            R::Mechanisms => Ok(Reply::Mechanisms(
-                crate::mech::ALL
-                    .iter()
-                    .filter(|m| self.offers(m).is_ok())
-                    .map(|m| m.id.0)
-                    .collect(),
-            )),
+            R::Mechanisms => Ok(Reply::Mechanisms(self.mechanisms())),
             R::InitToken { so_pin, label } => self.init_token(so_pin, label),
             R::InitPin { pin } => self.init_pin(pin),
             R::SetPin { old, new, phase } => self.set_pin(old, new, *phase),

@@ -7,6 +7,11 @@
 
 mod gate;
 mod list;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod locks;
 
 pub use list::*;
 

@@ -19,11 +19,11 @@ use crate::token::{PinForm, SlotSpec};
 pub struct Fake {
     /// Names of the requests since the last [`Fake::asked`].
     asked: Mutex<Vec<&'static str>>,
-    /// Answers the next Crypt, Update or Finish instead.
+    /// Answers the next Crypt, Update, Finish or InitToken instead.
     pub fail: Mutex<Option<Rv>>,
     /// Panics at the next Crypt.
     pub panic: Mutex<bool>,
-    /// A login takes until this can be had.
+    /// A login, and the token's initialisation, takes until this can be had.
     pub slow: Mutex<()>,
 }
 
@@ -75,7 +75,15 @@ impl Link for Fake {
     fn call(&self, _session: SessionId, request: &Request<'_>, out: &mut [u8]) -> Result<Reply> {
         let text = format!("{request:?}");
         let known = [
-            "Crypt", "Begin", "Update", "Finish", "Abort", "Resolve", "Login", "Logout",
+            "Crypt",
+            "Begin",
+            "Update",
+            "Finish",
+            "Abort",
+            "Resolve",
+            "Login",
+            "Logout",
+            "InitToken",
         ];
         let name = known
             .into_iter()
@@ -117,6 +125,13 @@ impl Link for Fake {
                     (None | Some("cu1"), b"right:pin") => Ok(Reply::Done),
                     _ => Err(Rv::PIN_INCORRECT.into()),
                 }
+            }
+            Request::InitToken { .. } => {
+                drop(self.slow.lock());
+                self.fail
+                    .lock()
+                    .take()
+                    .map_or(Ok(Reply::Done), |rv| Err(rv.into()))
             }
             Request::Crypt { .. } if std::mem::take(&mut *self.panic.lock()) => {
                 panic!("the fake was told to")

@@ -151,7 +151,7 @@ impl Session {
         // Whether a token was told to have the broken and the old, only its own list says.
         if hsm_sim::mech::find(mech.id).is_some_and(|row| row.legacy)
             && let Reply::Mechanisms(all) = self.slot.ask(&Request::Mechanisms)?
-            && !all.contains(&mech.id.0)
+            && all.iter().all(|offered| offered.mech != mech.id.0)
         {
             let why = "the token offers this mechanism with the setting `legacy` only";
             return Err(Error::new(Rv::MECHANISM_INVALID, why));

@@ -50,6 +50,8 @@ struct Tally {
     name: Option<String>,
     /// The last session took the login with it, and the HSM has not been told yet.
     untold: bool,
+    /// The token is being initialised, under `logging`: sessions wait until that is over.
+    initializing: bool,
     read_only: u64,
     read_write: u64,
 }
@@ -139,12 +141,7 @@ impl Slot {
     pub fn initialize(&self, so_pin: &[u8], label: &str) -> Result<()> {
         self.allows(Difference::InitToken)?;
         let _one = self.logging.lock();
-        if self.sessions().0 != 0 {
-            return Err(Error::new(
-                Rv::SESSION_EXISTS,
-                "close all sessions with the token first",
-            ));
-        }
+        let _alone = self.alone()?;
         self.tell();
         let so_pin = hsm_api::Hidden(so_pin);
         self.ask(&Request::InitToken { so_pin, label })?;
@@ -152,6 +149,23 @@ impl Slot {
         *self.objects.write() = Objects::default();
         self.forget_keys();
         Ok(())
+    }
+
+    /// From now on no session is opened, until the answer goes. There must be none, and `logging` is held.
+    fn alone(&self) -> Result<impl Drop> {
+        struct Alone<'a>(&'a Slot);
+        impl Drop for Alone<'_> {
+            fn drop(&mut self) {
+                self.0.tally.lock().initializing = false;
+            }
+        }
+        let mut tally = self.tally.lock();
+        if tally.sessions() != 0 {
+            let why = "close all sessions with the token first";
+            return Err(Error::new(Rv::SESSION_EXISTS, why));
+        }
+        tally.initializing = true;
+        Ok(Alone(self))
     }
 
     /// Counts a new session in, if the rules let it.
@@ -164,7 +178,7 @@ impl Slot {
             return Err(Error::new(Rv::TOKEN_NOT_RECOGNIZED, why));
         }
         let mut tally = self.tally.lock();
-        while tally.untold {
+        while tally.untold || tally.initializing {
             drop(tally);
             let one = self.logging.lock();
             self.tell();
@@ -409,7 +423,7 @@ pub fn unexpected(reply: &Reply) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{object, session};
+    use crate::call::{self, object, session};
     use crate::fake::Fake;
     use crate::module::Module;
 
@@ -490,6 +504,34 @@ mod tests {
             login.join().unwrap().unwrap();
         });
         assert_eq!(m.slot(0).unwrap().login_state(), Some(Login::User));
+    }
+
+    #[test]
+    fn no_session_opens_while_the_token_is_initialised() {
+        let (fake, m) = module(PinForm::Plain, Personality::Standard);
+        let init = || rv(call::slot::init_token(&m, 0, b"right:pin", &[b' '; 32]));
+        let (opened, open_ended) = std::sync::mpsc::channel();
+        std::thread::scope(|threads| {
+            let slow = fake.slow.lock();
+            let works = threads.spawn(init);
+            while !fake.asked().contains(&"InitToken") {
+                std::thread::yield_now();
+            }
+            let m = &m;
+            threads.spawn(move || opened.send(open(m, true)).unwrap());
+            let early = open_ended.recv_timeout(std::time::Duration::from_millis(200));
+            drop(slow);
+            assert!(early.is_err(), "a session of a token that is being wiped");
+            assert_eq!(works.join().unwrap(), None);
+            let late = open_ended.recv_timeout(std::time::Duration::from_secs(10));
+            late.unwrap().unwrap();
+        });
+        assert_eq!(init(), Some(Rv::SESSION_EXISTS));
+        m.sessions.close_all(None);
+        // One that fails lets sessions in again.
+        *fake.fail.lock() = Some(Rv::PIN_INCORRECT);
+        assert_eq!(init(), Some(Rv::PIN_INCORRECT));
+        open(&m, true).unwrap();
     }
 
     /// The rules hold for what is true when the PIN was checked.

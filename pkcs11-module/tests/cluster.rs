@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::RvError;
-use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
@@ -27,12 +27,12 @@ struct Rig {
     faults: Arc<Faults>,
 }
 
-fn settings(number: u64, hardware: &KeyPair) -> NodeSettings {
+fn settings(number: u64, hardware: &KeyPair, fips: bool) -> NodeSettings {
     NodeSettings {
         hsm_id: format!("hsm-{number:011}"),
         serial: format!("A{number:06}"),
         origin: number,
-        fips: false,
+        fips,
         preco_password: Secret::new(b"password".to_vec()),
         hardware_key: Secret::new(hardware.serialize_pem().into_bytes()),
         aws_hardware: String::new(),
@@ -85,6 +85,10 @@ fn activate(engine: &Engine) {
 
 impl Rig {
     fn new(personality: &str) -> Rig {
+        Rig::with(personality, false)
+    }
+
+    fn with(personality: &str, fips: bool) -> Rig {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -98,7 +102,7 @@ impl Rig {
         for number in 1..=2 {
             let dir = rig.copy.dir().join(format!("hsm{number}"));
             let hardware = KeyPair::generate().unwrap();
-            let engine = Engine::node(&dir, settings(number, &hardware)).unwrap();
+            let engine = Engine::node(&dir, settings(number, &hardware, fips)).unwrap();
             match &first {
                 None => activate(&engine),
                 Some(first) => {
@@ -188,6 +192,25 @@ fn a_key_outlives_any_one_hsm() {
         assert_eq!(rv, RvError::DeviceError, "no HSM is left");
         assert_eq!(p11.get_all_slots().unwrap(), [slot], "listed");
         assert_eq!(p11.get_slots_with_token().unwrap(), [], "and not present");
+    }
+}
+
+/// That all else that is listed works is tested with the HSM alone (hsm-sim/tests/sim/fips.rs).
+#[test]
+fn mechanism_info_tells_what_fips_mode_leaves() {
+    for personality in ["standard", "cloudhsm"] {
+        for fips in [false, true] {
+            let rig = Rig::with(personality, fips);
+            let (p11, slot, _session) = rig.user();
+            let info = |mech| p11.get_mechanism_info(slot, mech).unwrap();
+            let old = info(MechanismType::RSA_PKCS);
+            let hides = [old.encrypt(), old.decrypt(), old.wrap(), old.unwrap()];
+            assert_eq!(hides, [!fips; 4], "{personality}, FIPS mode {fips}");
+            assert!(old.sign() && old.verify());
+            let new = info(MechanismType::RSA_PKCS_OAEP);
+            assert!(new.encrypt() && new.decrypt() && new.wrap() && new.unwrap());
+            p11.finalize().unwrap();
+        }
     }
 }
 

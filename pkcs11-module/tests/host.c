@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +250,7 @@ static void fork_under_threads(char *self) {
 }
 
 #include "host_forks.h"
+#include "host_handlers.h"
 
 static void threads_outlive_finalize(void) {
     pthread_t threads[THREADS];
@@ -497,6 +499,10 @@ int main(int argc, char **argv) {
     else if (!strcmp(mode, "fork-amid-work")) fork_amid_work(120);
     else if (!strcmp(mode, "fork-amid-work-long")) fork_amid_work(800);
     else if (!strcmp(mode, "fork-amid-a-long-call")) fork_amid_a_long_call();
+    else if (!strcmp(mode, "fork-amid-handlers")) fork_amid_handlers();
+    else if (!strcmp(mode, "fork-and-start-anew")) fork_and_start_anew();
+    else if (!strcmp(mode, "fork-under-their-lock")) fork_under_their_lock();
+    else if (!strcmp(mode, "fork-in-a-signal-handler")) fork_in_a_signal_handler();
     else if (!strcmp(mode, "threads-outlive-finalize")) threads_outlive_finalize();
     else if (!strcmp(mode, "exit-under-threads")) exit_under_threads(0);
     else if (!strcmp(mode, "finalize-and-exit-under-threads")) exit_under_threads(1);

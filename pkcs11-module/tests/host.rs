@@ -81,6 +81,22 @@ fn forks_amid_the_work_of_threads() {
 }
 
 #[test]
+fn forks_amid_the_handlers_of_other_libraries() {
+    host(&["fork-amid-handlers"]);
+    host(&["fork-and-start-anew"]);
+}
+
+#[test]
+fn forks_under_a_lock_of_another_library() {
+    host(&["fork-under-their-lock"]);
+}
+
+#[test]
+fn forks_out_of_a_signal_handler() {
+    host(&["fork-in-a-signal-handler"]);
+}
+
+#[test]
 #[ignore = "long: ./check full"]
 fn many_forks_amid_the_work_of_threads() {
     host(&["fork-amid-work-long"]);

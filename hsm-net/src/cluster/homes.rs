@@ -29,10 +29,26 @@ pub struct Homes {
 #[derive(Default)]
 struct Inner {
     objects: HashMap<ObjectId, (Place, SessionId)>,
-    streams: HashMap<StreamId, (Place, SessionId)>,
+    streams: HashMap<StreamId, Stream>,
     contexts: HashMap<SessionId, Place>,
-    /// Where new session objects go, so that they can be used together.
+    /// Where new session objects and digests go, so that they can be used together: a digest may be fed a session
+    /// key (C_DigestKey) that is made after it has begun, and neither can move.
     common: Option<Place>,
+}
+
+struct Stream {
+    place: Place,
+    session: SessionId,
+    digests: bool,
+}
+
+/// What a stream does, as far as its place depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// May be fed session keys.
+    Digest,
+    /// Has its key.
+    Keyed,
 }
 
 impl Homes {
@@ -67,7 +83,7 @@ impl Homes {
             .lock()
             .streams
             .get(&stream)
-            .map(|(place, _)| *place)
+            .map(|stream| stream.place)
     }
 
     /// All places with session objects, for a search.
@@ -94,9 +110,18 @@ impl Homes {
         }
     }
 
-    pub fn keep_stream(&self, stream: StreamId, place: Place, session: SessionId) {
+    pub fn keep_stream(&self, stream: StreamId, place: Place, session: SessionId, kind: Kind) {
+        let digests = kind == Kind::Digest;
         self.change(|inner| {
-            inner.streams.insert(stream, (place, session));
+            let new = Stream {
+                place,
+                session,
+                digests,
+            };
+            inner.streams.insert(stream, new);
+            if digests {
+                inner.common.get_or_insert(place);
+            }
         });
     }
 
@@ -124,7 +149,7 @@ impl Homes {
                     of != session
                 };
                 inner.objects.retain(|_, (place, of)| goes(*place, *of));
-                inner.streams.retain(|_, (place, of)| goes(*place, *of));
+                inner.streams.retain(|_, s| goes(s.place, s.session));
                 inner.contexts.retain(|of, place| goes(*place, *of));
             });
         }
@@ -146,7 +171,7 @@ impl Homes {
     fn change(&self, how: impl FnOnce(&mut Inner)) {
         let mut inner = self.inner.lock();
         how(&mut inner);
-        if inner.objects.is_empty() {
+        if inner.objects.is_empty() && !inner.streams.values().any(|stream| stream.digests) {
             inner.common = None;
         }
         self.count(&inner);
@@ -272,7 +297,7 @@ fn uses_key(request: &Request<'_>) -> bool {
     )
 }
 
-/// A digest that begins is drawn to the session objects: it may be fed one (C_DigestKey), and a stream cannot move.
+/// Whether a digest begins.
 pub fn begins_digest(request: &Request<'_>) -> bool {
     matches!(request, Request::Begin { key: None, .. })
 }

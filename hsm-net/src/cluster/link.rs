@@ -8,11 +8,11 @@ use hsm_api::{Error, Hello, Link, ObjectId, Reply, Request, Result, Rv, SessionI
 use super::ClusterConfig;
 use super::balance::{Balance, Done};
 use super::carry::Carrier;
-use super::homes::{Homes, Place, begins_digest};
+use super::homes::{Homes, Kind, Place, begins_digest};
 use super::line::{Line, Terms};
 use super::login::{Credential, Login};
 use crate::Anchors;
-use crate::conn::{Failure, Patience};
+use crate::conn::{self, Failure, Patience};
 
 /// A frame has its limit; a caller's wish for random bytes has none.
 const RANDOM_AT_ONCE: usize = 1 << 20;
@@ -133,8 +133,39 @@ impl ClusterLink {
             node: done.node,
             link: done.link,
         };
-        self.homes.keep_stream(stream, place, session);
+        let kind = if begins_digest(request) {
+            Kind::Digest
+        } else {
+            Kind::Keyed
+        };
+        self.homes.keep_stream(stream, place, session, kind);
         Ok(done.reply)
+    }
+
+    /// A saved digest is in the HSM where it was: the others have never heard of it.
+    fn restore(
+        &self,
+        session: SessionId,
+        stream: StreamId,
+        request: &Request<'_>,
+    ) -> Result<Reply> {
+        let is = self.login.current();
+        let mut unknown = None;
+        let mut lost = None;
+        for (node, line) in self.balance.lines.iter().enumerate() {
+            match line.call(terms(is.as_ref()), session, request, &mut []) {
+                Ok((reply, link)) => {
+                    let place = Place { node, link };
+                    self.homes.keep_stream(stream, place, session, Kind::Digest);
+                    return Ok(reply);
+                }
+                Err(Failure::Refused(e)) if e.rv == Rv::SAVED_STATE_INVALID => unknown = Some(e),
+                Err(Failure::Refused(e)) => return Err(e),
+                Err(Failure::Lost { why, .. }) => lost = Some(why),
+            }
+        }
+        let why = unknown.or(lost.map(conn::unusable));
+        Err(why.unwrap_or_else(|| Rv::DEVICE_ERROR.into()))
     }
 
     /// Later steps go where the first went.
@@ -259,9 +290,8 @@ impl Link for ClusterLink {
             R::LoginContext { .. } => self.log_in_for_one_use(session, request),
             R::CloseSession => Ok(self.close(session)),
             R::Find { .. } => self.find(session, request),
-            R::Begin { stream, .. } | R::RestoreState { stream, .. } => {
-                self.begin(session, *stream, request)
-            }
+            R::Begin { stream, .. } => self.begin(session, *stream, request),
+            R::RestoreState { stream, .. } => self.restore(session, *stream, request),
             R::Update { stream, .. }
             | R::DigestKey { stream, .. }
             | R::Finish { stream, .. }

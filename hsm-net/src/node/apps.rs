@@ -2,11 +2,15 @@
 //! session objects and streams; the link ends with the last of them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
-use hsm_api::{Hello, Hsm, Link, Peer, Result};
+use hsm_api::{Hello, Hsm, Link, Peer, Reply, Request, Result, Rv};
 use parking_lot::Mutex;
+
+/// Whether a user is logged in on an application's link, or the caller has a certificate: one fact for all
+/// connections of the application, those that rest too.
+pub type Proof = Arc<AtomicBool>;
 
 pub struct Apps {
     hsm: Arc<dyn Hsm>,
@@ -17,8 +21,7 @@ pub struct Apps {
 struct Shared {
     link: Arc<dyn Link>,
     number: u64,
-    /// A user has logged in on the link, or the caller has a certificate.
-    proven: AtomicBool,
+    proven: Proof,
 }
 
 /// One connection's share of its application's link.
@@ -47,7 +50,7 @@ impl Apps {
                 let shared = Arc::new(Shared {
                     link,
                     number: rand::random(),
-                    proven: AtomicBool::new(hello.peer != Peer::Client),
+                    proven: Arc::new(AtomicBool::new(hello.peer != Peer::Client)),
                 });
                 open.insert(who, Arc::downgrade(&shared));
                 shared
@@ -66,15 +69,29 @@ impl Joined<'_> {
     pub fn link(&self) -> Option<&dyn Link> {
         self.shared.as_ref().map(|shared| &*shared.link)
     }
-    /// A login succeeded on this connection.
-    pub fn prove(&self) {
-        if let Some(shared) = &self.shared {
-            shared.proven.store(true, Relaxed);
-        }
+    /// What proves this application, for its connections' seats.
+    pub fn proof(&self) -> Proof {
+        let shared = self.shared.as_ref();
+        shared.map_or_else(Proof::default, |s| Arc::clone(&s.proven))
     }
-    /// Whether anybody has proven to the HSM who they are.
-    pub fn is_proven(&self) -> bool {
-        self.shared.as_ref().is_some_and(|s| s.proven.load(Relaxed))
+    /// Takes note of what an answer tells about the login.
+    pub fn heard(&self, request: &Request<'_>, answer: &Result<Reply>) {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.who.1 == Peer::Client) else {
+            return;
+        };
+        let is = match (request, answer) {
+            (Request::Login { .. }, Ok(_)) => true,
+            (Request::Logout, Ok(_)) => false,
+            (_, Err(e)) => match e.rv {
+                Rv::USER_ALREADY_LOGGED_IN | Rv::USER_ANOTHER_ALREADY_LOGGED_IN => true,
+                // Not by its own logout: the HSM was restored from a backup. (A key that wants a login for
+                // each use says the same; a client that logs in again hears that it is, as above.)
+                Rv::USER_NOT_LOGGED_IN => false,
+                _ => return,
+            },
+            _ => return,
+        };
+        shared.proven.store(is, SeqCst);
     }
     /// Tells this link from another one of the same application.
     pub fn number(&self) -> u64 {

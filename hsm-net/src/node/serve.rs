@@ -1,14 +1,15 @@
 //! One connection's life: TLS, greeting, requests until it ends.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use hsm_api::{Error, Peer, Request, Result as HsmResult, Rv};
+use hsm_api::{Error, Peer, Result as HsmResult, Rv};
 use rustls::{ServerConnection, StreamOwned};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::apps::Joined;
+use super::apps::{Joined, Proof};
 use super::{Purpose, Shared};
 use crate::cert::{NODE_UNIT, SERVICE_UNIT};
 use crate::frame::{self, Broken, Greeting, Welcome};
@@ -21,12 +22,12 @@ type Tls = StreamOwned<ServerConnection, Socket>;
 const KEEP: usize = 256 << 10;
 
 /// Serves until the peer closes, which is no error, or until something else ends the connection.
-/// `proven` is set once its application is known to the HSM.
+/// `proof` becomes that of its application.
 pub fn connection(
     shared: &Shared,
     purpose: Purpose,
     socket: Socket,
-    proven: &AtomicBool,
+    proof: &OnceLock<Proof>,
 ) -> Result<(), Broken> {
     socket.patience(shared.limits.greeting)?;
     let config = shared
@@ -62,14 +63,8 @@ pub fn connection(
     match joined {
         Ok(joined) => {
             tls.sock.0.set_read_timeout(Some(shared.limits.idle))?;
-            proven.store(joined.is_proven(), SeqCst);
-            requests(
-                shared,
-                shared.limits.frame_on(purpose),
-                &mut tls,
-                &joined,
-                proven,
-            )
+            proof.get_or_init(|| joined.proof());
+            requests(shared, shared.limits.frame_on(purpose), &mut tls, &joined)
         }
         Err(refused) => Err(io::Error::other(refused.to_string()).into()),
     }
@@ -101,7 +96,6 @@ fn requests(
     limit: usize,
     tls: &mut Tls,
     joined: &Joined<'_>,
-    proven: &AtomicBool,
 ) -> Result<(), Broken> {
     let Some(link) = joined.link() else {
         return Ok(());
@@ -131,11 +125,8 @@ fn requests(
         frame::begin_reply(out, &mut reply);
         let secret = frame::holds_secret(&request);
         let result = link.call(head.session, &request, frame::output(&mut reply));
-        if matches!(request, Request::Login { .. }) && result.is_ok() {
-            joined.prove();
-        }
+        joined.heard(&request, &result);
         drop(request);
-        proven.store(joined.is_proven(), SeqCst);
         if secret {
             received.zeroize();
         }

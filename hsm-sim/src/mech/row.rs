@@ -331,6 +331,21 @@ impl Mech {
 
     /// The CKF_ flags of CK_MECHANISM_INFO.
     pub fn flags(&self) -> u64 {
+        self.flags_of(|f| self.can(f))
+    }
+
+    /// The same in FIPS mode.
+    pub fn fips_flags(&self) -> u64 {
+        const HIDING: [Func; 4] = [
+            Func::Crypt(Op::Encrypt),
+            Func::Crypt(Op::Decrypt),
+            Func::Wrap,
+            Func::Unwrap,
+        ];
+        self.flags_of(|f| self.can(f) && !(self.fips_signs_only && HIDING.contains(&f)))
+    }
+
+    fn flags_of(&self, can: impl Fn(Func) -> bool) -> u64 {
         const FLAGS: [(Func, u64); 14] = [
             (Func::Crypt(Op::Encrypt), 0x100),
             (Func::Crypt(Op::Decrypt), 0x200),
@@ -354,7 +369,7 @@ impl Mech {
             .any(|t| self.keys.contains(t));
         FLAGS
             .iter()
-            .filter(|(f, _)| self.can(*f))
+            .filter(|(f, _)| can(*f))
             .fold(if on_curve { CURVE } else { 0 }, |flags, (_, bit)| {
                 flags | bit
             })

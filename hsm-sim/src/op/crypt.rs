@@ -1,6 +1,7 @@
 //! Whole operations: the hot path. No lock is held while the key works, and input and output are the
 //! caller's own memory.
 
+use hsm_api::reply::Offered;
 use hsm_api::{Error, KeyRef, Mechanism, Op, Reply, Result, Rv, SessionId};
 use zeroize::Zeroizing;
 
@@ -20,10 +21,26 @@ impl SimLink {
         ))
     }
 
+    fn is_fips(&self) -> bool {
+        self.inner.node.as_ref().is_some_and(|n| n.settings.fips)
+    }
+
+    /// The mechanisms that this HSM has, with the functions that they have here.
+    pub(crate) fn mechanisms(&self) -> Vec<Offered> {
+        let fips = self.is_fips();
+        mech::ALL
+            .iter()
+            .filter(|m| self.offers(m).is_ok())
+            .map(|m| Offered {
+                mech: m.id.0,
+                flags: if fips { m.fips_flags() } else { m.flags() },
+            })
+            .collect()
+    }
+
     /// Refuses what FIPS mode does not let a mechanism do that is there: to hide a key or a message.
     pub(crate) fn may_hide(&self, mech: &Mech) -> Result<()> {
-        let fips = self.inner.node.as_ref().is_some_and(|n| n.settings.fips);
-        if !(fips && mech.fips_signs_only) {
+        if !(self.is_fips() && mech.fips_signs_only) {
             return Ok(());
         }
         let why = format!(

@@ -321,7 +321,8 @@ fn legacy_mechanisms_need_the_setting() {
     let Ok(hsm_api::Reply::Mechanisms(all)) = link.ask(&Request::Mechanisms) else {
         panic!("no list");
     };
-    assert!(all.contains(&0x250) && !all.contains(&0x210) && !all.contains(&0x133));
+    let has = |mech| all.iter().any(|m| m.mech == mech);
+    assert!(has(0x250) && !has(0x210) && !has(0x133));
     let md5 = plain(0x210);
     let refused = link.refused(&Request::Crypt {
         op: hsm_api::Op::Digest,

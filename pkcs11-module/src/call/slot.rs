@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use hsm_api::reply::Offered;
 use hsm_api::{Error, Hidden, MechId, Phase, Reply, Request, Result, Rv};
 use hsm_sim::builtin::utc;
 use hsm_sim::mech;
@@ -122,31 +123,31 @@ pub fn token_info(m: &Module, id: u64, to: Place<'_, ck::CK_TOKEN_INFO>) -> Resu
 
 /// C_GetMechanismList.
 pub fn mechanisms(m: &Module, id: u64, mut out: Out<'_, ck::CK_MECHANISM_TYPE>) -> Result<()> {
-    out.answer(&offered(m, id)?).map(drop)
+    let all: Vec<_> = offered(m, id)?.iter().map(|offered| offered.mech).collect();
+    out.answer(&all).map(drop)
 }
 
-fn offered(m: &Module, id: u64) -> Result<Vec<u64>> {
+fn offered(m: &Module, id: u64) -> Result<Vec<Offered>> {
     let slot = m.slot(id)?;
     let personality = slot.spec.personality;
     match slot.ask(&Request::Mechanisms)? {
         Reply::Mechanisms(all) => Ok(all
             .into_iter()
-            .filter(|id| personality.has(MechId(*id)))
+            .filter(|offered| personality.has(MechId(offered.mech)))
             .collect()),
         other => Err(unexpected(&other)),
     }
 }
 
-/// C_GetMechanismInfo, from the mechanism's row.
+/// C_GetMechanismInfo, from the mechanism's row and from what the HSM lets it do.
 pub fn mechanism_info(
     m: &Module,
     id: u64,
     mech: u64,
     to: Place<'_, ck::CK_MECHANISM_INFO>,
 ) -> Result<()> {
-    if !offered(m, id)?.contains(&mech) {
-        return Err(Rv::MECHANISM_INVALID.into());
-    }
+    let offered = offered(m, id)?.into_iter().find(|o| o.mech == mech);
+    let here = offered.ok_or(Rv::MECHANISM_INVALID)?.flags;
     let row = mech::find(MechId(mech)).ok_or(Rv::MECHANISM_INVALID)?;
     let (least, most) = row.key_sizes();
     to.set(ck::CK_MECHANISM_INFO {
@@ -156,19 +157,19 @@ pub fn mechanism_info(
             .slot(id)?
             .spec
             .personality
-            .functions(row.id, row.flags() | message_flags(row)),
+            .functions(row.id, here | message_flags(row, here)),
     });
     Ok(())
 }
 
-/// The CKF_MESSAGE_ flags: they follow from the row, for a message is an operation as any other.
-fn message_flags(row: &mech::Mech) -> u64 {
+/// The CKF_MESSAGE_ flags: they follow from the others, for a message is an operation as any other.
+fn message_flags(row: &mech::Mech, here: u64) -> u64 {
     let flag = |set: bool, flag: u64| if set { flag } else { 0 };
     let kinds = flag(
         encrypts_messages(row),
         ck::CKF_MESSAGE_ENCRYPT | ck::CKF_MESSAGE_DECRYPT,
-    ) | flag(row.sign.is_some(), ck::CKF_MESSAGE_SIGN)
-        | flag(row.verify.is_some(), ck::CKF_MESSAGE_VERIFY);
+    ) | flag(here & ck::CKF_SIGN != 0, ck::CKF_MESSAGE_SIGN)
+        | flag(here & ck::CKF_VERIFY != 0, ck::CKF_MESSAGE_VERIFY);
     kinds | flag(kinds != 0 && row.stream.is_some(), ck::CKF_MULTI_MESSAGE)
 }
 

@@ -8,6 +8,10 @@
 //! the child may hold there. Hence the fork handlers (docs/adr/0006): a fork waits until no other
 //! thread is at work inside. Where that takes too long, the fork goes on, and the child's C_Initialize
 //! refuses at once instead of hanging some time later.
+//!
+//! Other libraries have fork handlers too, which run before or after these and may call the library,
+//! or wait for a lock whose holder waits here. Neither may hang: the thread that forks passes every
+//! bar, and nobody waits long for a fork that others hold up.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,6 +29,10 @@ static GATE: AtomicPtr<Gate> = AtomicPtr::new(std::ptr::null_mut());
 /// what may take longer is the making of a long RSA key.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a call waits for a fork that nothing of ours holds up. A fork takes milliseconds, so by then
+/// another library's handler waits for a lock, which the caller may hold.
+const FORK_TIME: Duration = Duration::from_secs(1);
+
 /// The module of one process. Never freed: at most one for each generation of forks.
 struct Gate {
     process: u32,
@@ -38,12 +46,21 @@ struct Gate {
     /// Forks under way. Only these keep out whoever comes back from a wait: another call inside may wait for a lock of
     /// his, and so would a fork that waits for that call.
     closed: AtomicUsize,
+    /// Forks under way for which nobody of ours has to wait any more: it is others' turn.
+    prepared: AtomicUsize,
+    /// Calls that went in under such a fork. Whoever is a child of it may find their locks held.
+    forced: AtomicUsize,
 }
 
 thread_local! {
     /// How deep this thread itself is inside; a signal handler may fork in the midst of a call.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// What the handler before this thread's fork found, for the handler in the child.
+    /// Whether this thread went in by force.
+    static FORCED: Cell<bool> = const { Cell::new(false) };
+    /// Forks of this thread between their handlers: other libraries' handlers run meanwhile, and one of
+    /// them may fork.
+    static FORKS: Cell<usize> = const { Cell::new(0) };
+    /// What the handler before this thread's fork found, for the child.
     static QUIET: Cell<bool> = const { Cell::new(true) };
 }
 
@@ -54,6 +71,13 @@ fn own(at: *const Gate) -> Option<&'static Gate> {
     gate.filter(|g| g.process == std::process::id())
 }
 
+/// Whether this process, or one that it came from, was forked in the midst of the work of others. Told
+/// without asking for the process's number: children by `vfork` and `clone` are what their parents are.
+pub fn is_torn() -> bool {
+    // SAFETY: as in `own`.
+    unsafe { GATE.load(Ordering::Acquire).as_ref() }.is_some_and(|gate| gate.torn)
+}
+
 /// This process's gate, built if it has none.
 fn build() -> &'static Gate {
     loop {
@@ -61,7 +85,11 @@ fn build() -> &'static Gate {
         if let Some(gate) = own(old) {
             return gate;
         }
-        let new = Gate::new(false);
+        // SAFETY: as in `own`.
+        let new = match unsafe { old.as_ref() } {
+            Some(parents) => Gate::of_child(parents),
+            None => Gate::new(false),
+        };
         match GATE.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) if old.is_null() => watch_forks(),
             Ok(_) => {}
@@ -108,10 +136,20 @@ extern "C" fn before_fork() {
         pause = (pause * 2).min(Duration::from_millis(1));
     };
     QUIET.set(quiet);
+    FORKS.set(FORKS.get() + 1);
+    gate.prepared.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn after_in_parent() {
+    // None before it: the gate was not there yet, or this is a child made by another library's handler
+    // in the midst of its parent's fork, whose gate is a new one.
+    let Some(before) = FORKS.get().checked_sub(1) else {
+        return;
+    };
+    FORKS.set(before);
+    QUIET.set(true);
     if let Some(gate) = own(GATE.load(Ordering::Acquire)) {
+        gate.prepared.fetch_sub(1, Ordering::SeqCst);
         gate.closed.fetch_sub(1, Ordering::SeqCst);
         gate.forking.fetch_sub(1, Ordering::SeqCst);
     }
@@ -119,13 +157,14 @@ extern "C" fn after_in_parent() {
 
 extern "C" fn after_in_child() {
     let at = GATE.load(Ordering::Acquire);
-    // SAFETY: as in `own`.
-    let Some(parents) = (unsafe { at.as_ref() }) else {
+    // Another library's handler in the child may have come first and have built the gate by C_Initialize.
+    if FORKS.get() == 0 && own(at).is_some() {
         return;
-    };
-    let torn = parents.torn || !QUIET.get();
-    DEPTH.set(0);
-    GATE.store(Gate::new(torn), Ordering::Release);
+    }
+    // SAFETY: as in `own`.
+    if let Some(parents) = unsafe { at.as_ref() } {
+        GATE.store(Gate::of_child(parents), Ordering::Release);
+    }
 }
 
 impl Gate {
@@ -137,23 +176,51 @@ impl Gate {
             inside: AtomicUsize::new(0),
             forking: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            prepared: AtomicUsize::new(0),
+            forced: AtomicUsize::new(0),
         }))
+    }
+
+    /// The first thread of a child looks at the memory of its parent at the fork.
+    fn of_child(parents: &Gate) -> *mut Gate {
+        let forced = FORKS.replace(0) != 0 && parents.forced.load(Ordering::SeqCst) != 0;
+        let torn = parents.torn || forced || !QUIET.replace(true);
+        DEPTH.set(0);
+        FORCED.set(false);
+        Gate::new(torn)
     }
 
     /// Goes in, as soon as the bar is up.
     fn go_in(&'static self, bar: &AtomicUsize) -> Inside {
         let depth = DEPTH.get();
         self.inside.fetch_add(1, Ordering::SeqCst);
-        // A thread that is inside already must not wait for a fork that waits for it.
-        while depth == 0 && bar.load(Ordering::SeqCst) != 0 {
-            self.inside.fetch_sub(1, Ordering::SeqCst);
-            while bar.load(Ordering::SeqCst) != 0 {
-                std::thread::sleep(Duration::from_micros(50));
-            }
-            self.inside.fetch_add(1, Ordering::SeqCst);
+        // A thread that is inside already must not wait for a fork that waits for it; nor the one that forks,
+        // whom another library's handler led here, for itself.
+        if depth == 0 && FORKS.get() == 0 && bar.load(Ordering::SeqCst) != 0 {
+            self.wait(bar);
         }
         DEPTH.set(depth + 1);
         Inside(self)
+    }
+
+    /// Steps back out until the bar is up, or the fork is held up by others.
+    fn wait(&self, bar: &AtomicUsize) {
+        let mut since = None;
+        while bar.load(Ordering::SeqCst) != 0 {
+            self.inside.fetch_sub(1, Ordering::SeqCst);
+            while bar.load(Ordering::SeqCst) != 0 {
+                std::thread::sleep(Duration::from_micros(50));
+                if self.prepared.load(Ordering::SeqCst) == 0 {
+                    since = None;
+                } else if since.get_or_insert_with(Instant::now).elapsed() > FORK_TIME {
+                    FORCED.set(true);
+                    self.forced.fetch_add(1, Ordering::SeqCst);
+                    self.inside.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+            }
+            self.inside.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -166,6 +233,9 @@ impl Drop for Inside {
         if let Some(depth) = DEPTH.get().checked_sub(1) {
             DEPTH.set(depth);
             self.0.inside.fetch_sub(1, Ordering::SeqCst);
+            if depth == 0 && FORCED.replace(false) {
+                self.0.forced.fetch_sub(1, Ordering::SeqCst);
+            }
         }
     }
 }
