@@ -14,6 +14,7 @@ pub mod class {
     pub const MECHANISM: Class = Class(7);
     pub const PROFILE: Class = Class(9);
     pub const VALIDATION: Class = Class(10);
+    pub const TRUST: Class = Class(11);
 }
 
 /// CKK_* values.
@@ -101,6 +102,8 @@ pub mod key_type {
 /// CKC_* values.
 pub mod cert_type {
     pub const X_509: u64 = 0;
+    pub const X_509_ATTR_CERT: u64 = 1;
+    pub const WTLS: u64 = 2;
 }
 
 /// CK_UNAVAILABLE_INFORMATION.
