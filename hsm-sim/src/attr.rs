@@ -5,7 +5,7 @@
 
 use hsm_api::{AttrType, Class, KeyType, Value};
 
-use crate::code::{class, key_type as kt};
+use crate::code::{cert_type, class, key_type as kt};
 
 /// The form of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Kind {
     Bool,
     Ulong,
     Bytes,
-    /// CK_DATE: eight ASCII digits, or nothing.
+    /// CK_DATE: year, month and day of the calendar in eight ASCII digits, or nothing.
     Date,
     /// An array of attributes.
     Template,
@@ -31,12 +31,31 @@ impl Kind {
             | (Kind::Bytes, Value::Bytes(_))
             | (Kind::Template, Value::Template(_))
             | (Kind::Mechs, Value::Mechs(_)) => true,
-            (Kind::Date, Value::Bytes(b)) => {
-                b.is_empty() || (b.len() == 8 && b.iter().all(u8::is_ascii_digit))
-            }
+            (Kind::Date, Value::Bytes(b)) => b.is_empty() || is_day(b),
             _ => false,
         }
     }
+}
+
+/// Whether YYYYMMDD is a day that there is.
+fn is_day(date: &[u8]) -> bool {
+    if date.len() != 8 || !date.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let number = |at: std::ops::Range<usize>| {
+        date[at]
+            .iter()
+            .fold(0u32, |n, d| n * 10 + u32::from(d - b'0'))
+    };
+    let (year, month, day) = (number(0..4), number(4..6), number(6..8));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return false,
+    };
+    (1..=days).contains(&day)
 }
 
 /// How an object comes to be, or comes to change: bits.
@@ -70,7 +89,7 @@ impl When {
 
 /// A set of object classes: bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct On(u8);
+pub struct On(u16);
 
 #[allow(missing_docs)]
 impl On {
@@ -79,17 +98,17 @@ impl On {
     pub const PUBLIC: On = On(4);
     pub const PRIVATE: On = On(8);
     /// One-time password keys among them, which have all that secret keys have.
-    pub const SECRET: On = On(16 | 32);
-    pub const OTP: On = On(32);
-    pub const KEYS: On = On(4 | 8 | 16 | 32);
-    pub const HIDDEN: On = On(8 | 16 | 32);
-    pub const OPEN: On = On(4 | 16 | 32);
-    pub const ALL: On = On(63);
+    pub const SECRET: On = On(16 | 1 << 8);
+    pub const OTP: On = On(1 << 8);
+    pub const KEYS: On = On(4 | 8 | 16 | 1 << 8);
+    pub const HIDDEN: On = On(8 | 16 | 1 << 8);
+    pub const OPEN: On = On(4 | 16 | 1 << 8);
+    pub const TRUST: On = On(1 << 11);
+    pub const ALL: On = On(31 | 1 << 8 | 1 << 11);
 
     const fn of(class: Class) -> On {
         match class.0 {
-            0..=4 => On(1 << class.0),
-            8 => On::OTP,
+            0..=4 | 8 | 11 => On(1 << class.0),
             _ => On(0),
         }
     }
@@ -112,12 +131,24 @@ pub enum Unsaid {
     Empty,
 }
 
+impl Unsaid {
+    /// The default, where there is one.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Unsaid::Bool(b) => Some(Value::Bool(b)),
+            Unsaid::Ulong(n) => Some(Value::Ulong(n)),
+            Unsaid::Empty => Some(Value::Bytes(Vec::new())),
+            Unsaid::Absent | Unsaid::Computed => None,
+        }
+    }
+}
+
 /// The rule of an attribute on some classes and key types.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// These classes,
     pub on: On,
-    /// and of these only keys of these types, if any are listed.
+    /// and of these only keys (CKK_) or certificates (CKC_) of these types, if any are listed.
     pub types: &'static [KeyType],
     /// When the caller may give it.
     pub may: When,
@@ -147,11 +178,12 @@ pub struct AttrRow {
 }
 
 impl AttrRow {
-    /// The rule for an object of this class and key type; none means that it has no such attribute.
-    pub fn rule(&self, class: Class, key_type: KeyType) -> Option<&'static Rule> {
+    /// The rule for an object of this class and type ([`crate::object::Attrs::kind`]); none means that
+    /// it has no such attribute.
+    pub fn rule(&self, class: Class, kind: KeyType) -> Option<&'static Rule> {
         self.rules
             .iter()
-            .find(|r| r.on.has(class) && (r.types.is_empty() || r.types.contains(&key_type)))
+            .find(|r| r.on.has(class) && (r.types.is_empty() || r.types.contains(&kind)))
     }
 }
 
@@ -210,18 +242,28 @@ const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
 const LATTICES: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA];
 const LATTICE_OR_HASH: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA, kt::SLH_DSA];
 const KEM: &[KeyType] = &[kt::ML_KEM];
+const X_509: &[KeyType] = &[KeyType(cert_type::X_509)];
+const ATTR_CERT: &[KeyType] = &[KeyType(cert_type::X_509_ATTR_CERT)];
+/// Certificates that bind a public key to a name.
+const NAMED: &[KeyType] = &[KeyType(cert_type::X_509), KeyType(cert_type::WTLS)];
+/// CK_CERTIFICATE_CATEGORY_UNSPECIFIED, CK_SECURITY_DOMAIN_UNSPECIFIED, CKT_TRUST_UNKNOWN; no validation flag.
+const NONE: Unsaid = Unsaid::Ulong(0);
 const CREATE: When = When::CREATE;
 const NEVER: When = When::NEVER;
 const BORN: When = When::BORN;
 const MADE: When = When::MADE;
 const ALWAYS: When = When::ALWAYS;
+/// CKM_SHA_1.
+const SHA_1: u64 = 0x220;
 /// Given at creation, made by everything else.
 const IMPORTED: When = When::CREATE;
 
 attributes! {
     CLASS = 0x0, Ulong, [of(On::ALL, &[], When::MADE, CREATE, Computed)];
     TOKEN = 0x1, Bool, [rule(On::ALL, BORN, NO)];
-    PRIVATE = 0x2, Bool, [rule(On::CERT, BORN, NO), rule(On::PUBLIC, BORN, NO), rule(On::ALL, BORN, YES)];
+    PRIVATE = 0x2, Bool, [
+        rule(On::CERT, BORN, NO), rule(On::PUBLIC, BORN, NO), rule(On::TRUST, BORN, NO), rule(On::ALL, BORN, YES),
+    ];
     LABEL = 0x3, Bytes, [rule(On::ALL, ALWAYS, Empty)];
     UNIQUE_ID = 0x4, Bytes, [rule(On::ALL, NEVER, Computed)];
     APPLICATION = 0x10, Bytes, [rule(On::DATA, ALWAYS, Empty)];
@@ -235,23 +277,33 @@ attributes! {
     ], secret;
     OBJECT_ID = 0x12, Bytes, [rule(On::DATA, ALWAYS, Empty)];
     CERTIFICATE_TYPE = 0x80, Ulong, [of(On::CERT, &[], CREATE, CREATE, Absent)];
-    ISSUER = 0x81, Bytes, [rule(On::CERT, ALWAYS, Empty)];
-    SERIAL_NUMBER = 0x82, Bytes, [rule(On::CERT, ALWAYS, Empty)];
+    ISSUER = 0x81, Bytes, [of(On::CERT, NAMED, ALWAYS, NEVER, Empty), of(On::TRUST, &[], ALWAYS, CREATE, Empty)];
+    SERIAL_NUMBER = 0x82, Bytes, [
+        of(On::CERT, X_509, ALWAYS, NEVER, Empty),
+        of(On::CERT, ATTR_CERT, ALWAYS, NEVER, Empty),
+        of(On::TRUST, &[], ALWAYS, CREATE, Empty),
+    ];
+    AC_ISSUER = 0x83, Bytes, [of(On::CERT, ATTR_CERT, ALWAYS, NEVER, Empty)];
+    OWNER = 0x84, Bytes, [of(On::CERT, ATTR_CERT, CREATE, CREATE, Empty)];
+    ATTR_TYPES = 0x85, Bytes, [of(On::CERT, ATTR_CERT, ALWAYS, NEVER, Empty)];
     TRUSTED = 0x86, Bool, [rule(On::CERT, ALWAYS, NO), rule(On::OPEN, ALWAYS, NO)], officer;
-    CERTIFICATE_CATEGORY = 0x87, Ulong, [rule(On::CERT, CREATE, Unsaid::Ulong(0))];
-    JAVA_MIDP_SECURITY_DOMAIN = 0x88, Ulong, [rule(On::CERT, CREATE, Unsaid::Ulong(0))];
-    URL = 0x89, Bytes, [rule(On::CERT, CREATE, Empty)];
-    HASH_OF_SUBJECT_PUBLIC_KEY = 0x8A, Bytes, [rule(On::CERT, CREATE, Empty)];
-    HASH_OF_ISSUER_PUBLIC_KEY = 0x8B, Bytes, [rule(On::CERT, CREATE, Empty)];
-    NAME_HASH_ALGORITHM = 0x8C, Ulong, [rule(On::CERT, CREATE, Absent)];
-    CHECK_VALUE = 0x90, Bytes, [rule(On::CERT, CREATE, Computed), rule(On::SECRET, BORN, Computed)];
+    CERTIFICATE_CATEGORY = 0x87, Ulong, [rule(On::CERT, CREATE, NONE)];
+    JAVA_MIDP_SECURITY_DOMAIN = 0x88, Ulong, [of(On::CERT, X_509, CREATE, NEVER, NONE)];
+    URL = 0x89, Bytes, [of(On::CERT, NAMED, CREATE, NEVER, Empty)];
+    HASH_OF_SUBJECT_PUBLIC_KEY = 0x8A, Bytes, [of(On::CERT, NAMED, CREATE, NEVER, Empty)];
+    HASH_OF_ISSUER_PUBLIC_KEY = 0x8B, Bytes, [of(On::CERT, NAMED, CREATE, NEVER, Empty)];
+    NAME_HASH_ALGORITHM = 0x8C, Ulong, [
+        of(On::CERT, NAMED, CREATE, NEVER, Unsaid::Ulong(SHA_1)), rule(On::TRUST, ALWAYS, Unsaid::Ulong(SHA_1)),
+    ];
+    // Of a key that is there, C_SetAttributeValue may take it away: `template::change`.
+    CHECK_VALUE = 0x90, Bytes, [rule(On::CERT, CREATE, Computed), rule(On::SECRET, ALWAYS, Computed)];
     KEY_TYPE = 0x100, Ulong, [of(On::KEYS, &[], When::MADE, CREATE, Computed)];
     SUBJECT = 0x101, Bytes, [
-        of(On::CERT, &[], CREATE, CREATE, Empty),
+        of(On::CERT, NAMED, CREATE, CREATE, Empty),
         rule(On::PUBLIC, ALWAYS, Empty),
         rule(On::PRIVATE, ALWAYS, Empty),
     ];
-    ID = 0x102, Bytes, [rule(On::CERT, ALWAYS, Empty), rule(On::KEYS, ALWAYS, Empty)];
+    ID = 0x102, Bytes, [of(On::CERT, X_509, ALWAYS, NEVER, Empty), rule(On::KEYS, ALWAYS, Empty)];
     SENSITIVE = 0x103, Bool, [rule(On::HIDDEN, ALWAYS, YES)], one_way = true;
     ENCRYPT = 0x104, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::OPEN, ALWAYS, YES)];
     DECRYPT = 0x105, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::HIDDEN, ALWAYS, YES)];
@@ -281,8 +333,8 @@ attributes! {
     COEFFICIENT = 0x128, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;
     PUBLIC_KEY_INFO = 0x129, Bytes, [
         rule(On::CERT, CREATE, Empty),
-        rule(On::PUBLIC, NEVER, Computed),
-        rule(On::PRIVATE, IMPORTED.or(When::UNWRAP), Computed),
+        rule(On::PUBLIC, CREATE, Computed),
+        rule(On::PRIVATE, CREATE.or(When::UNWRAP).or(When::COPY).or(When::LATER), Computed),
     ];
     VALUE_LEN = 0x161, Ulong, [rule(On::SECRET, When::GENERATE.or(When::DERIVE).or(When::UNWRAP), Computed)];
     EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = false;
@@ -292,7 +344,7 @@ attributes! {
     KEY_GEN_MECHANISM = 0x166, Ulong, [rule(On::KEYS, NEVER, Computed)];
     MODIFIABLE = 0x170, Bool, [rule(On::ALL, BORN, YES)];
     COPYABLE = 0x171, Bool, [rule(On::ALL, ALWAYS, YES)], one_way = false;
-    DESTROYABLE = 0x172, Bool, [rule(On::ALL, ALWAYS, YES)];
+    DESTROYABLE = 0x172, Bool, [rule(On::ALL, BORN, YES)];
     EC_PARAMS = 0x180, Bytes, [
         of(On::PUBLIC, CURVES, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
         of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
@@ -321,18 +373,30 @@ attributes! {
     OTP_TIME = 0x22F, Bytes, [rule(On::OTP, MADE, Empty)];
     // Of built-in objects, which nobody makes (`builtin.rs`).
     HW_FEATURE_TYPE = 0x300, Ulong, [];
+    RESET_ON_INIT = 0x301, Bool, [];
+    HAS_RESET = 0x302, Bool, [];
     MECHANISM_TYPE = 0x500, Ulong, [];
     PROFILE_ID = 0x601, Ulong, [];
     PARAMETER_SET = 0x61D, Ulong, [
         of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
         of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),
     ];
+    // Nobody has validated this token, so no flag says otherwise.
+    OBJECT_VALIDATION_FLAGS = 0x61E, Ulong, [rule(On::KEYS, NEVER, NONE)];
+    TRUST_SERVER_AUTH = 0x62C, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_CLIENT_AUTH = 0x62D, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_CODE_SIGNING = 0x62E, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_EMAIL_PROTECTION = 0x62F, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_IPSEC_IKE = 0x630, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_TIME_STAMPING = 0x631, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
+    TRUST_OCSP_SIGNING = 0x632, Ulong, [rule(On::TRUST, ALWAYS, NONE)];
     ENCAPSULATE = 0x633, Bool, [of(On::PUBLIC, KEM, ALWAYS, NEVER, YES), rule(On::PUBLIC, ALWAYS, NO)];
     DECAPSULATE = 0x634, Bool, [of(On::PRIVATE, KEM, ALWAYS, NEVER, YES), rule(On::PRIVATE, ALWAYS, NO)];
+    HASH_OF_CERTIFICATE = 0x635, Bytes, [rule(On::TRUST, ALWAYS, Empty)];
     SEED = 0x637, Bytes, [of(On::PRIVATE, LATTICES, IMPORTED, NEVER, Empty)], secret;
     WRAP_TEMPLATE = 0x4000_0211, Template, [rule(On::OPEN, MADE, Absent)];
     UNWRAP_TEMPLATE = 0x4000_0212, Template, [rule(On::HIDDEN, MADE, Absent)];
-    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::KEYS, MADE, Absent)];
+    DERIVE_TEMPLATE = 0x4000_0213, Template, [rule(On::HIDDEN, MADE, Absent)];
     ALLOWED_MECHANISMS = 0x4000_0600, Mechs, [rule(On::KEYS, MADE, Absent)];
     ENCAPSULATE_TEMPLATE = 0x4000_062A, Template, [rule(On::PUBLIC, MADE, Absent)];
     DECAPSULATE_TEMPLATE = 0x4000_062B, Template, [rule(On::PRIVATE, MADE, Absent)];
@@ -372,5 +436,17 @@ mod tests {
         assert!(Kind::Date.fits(&Value::Bytes(b"20260131".to_vec())));
         assert!(Kind::Date.fits(&Value::Bytes(Vec::new())));
         assert!(!Kind::Date.fits(&Value::Bytes(b"2026-1-1".to_vec())));
+        let day = |text: &[u8]| Kind::Date.fits(&Value::Bytes(text.to_vec()));
+        assert!(day(b"20240229") && day(b"20000229") && day(b"99991231"));
+        for none in [
+            b"20230229",
+            b"21000229",
+            b"20261301",
+            b"20260100",
+            b"20260431",
+            b"00000000",
+        ] {
+            assert!(!day(none), "{}", String::from_utf8_lossy(none));
+        }
     }
 }

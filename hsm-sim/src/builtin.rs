@@ -1,18 +1,20 @@
 //! Objects that every token has and nobody made: the profiles that it keeps to, its mechanisms, its
-//! clock (PKCS#11 3.2, "Profile Objects", "Mechanism Objects", "Hardware Feature Objects"). They are
-//! found only by who asks for their class, so that older applications never see what they do not
+//! clock and its counter (PKCS#11 3.2, "Profile Objects", "Mechanism Objects", "Hardware Feature Objects").
+//! They are found only by who asks for their class, so that older applications never see what they do not
 //! understand; and none of them can be changed, copied, destroyed or made. There are no validation
-//! objects: nobody has validated this token.
+//! objects, which "describe which third party validations the module conforms to": nobody has validated
+//! this token. Nor is there a user interface, since a token without a display has nothing to say of one.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hsm_api::{AttrType, Class, ObjectId, Template, Value};
+use hsm_api::{AttrType, Class, ObjectId, Result, Template, Value};
 
 use crate::attr;
 use crate::code::class;
 use crate::mech;
 use crate::object::{Attrs, Object, Origin};
+use crate::store::{Store, value as value_of};
 use crate::table::matches;
 
 /// CKP_BASELINE_PROVIDER, CKP_EXTENDED_PROVIDER and CKP_AUTHENTICATION_TOKEN.
@@ -21,7 +23,8 @@ const PROFILES: [(u64, &str); 3] = [
     (2, "Extended Provider"),
     (3, "Authentication Token"),
 ];
-/// CKH_CLOCK.
+/// CKH_MONOTONIC_COUNTER and CKH_CLOCK.
+const COUNTER: u64 = 1;
 const CLOCK: u64 = 2;
 
 static ALL: LazyLock<Vec<Arc<Object>>> = LazyLock::new(|| {
@@ -44,9 +47,13 @@ static ALL: LazyLock<Vec<Arc<Object>>> = LazyLock::new(|| {
         .iter()
         .map(|m| made(class::MECHANISM, attr::MECHANISM_TYPE, m.id.0));
     let clock = made(class::HW_FEATURE, attr::HW_FEATURE_TYPE, CLOCK);
+    let mut counter = made(class::HW_FEATURE, attr::HW_FEATURE_TYPE, COUNTER);
+    for no in [attr::RESET_ON_INIT, attr::HAS_RESET] {
+        counter.set(no, Value::Bool(false));
+    }
     profiles
         .chain(mechanisms)
-        .chain([clock])
+        .chain([counter, clock])
         .map(|attrs| {
             let ty = kind(attrs.class()).and_then(|ty| attrs.ulong(ty));
             let id = id(attrs.class(), ty.unwrap_or_default());
@@ -83,25 +90,50 @@ pub(crate) fn get(id: ObjectId) -> Option<&'static Arc<Object>> {
     ALL.iter().find(|o| o.id == id)
 }
 
-/// What a search for a built-in class finds among those that `offered` lets through; `None` where the
-/// template asks for something else.
-pub(crate) fn find(template: &Template, offered: impl Fn(u64) -> bool) -> Option<Vec<ObjectId>> {
+/// What a search for a built-in class finds among those mechanisms that `offered` lets through; `None` where
+/// the template asks for something else. HSMs of a cluster have no counter: two of them would give the same
+/// number.
+pub(crate) fn find(
+    template: &Template,
+    node: bool,
+    offered: impl Fn(u64) -> bool,
+) -> Option<Vec<ObjectId>> {
     let class = template.iter().find(|a| a.ty == attr::CLASS)?;
     let class = class.value.as_ulong()?;
     if class != class::VALIDATION.0 {
         kind(Class(class))?;
     }
-    let shown = |o: &Object| o.attrs.ulong(attr::MECHANISM_TYPE).is_none_or(&offered);
+    let shown = |o: &Object| {
+        let counts = o.attrs.ulong(attr::HW_FEATURE_TYPE) == Some(COUNTER);
+        o.attrs.ulong(attr::MECHANISM_TYPE).is_none_or(&offered) && !(node && counts)
+    };
     let found = ALL.iter().filter(|o| matches(o, template) && shown(o));
     Some(found.map(|o| o.id).collect())
 }
 
 /// The value of a built-in object's attribute.
-pub(crate) fn value(object: &Object, ty: AttrType) -> Option<Value> {
-    if ty == attr::VALUE && object.attrs.class() == class::HW_FEATURE {
-        return Some(Value::Bytes(utc(SystemTime::now()).to_vec()));
-    }
-    object.attrs.get(ty).cloned()
+///
+/// # Errors
+/// DEVICE_ERROR where the counter cannot be kept.
+pub(crate) fn value(store: &Store, object: &Object, ty: AttrType) -> Result<Option<Value>> {
+    let feature = object.attrs.ulong(attr::HW_FEATURE_TYPE);
+    Ok(match (ty, feature) {
+        (attr::VALUE, Some(CLOCK)) => Some(Value::Bytes(utc(SystemTime::now()).to_vec())),
+        (attr::VALUE, Some(COUNTER)) => Some(Value::Bytes(count(store)?.to_be_bytes().to_vec())),
+        _ => object.attrs.get(ty).cloned(),
+    })
+}
+
+/// The next number. It is durable before anybody has seen it, so that no crash gives it out again; and it
+/// outlives C_InitToken, which takes objects and users and nothing else.
+fn count(store: &Store) -> Result<u64> {
+    const NAME: &str = "counter";
+    store.write(|tx| {
+        let last = value_of(tx.sql(), NAME)?.and_then(|bytes| bytes.try_into().ok());
+        let next = last.map_or(0, u64::from_be_bytes) + 1;
+        tx.put(NAME, &next.to_be_bytes())?;
+        Ok(next)
+    })
 }
 
 /// A time in the form of CK_TOKEN_INFO and of the clock: YYYYMMDDhhmmss00.

@@ -15,6 +15,7 @@ pub mod class {
     pub const OTP: Class = Class(8);
     pub const PROFILE: Class = Class(9);
     pub const VALIDATION: Class = Class(10);
+    pub const TRUST: Class = Class(11);
 
     /// Keys that are bytes and nothing else.
     pub fn is_secret(class: Class) -> bool {
@@ -108,6 +109,8 @@ pub mod key_type {
 /// CKC_* values.
 pub mod cert_type {
     pub const X_509: u64 = 0;
+    pub const X_509_ATTR_CERT: u64 = 1;
+    pub const WTLS: u64 = 2;
 }
 
 /// CK_UNAVAILABLE_INFORMATION.

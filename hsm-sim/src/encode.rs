@@ -54,11 +54,12 @@ pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
     key.to_pkcs8().map_err(|_| no_encoding())
 }
 
-/// The reverse of [`encode`], into the attributes of a key that is being unwrapped.
+/// The reverse of [`encode`], into the attributes of a key that is being unwrapped, of a mechanism with blocks of this
+/// length.
 ///
 /// # Errors
 /// WRAPPED_KEY_INVALID, TEMPLATE_INCONSISTENT where the key is of another type than the template says.
-pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
+pub(crate) fn decode(plain: &[u8], block: usize, attrs: &mut Attrs) -> Result<()> {
     let invalid = || {
         Error::new(
             Rv::WRAPPED_KEY_INVALID,
@@ -66,13 +67,23 @@ pub(crate) fn decode(plain: &[u8], attrs: &mut Attrs) -> Result<()> {
         )
     };
     if class::is_secret(attrs.class()) {
+        let fixed = kt::fixed_len(attrs.key_type()).map(|len| len as u64);
         let len = attrs
             .ulong(attr::VALUE_LEN)
+            .or(fixed)
             .map_or(Ok(plain.len()), usize::try_from);
-        let value = len
+        let (value, rest) = len
             .ok()
-            .and_then(|len| plain.get(..len))
+            .and_then(|len| plain.split_at_checked(len))
             .ok_or_else(invalid)?;
+        // The length takes off what C_WrapKey put there and nothing else: of a key that comes in by its first byte, then
+        // by its first two, an HMAC tells each byte.
+        if rest.len() >= block || rest.iter().any(|&b| b != 0) {
+            return Err(Error::new(
+                Rv::WRAPPED_KEY_INVALID,
+                "CKA_VALUE_LEN or the key type would cut off more than a block's padding with zeros",
+            ));
+        }
         attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));
         return Ok(());
     }
@@ -142,13 +153,15 @@ fn unpadded(plain: &[u8]) -> &[u8] {
     }
 }
 
-/// The SubjectPublicKeyInfo of a public key's attributes; empty where it has none.
+/// The SubjectPublicKeyInfo of either half of a pair; empty where it has none.
 pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
     let key = match material {
         Material::Rsa(key) => PublicKey::Rsa(key),
         Material::Ec(key) => PublicKey::Ec(key),
         Material::Ed(key) => PublicKey::Ed(key),
         Material::Ed448(key) => PublicKey::Ed448(key),
+        Material::X(key) => PublicKey::X(*key.public()),
+        Material::X448(key) => PublicKey::X448(*key.public()),
         Material::MlDsa(key) => PublicKey::MlDsa(key),
         Material::MlKem(key) => PublicKey::MlKem(key),
         Material::Slh(key) => PublicKey::Slh(key),

@@ -10,6 +10,7 @@
 //! | `policy` | may this caller ask this, and see that object |
 //! | `roles` | the setting that parts keys for data from keys for keys |
 //! | [`attr`], `template` | one row an attribute; from a template to attributes by the rows |
+//! | `cert` | what certificates and trust objects must be |
 //! | [`mech`] | one row a mechanism; the pure checks and length queries |
 //! | [`object`], [`material`] | an object in memory; its key, parsed and expanded once |
 //! | [`users`] | PINs, failures, locks, the password change in two steps |
@@ -23,6 +24,7 @@
 pub mod attr;
 mod backup;
 pub mod builtin;
+mod cert;
 mod change;
 pub mod code;
 mod commit;

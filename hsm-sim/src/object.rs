@@ -88,6 +88,13 @@ impl Attrs {
     pub fn class(&self) -> Class {
         Class(self.ulong(attr::CLASS).unwrap_or(u64::MAX))
     }
+    /// By what the rules for objects of a class differ: CKA_KEY_TYPE, or a certificate's CKA_CERTIFICATE_TYPE.
+    pub fn kind(&self) -> KeyType {
+        match self.class() {
+            class::CERTIFICATE => KeyType(self.ulong(attr::CERTIFICATE_TYPE).unwrap_or(u64::MAX)),
+            _ => self.key_type(),
+        }
+    }
     /// CKA_KEY_TYPE.
     pub fn key_type(&self) -> KeyType {
         KeyType(self.ulong(attr::KEY_TYPE).unwrap_or(kt::NONE.0))

@@ -2,9 +2,10 @@
 //! given, what must be, defaults, and the attributes that the HSM computes (PKCS#11 3.2, "Objects").
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
-use hsm_crypto::{AesKey, DesKey, Hash, hotp};
+use hsm_crypto::{AesKey, DesKey, Hash, PublicKey, hotp};
 
-use crate::attr::{self, AttrRow, Unsaid, When};
+use crate::attr::{self, AttrRow, Rule, When};
+use crate::cert;
 use crate::code::{UNAVAILABLE, class, key_type as kt};
 use crate::material::Material;
 use crate::object::Attrs;
@@ -89,16 +90,13 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
         }
         check_key_type(class, attrs.key_type())?;
     }
-    let key_type = attrs.key_type();
+    if class == class::CERTIFICATE {
+        cert::known_type(&attrs)?;
+    }
+    let kind = attrs.kind();
     for given in template {
         let row = row(given)?;
-        let Some(rule) = row.rule(class, key_type) else {
-            return Err(refuse(
-                Rv::ATTRIBUTE_TYPE_INVALID,
-                row,
-                "does not belong to such an object",
-            ));
-        };
+        let rule = ruled(row, class, kind)?;
         if !rule.may.at(birth.when) {
             let rv = if rule.may == When::NEVER {
                 Rv::ATTRIBUTE_READ_ONLY
@@ -121,7 +119,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
         }
     }
     for row in attr::ALL {
-        let Some(rule) = row.rule(class, key_type) else {
+        let Some(rule) = row.rule(class, kind) else {
             continue;
         };
         if attrs.get(row.ty).is_some() {
@@ -130,14 +128,43 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
         if rule.must.at(birth.when) {
             return Err(refuse(Rv::TEMPLATE_INCOMPLETE, row, "is missing"));
         }
-        match rule.unsaid {
-            Unsaid::Bool(b) => attrs.set(row.ty, Value::Bool(b)),
-            Unsaid::Ulong(n) => attrs.set(row.ty, Value::Ulong(n)),
-            Unsaid::Empty => attrs.set(row.ty, Value::Bytes(Vec::new())),
-            Unsaid::Absent | Unsaid::Computed => {}
+        if let Some(value) = rule.unsaid.value() {
+            attrs.set(row.ty, value);
         }
     }
     Ok(attrs)
+}
+
+/// The rule of an attribute that a template gives. One that PKCS#11 has for other objects is no invalid
+/// type, but makes the template inconsistent (4.1.1).
+fn ruled(row: &'static AttrRow, class: Class, kind: KeyType) -> Result<&'static Rule> {
+    row.rule(class, kind).ok_or_else(|| {
+        refuse(
+            Rv::TEMPLATE_INCONSISTENT,
+            row,
+            "does not belong to such an object",
+        )
+    })
+}
+
+/// What must hold between attributes, whenever an object is made or changed.
+fn agree(attrs: &Attrs) -> Result<()> {
+    let day = |ty| attrs.bytes(ty).filter(|date| !date.is_empty());
+    if let (Some(start), Some(end)) = (day(attr::START_DATE), day(attr::END_DATE))
+        && end < start
+    {
+        return Err(Error::new(
+            Rv::TEMPLATE_INCONSISTENT,
+            "CKA_END_DATE is before CKA_START_DATE",
+        ));
+    }
+    if attrs.is(attr::ALWAYS_AUTHENTICATE) && !attrs.is(attr::PRIVATE) {
+        return Err(Error::new(
+            Rv::TEMPLATE_INCONSISTENT,
+            "CKA_ALWAYS_AUTHENTICATE is for keys that are CKA_PRIVATE",
+        ));
+    }
+    Ok(())
 }
 
 fn check_key_type(of: Class, key_type: KeyType) -> Result<()> {
@@ -185,9 +212,12 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
         attr::UNIQUE_ID,
         Value::Bytes(format!("{:032x}", id.0).into_bytes()),
     );
+    agree(attrs)?;
     let class = attrs.class();
-    if class == class::CERTIFICATE {
-        return complete_certificate(attrs);
+    match class {
+        class::CERTIFICATE => return cert::complete(attrs),
+        class::TRUST => return cert::check(attrs),
+        _ => {}
     }
     if !attr::On::KEYS.has(class) {
         return Ok(());
@@ -222,6 +252,9 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
     }
 }
 
+/// Secrets of fewer bytes can be found by trying all of them.
+pub(crate) const GUESSABLE: usize = 10;
+
 fn complete_secret(attrs: &mut Attrs) -> Result<()> {
     let value = attrs.bytes(attr::VALUE).unwrap_or_default();
     let len = value.len();
@@ -231,7 +264,13 @@ fn complete_secret(attrs: &mut Attrs) -> Result<()> {
             format!("no key of type {:#x} has {len} bytes", attrs.key_type().0),
         ));
     }
-    let kcv = check_value(attrs.key_type(), value);
+    // "CKA_CHECK_VALUE should not be usable to obtain any part of the key value": three bytes tell all of a short one.
+    let hidden = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
+    let kcv = if hidden && len < GUESSABLE {
+        Vec::new()
+    } else {
+        check_value(attrs.key_type(), value)
+    };
     attrs.set(attr::VALUE_LEN, Value::Ulong(len as u64));
     match attrs.bytes(attr::CHECK_VALUE) {
         // An empty one says: no check value, please.
@@ -340,33 +379,25 @@ fn complete_pair(attrs: &mut Attrs) -> Result<()> {
             _ => attrs.set(attr::VALUE, Value::Bytes(value.to_vec())),
         }
     }
-    if public {
-        let info = crate::encode::public_key_info(material, attrs);
-        attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(info));
-    } else if attrs.get(attr::PUBLIC_KEY_INFO).is_none() {
-        attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(Vec::new()));
-    }
-    Ok(())
+    public_key_info(attrs, material)
 }
 
-fn complete_certificate(attrs: &mut Attrs) -> Result<()> {
-    if attrs.ulong(attr::CERTIFICATE_TYPE) != Some(crate::code::cert_type::X_509) {
+/// CKA_PUBLIC_KEY_INFO follows from the key. What is given must be of the same key.
+fn public_key_info(attrs: &mut Attrs, material: Material) -> Result<()> {
+    let own = crate::encode::public_key_info(material, attrs);
+    let given = attrs.bytes(attr::PUBLIC_KEY_INFO).unwrap_or_default();
+    let same = given.is_empty()
+        || given == own
+        || PublicKey::from_spki(given)
+            .and_then(|key| key.to_spki())
+            .is_ok_and(|given| given == own);
+    if !same {
         return Err(Error::new(
             Rv::ATTRIBUTE_VALUE_INVALID,
-            "only X.509 certificates are kept",
+            "CKA_PUBLIC_KEY_INFO is not of this key",
         ));
     }
-    let value = attrs.bytes(attr::VALUE).unwrap_or_default();
-    if value.is_empty() && attrs.bytes(attr::URL).is_none_or(<[u8]>::is_empty) {
-        return Err(Error::new(
-            Rv::TEMPLATE_INCOMPLETE,
-            "a certificate has a value or a URL",
-        ));
-    }
-    if attrs.get(attr::CHECK_VALUE).is_none() && !value.is_empty() {
-        let kcv = Hash::Sha1.digest(value)[..3].to_vec();
-        attrs.set(attr::CHECK_VALUE, Value::Bytes(kcv));
-    }
+    attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(own));
     Ok(())
 }
 
@@ -375,26 +406,18 @@ fn complete_certificate(attrs: &mut Attrs) -> Result<()> {
 /// # Errors
 /// ATTRIBUTE_READ_ONLY, ATTRIBUTE_TYPE_INVALID, ATTRIBUTE_VALUE_INVALID, TEMPLATE_INCONSISTENT.
 pub fn change(old: &Attrs, template: &Template, when: When, officer: bool) -> Result<Attrs> {
-    let (class, key_type) = (old.class(), old.key_type());
+    let (class, kind) = (old.class(), old.kind());
     Attrs::from_template(template)?;
     let mut new = old.clone();
     for given in template {
         let row = row(given)?;
         // To write what is there changes nothing, but what the HSM alone determines is never the caller's to write.
-        let computed = when == When::LATER
-            && row
-                .rule(class, key_type)
-                .is_some_and(|r| r.may == When::NEVER);
+        let computed =
+            when == When::LATER && row.rule(class, kind).is_some_and(|r| r.may == When::NEVER);
         if old.get(given.ty) == Some(&given.value) && !row.secret && !computed {
             continue;
         }
-        let Some(rule) = row.rule(class, key_type) else {
-            return Err(refuse(
-                Rv::ATTRIBUTE_TYPE_INVALID,
-                row,
-                "does not belong to such an object",
-            ));
-        };
+        let rule = ruled(row, class, kind)?;
         if !rule.may.at(when) {
             return Err(refuse(Rv::ATTRIBUTE_READ_ONLY, row, "cannot be changed"));
         }
@@ -421,9 +444,53 @@ pub fn change(old: &Attrs, template: &Template, when: When, officer: bool) -> Re
                 "of a private key stays",
             ));
         }
+        if given.ty == attr::CHECK_VALUE && given.value != Value::Bytes(Vec::new()) {
+            return Err(refuse(
+                Rv::ATTRIBUTE_VALUE_INVALID,
+                row,
+                "does not belong to the key; an empty one takes it away",
+            ));
+        }
+        if old.is(attr::TRUSTED) && !officer {
+            trusted_stays(old, given, row)?;
+        }
         new.set(given.ty, given.value.clone());
     }
+    agree(&new)?;
+    if class == class::CERTIFICATE || class == class::TRUST {
+        cert::check(&new)?;
+    }
+    let info = attr::PUBLIC_KEY_INFO;
+    if class == class::PRIVATE && new.get(info) != old.get(info) {
+        let material = Material::parse(class, new.key_type(), &new)?;
+        public_key_info(&mut new, material)?;
+    }
     Ok(new)
+}
+
+/// What the security officer marked as trusted he judged by its attributes: "trusted certificates cannot
+/// be modified", and a wrapping key that its user may make a decrypting one guards nothing. A copy is judged
+/// alike, since it has the same value.
+fn trusted_stays(old: &Attrs, given: &Attr, row: &AttrRow) -> Result<()> {
+    const PLACE: [hsm_api::AttrType; 6] = [
+        attr::TOKEN,
+        attr::PRIVATE,
+        attr::MODIFIABLE,
+        attr::COPYABLE,
+        attr::DESTROYABLE,
+        attr::LABEL,
+    ];
+    let key = old.class() != class::CERTIFICATE;
+    let gains = given.value == Value::Bool(true) && row.one_way != Some(true);
+    let harmless = PLACE.contains(&given.ty) || key && !gains;
+    if harmless {
+        return Ok(());
+    }
+    Err(refuse(
+        Rv::ATTRIBUTE_READ_ONLY,
+        row,
+        "of what the security officer trusts stays",
+    ))
 }
 
 /// Merges a key's CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE into what a caller asks for.

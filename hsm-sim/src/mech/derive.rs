@@ -53,8 +53,11 @@ static BASE_AND_DATA: Mech = Mech {
     ..SIMPLE
 };
 
+/// CKM_CONCATENATE_DATA_AND_BASE.
+pub(crate) const DATA_FIRST: MechId = MechId(0x363);
+
 static DATA_AND_BASE: Mech = Mech {
-    id: MechId(0x363),
+    id: DATA_FIRST,
     name: "CKM_CONCATENATE_DATA_AND_BASE",
     params: Shape::Data,
     derive: Some(|call, _| {

@@ -37,6 +37,7 @@ use hsm_api::{MechId, Op};
 use hsm_crypto::{Hash, PreHash};
 
 pub use check::{check, check_init};
+pub(crate) use derive::DATA_FIRST;
 pub use length::{Step, encapsulated, max_output, slack};
 pub use row::{
     Call, Check, Cut, Decapsulate, Derive, Encapsulate, Func, Generate, GeneratePair, Mech,

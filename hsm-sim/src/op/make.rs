@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::attr::{self, When};
 use crate::code::{class, key_type as kt};
 use crate::link::SimLink;
-use crate::mech::{self, Call, Cut, Func, Mech, Wanted};
+use crate::mech::{self, Call, Cut, Func, Mech, Output, Wanted};
 use crate::object::{Attrs, Object, Origin};
 use crate::policy;
 use crate::roles;
@@ -284,6 +284,7 @@ impl SimLink {
             attrs.set(attr::VALUE, Value::Bytes(value));
             if mech.inherits {
                 inherit(&mut attrs, template, &bases)?;
+                whole_enough(mechanism, &attrs, &bases)?;
             }
             template::complete(id, &mut attrs, &Past::From(&bases)).map_err(|e| match e.rv {
                 // The template is right; the secret has not the length for such a key.
@@ -396,7 +397,14 @@ impl SimLink {
             Rv::ENCRYPTED_DATA_LEN_RANGE => Error::new(Rv::WRAPPED_KEY_LEN_RANGE, e.why),
             _ => e,
         })?;
-        crate::encode::decode(&plain[..len], &mut attrs)?;
+        let block = super::wrap::block(mech);
+        crate::encode::decode(&plain[..len], block, &mut attrs)?;
+        if bare(mech) && guessable(&attrs) {
+            return Err(Error::new(
+                Rv::WRAPPED_KEY_INVALID,
+                "a key this short may be the front of a longer one: wrap it by a mechanism that pads or authenticates",
+            ));
+        }
         template::complete(id, &mut attrs, &Past::Foreign).map_err(|e| match e.rv {
             Rv::ATTRIBUTE_VALUE_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
             _ => e,
@@ -461,6 +469,46 @@ pub(super) fn cut<'s>(
         Cut::Leading => &whole[surplus..],
         Cut::Trailing => &whole[..len],
     })
+}
+
+/// Whether what the mechanism makes can be cut anywhere, and is a key again.
+fn bare(mech: &Mech) -> bool {
+    matches!(mech.output, Output::Same | Output::Block | Output::Block8)
+}
+
+/// Whether a secret key can be found by trying all of its values. Types of one length are known to be as
+/// long as they are.
+fn guessable(attrs: &Attrs) -> bool {
+    class::is_secret(attrs.class())
+        && kt::fixed_len(attrs.key_type()).is_none()
+        && attrs
+            .bytes(attr::VALUE)
+            .is_some_and(|v| v.len() < template::GUESSABLE)
+}
+
+/// Of a base that hides its value no part may come out that can be guessed: part by part it would tell the
+/// whole (Clulow's reduction of the key space).
+fn whole_enough(mechanism: &Mechanism<'_>, attrs: &Attrs, bases: &[&Attrs]) -> Result<()> {
+    let len = |attrs: &Attrs| attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len);
+    let hides = |base: &Attrs| base.is(attr::SENSITIVE) || !base.is(attr::EXTRACTABLE);
+    let hidden = bases.iter().filter(|b| hides(b)).map(|b| len(b)).max();
+    // What stands in front and is known takes room from what is not.
+    let known = match (&mechanism.params, bases.first()) {
+        (Params::Data(data), _) if mechanism.id == mech::DATA_FIRST => data.len(),
+        (Params::Key(_), Some(base)) if !hides(base) => len(base),
+        _ => 0,
+    };
+    let shown = len(attrs).saturating_sub(known);
+    if hidden.is_none_or(|hidden| shown >= hidden.min(template::GUESSABLE)) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::KEY_SIZE_RANGE,
+        format!(
+            "so short a part of a key that hides its value could be guessed: take {} bytes",
+            template::GUESSABLE
+        ),
+    ))
 }
 
 /// A key that shows its base, or much of it, is guarded as its base is. A template that says

@@ -30,11 +30,15 @@ impl SimLink {
     pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
         let object = self.object(id)?;
         if builtin::get(id).is_some() {
-            let shown = types.iter().map(|ty| match builtin::value(&object, *ty) {
-                Some(value) => AttrReply::Is(Attr { ty: *ty, value }),
-                None => AttrReply::Withheld(*ty, Rv::ATTRIBUTE_TYPE_INVALID),
-            });
-            return Ok(Reply::Attributes(shown.collect()));
+            let show = |ty: &AttrType| {
+                let value = builtin::value(&self.inner.store, &object, *ty)?;
+                Ok(value.map_or(
+                    AttrReply::Withheld(*ty, Rv::ATTRIBUTE_TYPE_INVALID),
+                    |value| AttrReply::Is(Attr { ty: *ty, value }),
+                ))
+            };
+            let shown = types.iter().map(show).collect::<Result<_>>()?;
+            return Ok(Reply::Attributes(shown));
         }
         let secrets = policy::may_read_secrets(self.who());
         let show = |ty: &AttrType| show(&object.attrs, *ty, secrets);
@@ -110,7 +114,7 @@ impl SimLink {
             }
         }
         let offered = |mech| mech::find(MechId(mech)).is_some_and(|m| self.offers(m).is_ok());
-        if let Some(found) = builtin::find(template, offered) {
+        if let Some(found) = builtin::find(template, self.who().node, offered) {
             return Ok(Reply::Objects(found));
         }
         let who = self.who();
@@ -178,9 +182,9 @@ fn show(attrs: &Attrs, ty: AttrType, secrets: bool) -> AttrReply {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
     };
     let of = attrs.class();
-    if row.rule(of, attrs.key_type()).is_none() {
+    let Some(rule) = row.rule(of, attrs.kind()) else {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
-    }
+    };
     let guarded = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
     let private = !secrets && of != class::CERTIFICATE;
     if row.secret && (private || attr::hides(of) && guarded) {
@@ -191,6 +195,10 @@ fn show(attrs: &Attrs, ty: AttrType, secrets: bool) -> AttrReply {
             ty,
             value: value.clone(),
         }),
-        None => AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID),
+        // Kept before the attribute had a row: it is what it would be if nobody had said anything.
+        None => match rule.unsaid.value() {
+            Some(value) => AttrReply::Is(Attr { ty, value }),
+            None => AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID),
+        },
     }
 }

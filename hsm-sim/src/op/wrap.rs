@@ -7,7 +7,7 @@ use super::crypt::too_small;
 use crate::attr;
 use crate::code::class;
 use crate::link::SimLink;
-use crate::mech::{self, Call, Func, Output, Step};
+use crate::mech::{self, Call, Func, Mech, Output, Step};
 use crate::object::Object;
 use crate::policy;
 
@@ -20,6 +20,15 @@ pub(super) fn no_aad(aad: &[u8]) -> Result<()> {
         Rv::MECHANISM_INVALID,
         "the mechanism takes no additional data",
     ))
+}
+
+/// To the length of what a mechanism that does not pad fills keys up.
+pub(super) fn block(mech: &Mech) -> usize {
+    match mech.output {
+        Output::Block => 16,
+        Output::Block8 => 8,
+        _ => 1,
+    }
 }
 
 fn check(with: &Object, key: &Object) -> Result<()> {
@@ -83,11 +92,7 @@ impl SimLink {
         policy::may_dispose(self.who(), &key)?;
         check(&with, &key)?;
         let mut plain = crate::encode::encode(&key.attrs)?;
-        let block = match mech.output {
-            Output::Block => 16,
-            Output::Block8 => 8,
-            _ => 1,
-        };
+        let block = block(mech);
         if class::is_secret(key.facts.class) {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
             let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(block)]);

@@ -207,18 +207,46 @@ fn pbkdf2_makes_a_key_of_a_password() {
 }
 
 #[test]
+fn no_part_of_a_hidden_base_is_short_enough_to_guess() {
+    let (_dir, link) = setup();
+    let base = known(&link, 0x10, &[1; 16], vec![b(attr::SENSITIVE, true)]);
+    let front = known(&link, 0x10, &[2; 31], open());
+    let data = |len| Params::Data(vec![9; len].into());
+    let take = |mech, params, from, len| {
+        let template = vec![n(attr::VALUE_LEN, len)];
+        derive(&link, mech, params, from, template)
+            .map(drop)
+            .map_err(|e| e.rv)
+    };
+    let refused = Err(Rv::KEY_SIZE_RANGE);
+    // The first byte of the base; its last; its first behind bytes that are known, the attacker's or another key's.
+    assert_eq!(take(0x362, data(4), base, 1), refused);
+    assert_eq!(take(0x365, Params::Bit(120), base, 9), refused);
+    assert_eq!(take(0x364, data(1), base, 1), refused);
+    assert_eq!(take(0x363, data(31), base, 32), refused);
+    assert_eq!(take(0x360, Params::Key(base), front, 32), refused);
+    assert_eq!(take(0x363, data(22), base, 32), Ok(()));
+    assert_eq!(take(0x365, Params::Bit(120), base, 10), Ok(()));
+    assert_eq!(take(0x362, data(4), front, 1), Ok(()), "it is in the open");
+    // All of a short one is no part of it.
+    let short = known(&link, 0x10, &[7; 4], vec![b(attr::SENSITIVE, true)]);
+    assert_eq!(take(0x362, data(1), short, 5), Ok(()));
+    assert_eq!(take(0x362, data(1), short, 3), refused);
+}
+
+#[test]
 fn what_shows_its_base_is_guarded_like_it() {
     let (_dir, link) = setup();
     let secret = known(&link, 0x10, &[1; 16], vec![b(attr::SENSITIVE, true)]);
     let free = known(&link, 0x10, &[2; 16], open());
-    let data = || Params::Data(vec![9; 4].into());
+    let data = |len| Params::Data(vec![9; len].into());
     for (mech, params) in [
-        (0x362, data()),
-        (0x363, data()),
-        (0x364, data()),
+        (0x362, data(4)),
+        (0x363, data(4)),
+        (0x364, data(16)),
         (0x365, Params::Bit(8)),
     ] {
-        let bare = vec![n(attr::VALUE_LEN, 4)];
+        let bare = vec![n(attr::VALUE_LEN, 16)];
         let made = derive(&link, mech, params.clone(), secret, bare).unwrap();
         assert_eq!(
             link.get(made, attr::SENSITIVE),
@@ -228,7 +256,7 @@ fn what_shows_its_base_is_guarded_like_it() {
             link.get(made, attr::EXTRACTABLE),
             AttrReply::Is(b(attr::EXTRACTABLE, false))
         );
-        let open = with(open(), n(attr::VALUE_LEN, 4));
+        let open = with(open(), n(attr::VALUE_LEN, 16));
         let refused = derive(&link, mech, params.clone(), secret, open.clone());
         assert_eq!(
             refused.unwrap_err().rv,

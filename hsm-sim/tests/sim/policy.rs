@@ -300,7 +300,7 @@ fn templates_are_held_against_the_rows() {
         (
             "of another class",
             vec![bytes(attr::MODULUS, &[1])],
-            Some(Rv::ATTRIBUTE_TYPE_INVALID),
+            Some(Rv::TEMPLATE_INCONSISTENT),
         ),
         (
             "computed",
