@@ -12,6 +12,7 @@ use hsm_api::{
     Template,
 };
 use hsm_sim::attr;
+use hsm_sim::code::class;
 use hsm_sim::mech::{self, Mech, Shape};
 
 use super::keys::{ED25519, P256, X25519, pair, params};
@@ -22,6 +23,7 @@ const RSA: u64 = 0;
 const EC: u64 = 3;
 const GENERIC: u64 = 0x10;
 const AES: u64 = 0x1F;
+const HOTP: u64 = 0x23;
 
 /// A key of each type, both halves of it or the same twice; and one to be wrapped.
 struct Keys {
@@ -51,6 +53,7 @@ impl Keys {
         }
         let secrets = [
             (AES, 0x1080, 32),
+            (HOTP, 0x290, 20),
             (GENERIC, 0x350, 32),
             (0x33, 0x1225, 0),
             (0x35, 0x1072, 64),
@@ -127,6 +130,12 @@ impl Keys {
                 data: vec![7; 32].into(),
             },
             Shape::Bit => Params::Bit(8),
+            // Its own counter would move on.
+            Shape::MaybeOtp => Params::Otp {
+                counter: Some(7),
+                digits: Some(6),
+                friendly: false,
+            },
             Shape::Key => Params::Key(self.by_type[&GENERIC].0),
             Shape::Ecdh => {
                 let point = self.link.get(self.by_type[&EC].0, attr::EC_POINT);
@@ -160,7 +169,10 @@ impl Keys {
             params: self.params(row),
         };
         let (public, private) = self.of(row);
-        let data = [0x5A; 32];
+        let data: &[u8] = match row.params {
+            Shape::MaybeOtp => &[],
+            _ => &[0x5A; 32],
+        };
         let crypt = |op, key: Option<ObjectId>, data: &[u8], signature: &[u8]| {
             let resolved = key.map(|key| self.link.key(key).0);
             let request = Request::Crypt {
@@ -188,22 +200,27 @@ impl Keys {
             vec![n(attr::VALUE_LEN, len)]
         };
         match flag {
-            0x100 => crypt(Op::Encrypt, Some(public), &data, &[]).map(drop),
+            0x100 => crypt(Op::Encrypt, Some(public), data, &[]).map(drop),
             0x200 => {
-                let sealed = crypt(Op::Encrypt, Some(public), &data, &[])?;
+                let sealed = crypt(Op::Encrypt, Some(public), data, &[])?;
                 let opened = crypt(Op::Decrypt, Some(private), &sealed, &[])?;
-                assert!(opened.ends_with(&data), "{}", row.name);
+                assert!(opened.ends_with(data), "{}", row.name);
                 Ok(())
             }
-            0x400 => crypt(Op::Digest, None, &data, &[]).map(drop),
-            0x800 => crypt(Op::Sign, Some(private), &data, &[]).map(drop),
-            0x1000 => crypt(Op::SignRecover, Some(private), &data, &[]).map(drop),
+            0x400 => crypt(Op::Digest, None, data, &[]).map(drop),
+            0x800 => crypt(Op::Sign, Some(private), data, &[]).map(drop),
+            0x1000 => crypt(Op::SignRecover, Some(private), data, &[]).map(drop),
             0x2000 => {
-                let signature = crypt(Op::Sign, Some(private), &data, &[])?;
-                crypt(Op::Verify, Some(public), &data, &signature).map(drop)
+                let signed = crypt(Op::Sign, Some(private), data, &[])?;
+                // A one-time password comes after its counter.
+                let signature = match row.params {
+                    Shape::MaybeOtp => &signed[8..],
+                    _ => &signed,
+                };
+                crypt(Op::Verify, Some(public), data, signature).map(drop)
             }
             0x4000 => {
-                let signature = crypt(Op::SignRecover, Some(private), &data, &[])?;
+                let signature = crypt(Op::SignRecover, Some(private), data, &[])?;
                 let data = crypt(Op::VerifyRecover, Some(public), &signature, &[])?;
                 assert!(data.ends_with(&[0x5A; 32]), "{}", row.name);
                 Ok(())
@@ -253,7 +270,12 @@ impl Keys {
                 mech,
                 base: self.link.key(private).0,
                 id: id(),
-                template: vec![n(attr::VALUE_LEN, 16)],
+                template: match row.makes {
+                    class::PUBLIC => vec![],
+                    // All of it: cut short, it would be the data alone.
+                    _ if row.name == "CKM_CONCATENATE_DATA_AND_BASE" => vec![],
+                    _ => vec![n(attr::VALUE_LEN, 16)],
+                },
             }),
             0x1000_0000 | 0x2000_0000 => {
                 let encapsulate = Request::Encapsulate {

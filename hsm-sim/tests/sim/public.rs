@@ -143,7 +143,7 @@ fn what_the_template_may_say() {
             vec![bytes(attr::EC_PARAMS, P384)],
             Rv::TEMPLATE_INCONSISTENT,
         ),
-        (vec![b(attr::SENSITIVE, true)], Rv::ATTRIBUTE_TYPE_INVALID),
+        (vec![b(attr::SENSITIVE, true)], Rv::TEMPLATE_INCONSISTENT),
         (vec![b(attr::TRUSTED, true)], Rv::ATTRIBUTE_READ_ONLY),
     ] {
         let name = format!("{template:?}");
