@@ -134,6 +134,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
             Unsaid::Bool(b) => attrs.set(row.ty, Value::Bool(b)),
             Unsaid::Ulong(n) => attrs.set(row.ty, Value::Ulong(n)),
             Unsaid::Empty => attrs.set(row.ty, Value::Bytes(Vec::new())),
+            Unsaid::IfUnwrapped => attrs.set(row.ty, Value::Bool(When::UNWRAP.at(birth.when))),
             Unsaid::Absent | Unsaid::Computed => {}
         }
     }
