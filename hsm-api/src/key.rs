@@ -88,4 +88,7 @@ pub struct KeyFacts {
     pub always_authenticate: bool,
     /// CKA_ALLOWED_MECHANISMS, where the key has it.
     pub allowed: Option<Vec<u64>>,
+    /// EC: whether CKA_EC_PARAMS is a curve's name and no object identifier. On a named curve CKM_EDDSA's parameter says which
+    /// of RFC 8032's schemes it is; an identifier of RFC 8410 says that itself (PKCS#11 3.2, 6.3, "EdDSA").
+    pub named_curve: bool,
 }

@@ -135,7 +135,7 @@ proptest! {
         other: [u8; 32],
         message in vec(any::<u8>(), 0..200),
         context in vec(any::<u8>(), 0..20),
-        prehash: bool,
+        scheme in 0..3,
         bit in 0..512usize,
     ) {
         let public = aws_lc::ed::ed_public(&seed);
@@ -143,7 +143,11 @@ proptest! {
         let mut pair = [0; 64];
         pair[..32].copy_from_slice(&seed);
         pair[32..].copy_from_slice(&public);
-        let mode = if prehash { EdMode::Prehash(&context) } else { EdMode::Pure };
+        let mode = match scheme {
+            0 => EdMode::Pure,
+            1 => EdMode::Context(&context),
+            _ => EdMode::Prehash(&context),
+        };
         let signature = aws_lc::ed::ed_sign(&pair, mode, &message).unwrap();
         prop_assert_eq!(signature, rustcrypto::ed::ed_sign(&pair, mode, &message).unwrap());
         prop_assert_eq!(aws_lc::ed::ed_verify(&public, mode, &message, &signature), Ok(()));

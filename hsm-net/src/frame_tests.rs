@@ -279,6 +279,7 @@ fn reply(p: &Parts) -> Result<Reply, Error> {
                 modifiable: false,
                 always_authenticate: false,
                 allowed: Some(vec![p.number]),
+                named_curve: true,
             },
         ),
         7 => Reply::Attributes(

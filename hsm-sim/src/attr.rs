@@ -126,15 +126,18 @@ pub enum Unsaid {
     Absent,
     /// It comes out of the operation itself.
     Computed,
+    /// True in an unwrapped key, else false.
+    IfUnwrapped,
     Bool(bool),
     Ulong(u64),
     Empty,
 }
 
 impl Unsaid {
-    /// The default, where there is one.
-    pub fn value(self) -> Option<Value> {
+    /// The default of an object that comes to be in this way, where there is one.
+    pub fn value(self, when: When) -> Option<Value> {
         match self {
+            Unsaid::IfUnwrapped => Some(Value::Bool(When::UNWRAP.at(when))),
             Unsaid::Bool(b) => Some(Value::Bool(b)),
             Unsaid::Ulong(n) => Some(Value::Ulong(n)),
             Unsaid::Empty => Some(Value::Bytes(Vec::new())),
@@ -337,7 +340,8 @@ attributes! {
         rule(On::PRIVATE, CREATE.or(When::UNWRAP).or(When::COPY).or(When::LATER), Computed),
     ];
     VALUE_LEN = 0x161, Ulong, [rule(On::SECRET, When::GENERATE.or(When::DERIVE).or(When::UNWRAP), Computed)];
-    EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = false;
+    // C_UnwrapKey (5.18.4): "The CKA_EXTRACTABLE attribute is by default set to CK_TRUE."
+    EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, Unsaid::IfUnwrapped)], one_way = false;
     LOCAL = 0x163, Bool, [rule(On::KEYS, NEVER, Computed)];
     NEVER_EXTRACTABLE = 0x164, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     ALWAYS_SENSITIVE = 0x165, Bool, [rule(On::HIDDEN, NEVER, Computed)];

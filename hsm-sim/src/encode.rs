@@ -42,7 +42,7 @@ pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
     let key = match Material::parse(attrs.class(), attrs.key_type(), attrs)? {
         Material::Rsa(key) => PrivateKey::Rsa(key),
         Material::Ec(key) => PrivateKey::Ec(key),
-        Material::Ed(key) => PrivateKey::Ed(key),
+        Material::Ed { key, .. } => PrivateKey::Ed(key),
         Material::X(key) => PrivateKey::X(key),
         Material::Ed448(key) => PrivateKey::Ed448(key),
         Material::X448(key) => PrivateKey::X448(key),
@@ -158,7 +158,7 @@ pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
     let key = match material {
         Material::Rsa(key) => PublicKey::Rsa(key),
         Material::Ec(key) => PublicKey::Ec(key),
-        Material::Ed(key) => PublicKey::Ed(key),
+        Material::Ed { key, .. } => PublicKey::Ed(key),
         Material::Ed448(key) => PublicKey::Ed448(key),
         Material::X(key) => PublicKey::X(*key.public()),
         Material::X448(key) => PublicKey::X448(*key.public()),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::code::{class, key_type as kt};
 use crate::mech::{pq, slh};
-use crate::object::Attrs;
+use crate::object::{self, Attrs};
 use crate::{attr, der};
 
 /// An expanded key.
@@ -26,8 +26,9 @@ pub enum Material {
     Rsa(RsaKey),
     #[allow(missing_docs)]
     Ec(EcKey),
+    /// Ed25519, and whether CKA_EC_PARAMS has the curve's name; see [`KeyFacts::named_curve`](hsm_api::KeyFacts).
     #[allow(missing_docs)]
-    Ed(EdKey),
+    Ed { key: EdKey, named: bool },
     #[allow(missing_docs)]
     Ed448(Ed448Key),
     /// The private half; an X25519 public key is nothing but bytes.
@@ -58,7 +59,7 @@ enum Rare {
     Des(Arc<DesKey>),
 }
 
-fn mismatch() -> Error {
+pub(crate) fn mismatch() -> Error {
     Error::new(
         Rv::KEY_TYPE_INCONSISTENT,
         "the key is not of the kind that the mechanism needs",
@@ -198,20 +199,26 @@ impl Material {
                 Material::Ed448(Ed448Key::from_seed(bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::EC_EDWARDS) => {
-                named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
                 let point = der::point(bytes(attr::EC_POINT));
-                Material::Ed(EdKey::from_public(point).map_err(fault)?)
+                Material::Ed {
+                    key: EdKey::from_public(point).map_err(fault)?,
+                    named: object::named_curve(attrs),
+                }
             }
             (class::PRIVATE, kt::EC_EDWARDS) => {
-                named(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
-                Material::Ed(EdKey::from_seed(bytes(attr::VALUE)).map_err(fault)?)
+                known(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                Material::Ed {
+                    key: EdKey::from_seed(bytes(attr::VALUE)).map_err(fault)?,
+                    named: object::named_curve(attrs),
+                }
             }
             (class::PRIVATE, kt::EC_MONTGOMERY) if X448Key::is_params(bytes(attr::EC_PARAMS)) => {
                 Material::X448(X448Key::from_private(bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::EC_MONTGOMERY) => {
                 let x448 = X448Key::is_params(bytes(attr::EC_PARAMS));
-                named(x448 || XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(x448 || XKey::is_params(bytes(attr::EC_PARAMS)))?;
                 let len = if x448 { 56 } else { 32 };
                 if der::point(bytes(attr::EC_POINT)).len() != len {
                     return Err(fault(hsm_crypto::Error::BadKey));
@@ -219,7 +226,7 @@ impl Material {
                 Material::Nothing
             }
             (class::PRIVATE, kt::EC_MONTGOMERY) => {
-                named(XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(XKey::is_params(bytes(attr::EC_PARAMS)))?;
                 Material::X(XKey::from_private(bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::ML_DSA) => Material::MlDsa(
@@ -268,17 +275,6 @@ impl Material {
     pub fn rsa(&self) -> Result<&RsaKey> {
         match self {
             Material::Rsa(key) => Ok(key),
-            _ => Err(mismatch()),
-        }
-    }
-
-    /// The Ed25519 key that this is.
-    ///
-    /// # Errors
-    /// KEY_TYPE_INCONSISTENT.
-    pub fn ed(&self) -> Result<&EdKey> {
-        match self {
-            Material::Ed(key) => Ok(key),
             _ => Err(mismatch()),
         }
     }
@@ -349,7 +345,7 @@ pub(crate) fn signature_len(key_type: KeyType, set: u32) -> usize {
     }
 }
 
-fn named(known: bool) -> Result<()> {
+fn known(known: bool) -> Result<()> {
     if known {
         return Ok(());
     }

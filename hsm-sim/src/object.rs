@@ -220,7 +220,14 @@ pub fn facts(attrs: &Attrs) -> KeyFacts {
             Some(Value::Mechs(list)) => Some(list.clone()),
             _ => None,
         },
+        named_curve: named_curve(attrs),
     }
+}
+
+/// Whether CKA_EC_PARAMS is the choice curveName, a PrintableString.
+pub(crate) fn named_curve(attrs: &Attrs) -> bool {
+    let params = attrs.bytes(attr::EC_PARAMS);
+    params.is_some_and(|der| der.first() == Some(&0x13))
 }
 
 fn bits(attrs: &Attrs) -> u32 {

@@ -128,7 +128,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
         if rule.must.at(birth.when) {
             return Err(refuse(Rv::TEMPLATE_INCOMPLETE, row, "is missing"));
         }
-        if let Some(value) = rule.unsaid.value() {
+        if let Some(value) = rule.unsaid.value(birth.when) {
             attrs.set(row.ty, value);
         }
     }

@@ -4,6 +4,7 @@ mod sim {
     pub mod cluster;
     pub mod derive;
     pub mod docs;
+    pub mod eddsa;
     pub mod fips;
     pub mod keys;
     pub mod otp;

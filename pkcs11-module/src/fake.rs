@@ -117,6 +117,7 @@ impl Link for Fake {
                     modifiable: true,
                     always_authenticate: false,
                     allowed: None,
+                    named_curve: false,
                 },
             )),
             Request::Login { name, pin, .. } => {

@@ -39,7 +39,7 @@ pub fn check(
     if let Some(facts) = key {
         check_key(func, mech, facts)?;
     }
-    check_params(mech, func, &mechanism.params)?;
+    check_params(mech, func, &mechanism.params, key)?;
     Ok(mech)
 }
 
@@ -98,7 +98,23 @@ fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {
     Ok(())
 }
 
-fn check_params(mech: &Mech, func: Func, params: &Params<'_>) -> Result<()> {
+fn check_params(
+    mech: &Mech,
+    func: Func,
+    params: &Params<'_>,
+    key: Option<&KeyFacts>,
+) -> Result<()> {
+    if let (Shape::MaybeEdDsa, Params::None) = (mech.params, params)
+        && key.is_some_and(|k| k.bits == 448 && k.named_curve)
+    {
+        return Err(Error::new(
+            Rv::MECHANISM_PARAM_INVALID,
+            format!(
+                "{} on edwards448 needs CK_EDDSA_PARAMS; phFlag CK_FALSE without a context is Ed448",
+                mech.name
+            ),
+        ));
+    }
     let good = match (mech.params, params) {
         (
             Shape::Nothing

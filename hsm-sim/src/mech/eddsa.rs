@@ -7,46 +7,60 @@ use super::{Call, Mech, Output, Shape, Unit, fault};
 use crate::attr;
 use crate::code::key_type as kt;
 use crate::der;
-use crate::material::Material;
+use crate::material::{Material, mismatch};
 use crate::object::Attrs;
 
-/// Whether the message is hashed first, and the context.
-fn mode<'a>(call: &'a Call<'_>) -> (bool, &'a [u8]) {
-    match call.params {
+/// Ed448's two schemes: whether the message is hashed first, and the context; without one it is empty.
+fn ed448<'a>(params: &'a Params<'_>) -> (bool, &'a [u8]) {
+    match params {
         Params::EdDsa { prehash, context } => (*prehash, context),
         _ => (false, &[]),
     }
 }
 
-/// Ed25519 without a context is another algorithm than with an empty one; Ed448 always has one.
-fn ed25519<'a>((prehash, context): (bool, &'a [u8])) -> EdMode<'a> {
-    match (prehash, context) {
-        (true, context) => EdMode::Prehash(context),
-        (false, []) => EdMode::Pure,
-        (false, context) => EdMode::Context(context),
+/// Ed25519's three schemes (6.3, "Mapping to RFC 8032 Signature Schemes"). Where the curve is named, a parameter without a
+/// context is Ed25519ctx with an empty one, which makes other signatures than Ed25519; where RFC 8410's identifier stands for
+/// the curve, EdDSA is pure unless the parameter asks for more.
+fn ed25519<'a>(params: &'a Params<'_>, named: bool) -> EdMode<'a> {
+    match params {
+        Params::EdDsa {
+            prehash: true,
+            context,
+        } => EdMode::Prehash(context),
+        Params::EdDsa { context, .. } if named || !context.is_empty() => EdMode::Context(context),
+        _ => EdMode::Pure,
     }
 }
 
 fn sign(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
-    let (prehash, context) = mode(call);
-    if let Material::Ed448(key) = call.key {
-        let signature = key.sign(prehash, context, data).map_err(fault::data)?;
-        out[..signature.len()].copy_from_slice(&signature);
-        return Ok(signature.len());
-    }
-    let signature = call.key.ed()?.sign(ed25519((prehash, context)), data);
-    let signature = signature.map_err(fault::data)?;
-    out[..signature.len()].copy_from_slice(&signature);
-    Ok(signature.len())
+    let written = match call.key {
+        Material::Ed { key, named } => {
+            let signature = key.sign(ed25519(call.params, *named), data);
+            fill(out, &signature.map_err(fault::data)?)
+        }
+        Material::Ed448(key) => {
+            let (prehash, context) = ed448(call.params);
+            let signature = key.sign(prehash, context, data);
+            fill(out, &signature.map_err(fault::data)?)
+        }
+        _ => return Err(mismatch()),
+    };
+    Ok(written)
+}
+
+fn fill(out: &mut [u8], signature: &[u8]) -> usize {
+    out[..signature.len()].copy_from_slice(signature);
+    signature.len()
 }
 
 fn verify(call: &Call<'_>, data: &[u8], signature: &[u8]) -> Result<()> {
-    let (prehash, context) = mode(call);
-    if let Material::Ed448(key) = call.key {
-        key.verify(prehash, context, data, signature)
-    } else {
-        let mode = ed25519((prehash, context));
-        call.key.ed()?.verify(mode, data, signature)
+    match call.key {
+        Material::Ed { key, named } => key.verify(ed25519(call.params, *named), data, signature),
+        Material::Ed448(key) => {
+            let (prehash, context) = ed448(call.params);
+            key.verify(prehash, context, data, signature)
+        }
+        _ => return Err(mismatch()),
     }
     .map_err(fault::signature)
 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::attr::{self, When};
 use crate::code::{class, key_type as kt};
 use crate::link::SimLink;
-use crate::mech::{self, Call, Cut, Func, Mech, Output, Wanted};
+use crate::mech::{self, Call, Cut, Func, Mech, Output, Shape, Wanted};
 use crate::object::{Attrs, Object, Origin};
 use crate::policy;
 use crate::roles;
@@ -377,7 +377,10 @@ impl SimLink {
         self.may_hide(mech)?;
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
-        let mut attrs = self.begun(&template, &self.birth(When::UNWRAP, None, None))?;
+        let mut attrs = self.begun(
+            &template,
+            &self.birth(When::UNWRAP, unwrapped_class(mech), None),
+        )?;
         if !attr::hides(attrs.class()) {
             return Err(Error::new(
                 Rv::TEMPLATE_INCONSISTENT,
@@ -431,6 +434,12 @@ fn made_type(mech: &Mech, template: &Template) -> Result<KeyType> {
             .copied()
             .ok_or_else(|| Rv::MECHANISM_INVALID.into()),
     }
+}
+
+/// The class of an unwrapped key where the mechanism contributes it: PKCS #1 v1.5 and OAEP carry secret keys only (6.1).
+fn unwrapped_class(mech: &Mech) -> Option<hsm_api::Class> {
+    let rsa = mech.keys == [kt::RSA] && mech.params != Shape::RsaAesKeyWrap;
+    rsa.then_some(class::SECRET)
 }
 
 fn with_key_type(mut template: Template) -> Template {

@@ -196,7 +196,7 @@ fn show(attrs: &Attrs, ty: AttrType, secrets: bool) -> AttrReply {
             value: value.clone(),
         }),
         // Kept before the attribute had a row: it is what it would be if nobody had said anything.
-        None => match rule.unsaid.value() {
+        None => match rule.unsaid.value(When::NEVER) {
             Some(value) => AttrReply::Is(Attr { ty, value }),
             None => AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID),
         },

@@ -170,3 +170,57 @@ fn every_row_that_wraps() {
     }
     assert!(tried > 35, "{tried} tried");
 }
+
+#[test]
+fn what_an_unwrapped_key_is_where_its_template_is_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_engine, link) = token(dir.path());
+    let (aes, rsa) = (link.aes(vec![]), (id(), id()));
+    link.made(&Request::GenerateKeyPair {
+        mech: plain(0xA),
+        public: rsa.0,
+        public_template: vec![n(attr::MODULUS_BITS, 2048)],
+        private: rsa.1,
+        private_template: vec![],
+    });
+    let key = link.aes(vec![b(attr::EXTRACTABLE, true)]);
+    let is = |key, ty, value| {
+        let is = hsm_api::reply::AttrReply::Is(b(ty, value));
+        assert_eq!(link.get(key, ty), is);
+    };
+    let unwrapped = |mech: Mechanism<'static>, there, back, template| {
+        let wrap = Request::Wrap {
+            mech: mech.clone(),
+            with: link.key(there).0,
+            key,
+            aad: Hidden(&[]),
+        };
+        let wrapped = link.ask_out(&wrap, 4096).unwrap();
+        let new = id();
+        let unwrap = Request::Unwrap {
+            mech,
+            with: link.key(back).0,
+            wrapped: Hidden(&wrapped),
+            aad: Hidden(&[]),
+            id: new,
+            template,
+        };
+        link.ask(&unwrap).map(|_| new).map_err(|e| e.rv)
+    };
+    let typed = vec![n(attr::KEY_TYPE, 0x1F)];
+    // CKM_RSA_PKCS contributes CKA_CLASS (6.1), CKM_AES_KEY_WRAP_KWP does not (6.16).
+    let new = unwrapped(plain(0x1), rsa.0, rsa.1, typed.clone()).unwrap();
+    is(new, attr::EXTRACTABLE, true);
+    is(new, attr::NEVER_EXTRACTABLE, false);
+    is(new, attr::ALWAYS_SENSITIVE, false);
+    let kwp = plain(0x210A);
+    assert_eq!(
+        unwrapped(kwp.clone(), aes, aes, typed),
+        Err(Rv::TEMPLATE_INCOMPLETE)
+    );
+    let both = vec![n(attr::CLASS, 4), n(attr::KEY_TYPE, 0x1F)];
+    let new = unwrapped(kwp, aes, aes, both).unwrap();
+    is(new, attr::EXTRACTABLE, true);
+    // A generated key stays where it is unless its template says otherwise.
+    is(link.aes(vec![]), attr::EXTRACTABLE, false);
+}
