@@ -1,12 +1,11 @@
 //! AES in its block modes: ECB, CBC (raw and with PKCS#7 padding), CTR; stateless functions on the key and streams over them.
 //!
-//! ECB, CTR and CBC decryption go through the `aes` crate in both builds: blocks by the hundred are faster there. CBC
-//! encryption, which can't be done in parallel, is the backend's.
+//! ECB goes through the `aes` crate in both builds: blocks by the hundred are fast there. CBC and CTR are the backend's, which
+//! knows what is faster on this processor.
 
-use crate::backend::cbc::CbcKey;
+use crate::backend::modes::Modes;
+use crate::rustcrypto::modes::Blocks;
 use crate::{Error, Result};
-use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use aes::{Aes128, Aes192, Aes256, Block};
 use std::fmt;
 use std::sync::Arc;
 use subtle::{ConditionallySelectable, ConstantTimeEq, ConstantTimeLess};
@@ -15,30 +14,11 @@ use zeroize::Zeroize;
 /// Bytes of a block.
 pub const BLOCK: usize = 16;
 
-/// Blocks worked on at once in CTR and CBC decryption: enough to keep every vector unit busy, small enough for the stack.
-const BATCH: usize = 64;
-
-enum Blocks {
-    K128(Aes128),
-    K192(Aes192),
-    K256(Aes256),
-}
-
 /// An AES key, expanded once. Shareable.
 pub struct AesKey {
     blocks: Box<Blocks>,
-    cbc: CbcKey,
+    modes: Modes,
     len: usize,
-}
-
-macro_rules! each {
-    ($this:expr, $cipher:ident => $do:expr) => {
-        match &*$this.blocks {
-            Blocks::K128($cipher) => $do,
-            Blocks::K192($cipher) => $do,
-            Blocks::K256($cipher) => $do,
-        }
-    };
 }
 
 impl AesKey {
@@ -47,16 +27,9 @@ impl AesKey {
     /// # Errors
     /// `BadKey` for another length.
     pub fn new(key: &[u8]) -> Result<Self> {
-        let bad = |_| Error::BadKey;
-        let blocks = match key.len() {
-            16 => Blocks::K128(Aes128::new_from_slice(key).map_err(bad)?),
-            24 => Blocks::K192(Aes192::new_from_slice(key).map_err(bad)?),
-            32 => Blocks::K256(Aes256::new_from_slice(key).map_err(bad)?),
-            _ => return Err(Error::BadKey),
-        };
         Ok(AesKey {
-            blocks: Box::new(blocks),
-            cbc: CbcKey::new(key)?,
+            blocks: Box::new(Blocks::new(key)?),
+            modes: Modes::new(key)?,
             len: key.len(),
         })
     }
@@ -68,13 +41,11 @@ impl AesKey {
     }
 
     pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; BLOCK]]) {
-        let blocks = Block::cast_slice_from_core_mut(blocks);
-        each!(self, cipher => cipher.encrypt_blocks(blocks));
+        self.blocks.encrypt(blocks);
     }
 
     pub(crate) fn decrypt_blocks(&self, blocks: &mut [[u8; BLOCK]]) {
-        let blocks = Block::cast_slice_from_core_mut(blocks);
-        each!(self, cipher => cipher.decrypt_blocks(blocks));
+        self.blocks.decrypt(blocks);
     }
 
     /// Encrypts one block in place.
@@ -109,7 +80,8 @@ impl AesKey {
     /// # Errors
     /// `BadLength` if `data` is not whole blocks or `out` too short.
     pub fn cbc_encrypt(&self, iv: &mut [u8; BLOCK], data: &[u8], out: &mut [u8]) -> Result<()> {
-        self.cbc.encrypt(iv, data, whole(data, out)?);
+        let out = whole(data, out)?;
+        self.modes.cbc_encrypt(&self.blocks, iv, data, out);
         Ok(())
     }
 
@@ -119,16 +91,7 @@ impl AesKey {
     /// `BadLength` if `data` is not whole blocks or `out` too short.
     pub fn cbc_decrypt(&self, iv: &mut [u8; BLOCK], data: &[u8], out: &mut [u8]) -> Result<()> {
         let out = whole(data, out)?;
-        for (data, out) in data
-            .chunks(BATCH * BLOCK)
-            .zip(out.chunks_mut(BATCH * BLOCK))
-        {
-            out.copy_from_slice(data);
-            self.decrypt_blocks(out.as_chunks_mut().0);
-            xor(&mut out[..BLOCK], &iv[..]);
-            xor(&mut out[BLOCK..], &data[..data.len() - BLOCK]);
-            iv.copy_from_slice(&data[data.len() - BLOCK..]);
-        }
+        self.modes.cbc_decrypt(&self.blocks, iv, data, out);
         Ok(())
     }
 
@@ -189,28 +152,19 @@ impl AesKey {
         if data.len().div_ceil(BLOCK).saturating_sub(1) as u128 > mask {
             return Err(Error::TooLarge);
         }
-        let mut key_stream = [[0u8; BLOCK]; BATCH];
-        for (data, out) in data
-            .chunks(BATCH * BLOCK)
-            .zip(out.chunks_mut(BATCH * BLOCK))
-        {
-            let blocks = &mut key_stream[..data.len().div_ceil(BLOCK)];
-            self.key_stream(counter, mask, blocks);
-            out.copy_from_slice(data);
-            xor(out, &blocks.as_flattened()[..data.len()]);
+        let value = u128::from_be_bytes(*counter);
+        // Blocks until the bits that count begin again at zero, leaving the others as they are.
+        let turn = (mask - (value & mask)).saturating_add(1);
+        let head = usize::try_from(turn.saturating_mul(BLOCK as u128))
+            .map_or(data.len(), |n| n.min(data.len()));
+        let (first, second) = data.split_at(head);
+        let (first_out, second_out) = out.split_at_mut(head);
+        self.modes.ctr(&self.blocks, counter, first, first_out);
+        if first.len().div_ceil(BLOCK) as u128 == turn {
+            *counter = (value & !mask).to_be_bytes();
+            self.modes.ctr(&self.blocks, counter, second, second_out);
         }
-        key_stream.as_flattened_mut().zeroize();
         Ok(())
-    }
-
-    fn key_stream(&self, counter: &mut [u8; BLOCK], mask: u128, blocks: &mut [[u8; BLOCK]]) {
-        let mut value = u128::from_be_bytes(*counter);
-        for block in &mut *blocks {
-            *block = value.to_be_bytes();
-            value = (value & !mask) | (value.wrapping_add(1) & mask);
-        }
-        *counter = value.to_be_bytes();
-        self.encrypt_blocks(blocks);
     }
 }
 
@@ -432,7 +386,7 @@ impl AesStream {
         let fresh = (data.len() - head).div_ceil(BLOCK) as u128;
         self.blocks_left = self.blocks_left.checked_sub(fresh).ok_or(Error::TooLarge)?;
         let start = BLOCK - self.rest_len;
-        out.copy_from_slice(data);
+        out[..head].copy_from_slice(&data[..head]);
         xor(&mut out[..head], &self.rest[start..start + head]);
         self.rest_len -= head;
         let full = head + (data.len() - head) / BLOCK * BLOCK;
@@ -443,9 +397,9 @@ impl AesStream {
             &mut out[head..full],
         )?;
         if full < data.len() {
-            let mask = counter_mask(*counter_bits)?;
             self.key
-                .key_stream(counter, mask, std::slice::from_mut(&mut self.rest));
+                .ctr(counter, *counter_bits, &[0; BLOCK], &mut self.rest)?;
+            out[full..].copy_from_slice(&data[full..]);
             let tail = data.len() - full;
             xor(&mut out[full..], &self.rest[..tail]);
             self.rest_len = BLOCK - tail;

@@ -1,6 +1,7 @@
 //! AES-XTS (IEEE 1619, NIST SP 800-38E), with ciphertext stealing.
 
 use crate::aes::{BLOCK, xor};
+use crate::rustcrypto::modes::BATCH;
 use crate::{AesKey, Error, Result};
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -68,9 +69,14 @@ impl XtsKey {
         self.tweak.encrypt_block(&mut tweak);
         let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
         let (last, head) = blocks.split_last_mut().ok_or(Error::BadLength)?;
-        for block in head {
-            self.block(encrypt, &tweak, block);
-            tweak = double(tweak);
+        let mut tweaks = [[0; BLOCK]; BATCH];
+        for blocks in head.chunks_mut(BATCH) {
+            let tweaks = &mut tweaks[..blocks.len()];
+            for place in &mut *tweaks {
+                *place = tweak;
+                tweak = double(tweak);
+            }
+            self.blocks(encrypt, tweaks, blocks);
         }
         // Decryption takes the tweaks of the last two in the other order.
         let next = double(tweak);
@@ -90,13 +96,21 @@ impl XtsKey {
     }
 
     fn block(&self, encrypt: bool, tweak: &[u8; BLOCK], block: &mut [u8; BLOCK]) {
-        xor(block, tweak);
+        self.blocks(
+            encrypt,
+            std::slice::from_ref(tweak),
+            std::slice::from_mut(block),
+        );
+    }
+
+    fn blocks(&self, encrypt: bool, tweaks: &[[u8; BLOCK]], blocks: &mut [[u8; BLOCK]]) {
+        xor(blocks.as_flattened_mut(), tweaks.as_flattened());
         if encrypt {
-            self.data.encrypt_block(block);
+            self.data.encrypt_blocks(blocks);
         } else {
-            self.data.decrypt_blocks(std::slice::from_mut(block));
+            self.data.decrypt_blocks(blocks);
         }
-        xor(block, tweak);
+        xor(blocks.as_flattened_mut(), tweaks.as_flattened());
     }
 }
 

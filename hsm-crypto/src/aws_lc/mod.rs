@@ -4,7 +4,6 @@
 //! AWS-LC's objects that we share between threads (RSA, EC_KEY, AEAD contexts) are documented as safe for concurrent use as
 //! long as nobody changes them, and none of ours is changed after it was made.
 
-pub mod cbc;
 pub mod ec;
 pub mod ed;
 pub mod gcm;
@@ -15,6 +14,7 @@ pub mod hash;
 ))]
 mod hooks;
 pub mod mac;
+pub mod modes;
 pub mod pq;
 pub mod rng;
 pub mod rsa;
