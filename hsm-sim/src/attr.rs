@@ -82,11 +82,15 @@ impl On {
     pub const KEYS: On = On(4 | 8 | 16);
     pub const HIDDEN: On = On(8 | 16);
     pub const OPEN: On = On(4 | 16);
-    pub const ALL: On = On(31);
+    pub const DOMAIN: On = On(32);
+    /// What stands for keys of some type.
+    pub const TYPED: On = On(4 | 8 | 16 | 32);
+    pub const ALL: On = On(63);
 
     const fn of(class: Class) -> On {
         match class.0 {
             0..=4 => On(1 << class.0),
+            6 => On::DOMAIN,
             _ => On(0),
         }
     }
@@ -203,6 +207,9 @@ use Unsaid::{Absent, Computed, Empty};
 const NO: Unsaid = Unsaid::Bool(false);
 const YES: Unsaid = Unsaid::Bool(true);
 const RSA: &[KeyType] = &[kt::RSA];
+const DSA: &[KeyType] = &[kt::DSA];
+const DH: &[KeyType] = &[kt::DH];
+const FIELDS: &[KeyType] = &[kt::DSA, kt::DH];
 const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
 const LATTICES: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA];
 const LATTICE_OR_HASH: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA, kt::SLH_DSA];
@@ -218,7 +225,12 @@ const IMPORTED: When = When::CREATE;
 attributes! {
     CLASS = 0x0, Ulong, [of(On::ALL, &[], When::MADE, CREATE, Computed)];
     TOKEN = 0x1, Bool, [rule(On::ALL, BORN, NO)];
-    PRIVATE = 0x2, Bool, [rule(On::CERT, BORN, NO), rule(On::PUBLIC, BORN, NO), rule(On::ALL, BORN, YES)];
+    PRIVATE = 0x2, Bool, [
+        rule(On::CERT, BORN, NO),
+        rule(On::PUBLIC, BORN, NO),
+        rule(On::DOMAIN, BORN, NO),
+        rule(On::ALL, BORN, YES),
+    ];
     LABEL = 0x3, Bytes, [rule(On::ALL, ALWAYS, Empty)];
     UNIQUE_ID = 0x4, Bytes, [rule(On::ALL, NEVER, Computed)];
     APPLICATION = 0x10, Bytes, [rule(On::DATA, ALWAYS, Empty)];
@@ -227,6 +239,8 @@ attributes! {
         of(On::CERT, &[], CREATE, CREATE, Empty),
         of(On::SECRET, &[], IMPORTED, IMPORTED, Computed),
         of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::PUBLIC, FIELDS, IMPORTED, IMPORTED, Computed),
         of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),
         of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, NEVER, Computed),
     ], secret;
@@ -242,7 +256,7 @@ attributes! {
     HASH_OF_ISSUER_PUBLIC_KEY = 0x8B, Bytes, [rule(On::CERT, CREATE, Empty)];
     NAME_HASH_ALGORITHM = 0x8C, Ulong, [rule(On::CERT, CREATE, Absent)];
     CHECK_VALUE = 0x90, Bytes, [rule(On::CERT, CREATE, Computed), rule(On::SECRET, BORN, Computed)];
-    KEY_TYPE = 0x100, Ulong, [of(On::KEYS, &[], When::MADE, CREATE, Computed)];
+    KEY_TYPE = 0x100, Ulong, [of(On::TYPED, &[], When::MADE, CREATE, Computed)];
     SUBJECT = 0x101, Bytes, [
         of(On::CERT, &[], CREATE, CREATE, Empty),
         rule(On::PUBLIC, ALWAYS, Empty),
@@ -281,9 +295,27 @@ attributes! {
         rule(On::PUBLIC, NEVER, Computed),
         rule(On::PRIVATE, IMPORTED.or(When::UNWRAP), Computed),
     ];
+    PRIME = 0x130, Bytes, [
+        of(On::PUBLIC, FIELDS, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, FIELDS, IMPORTED, IMPORTED, Computed),
+    ];
+    SUBPRIME = 0x131, Bytes, [
+        of(On::PUBLIC, DSA, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, DSA, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, DSA, IMPORTED, IMPORTED, Computed),
+    ];
+    BASE = 0x132, Bytes, [
+        of(On::PUBLIC, FIELDS, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, FIELDS, IMPORTED, IMPORTED, Computed),
+    ];
+    PRIME_BITS = 0x133, Ulong, [of(On::DOMAIN, FIELDS, When::GENERATE, When::GENERATE, Computed)];
+    SUBPRIME_BITS = 0x134, Ulong, [of(On::DOMAIN, DSA, When::GENERATE, NEVER, Computed)];
+    VALUE_BITS = 0x160, Ulong, [of(On::PRIVATE, DH, When::GENERATE, NEVER, Computed)];
     VALUE_LEN = 0x161, Ulong, [rule(On::SECRET, When::GENERATE.or(When::DERIVE).or(When::UNWRAP), Computed)];
     EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, NO)], one_way = false;
-    LOCAL = 0x163, Bool, [rule(On::KEYS, NEVER, Computed)];
+    LOCAL = 0x163, Bool, [rule(On::TYPED, NEVER, Computed)];
     NEVER_EXTRACTABLE = 0x164, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     ALWAYS_SENSITIVE = 0x165, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     KEY_GEN_MECHANISM = 0x166, Ulong, [rule(On::KEYS, NEVER, Computed)];

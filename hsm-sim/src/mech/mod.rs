@@ -16,6 +16,7 @@ mod digest;
 mod ec;
 mod eddsa;
 pub(crate) mod fault;
+pub(crate) mod field;
 mod kdf;
 mod length;
 mod mac;
@@ -51,6 +52,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
         digest::ALL,
         ec::ALL,
         eddsa::ALL,
+        field::ALL,
         kdf::ALL,
         mac::ALL,
         pq::ALL,

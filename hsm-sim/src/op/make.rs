@@ -18,6 +18,15 @@ use crate::policy;
 use crate::roles;
 use crate::template::{self, Birth, Past};
 
+/// Attributes that a pair's halves share.
+const DOMAIN: [hsm_api::AttrType; 5] = [
+    attr::EC_PARAMS,
+    attr::PARAMETER_SET,
+    attr::PRIME,
+    attr::SUBPRIME,
+    attr::BASE,
+];
+
 impl SimLink {
     fn birth(&self, when: When, class: Option<hsm_api::Class>, key_type: Option<KeyType>) -> Birth {
         Birth {
@@ -28,9 +37,16 @@ impl SimLink {
         }
     }
 
-    /// What a template says and its defaults; under the setting, with one role.
+    /// What a template says and its defaults; under the setting, with one role. In FIPS mode there are no keys whose
+    /// mechanisms it leaves out.
     fn begun(&self, template: &Template, birth: &Birth) -> Result<Attrs> {
         let mut attrs = template::begin(template, birth)?;
+        if self.fips() && matches!(attrs.key_type(), kt::DSA | kt::DH) {
+            return Err(Error::new(
+                Rv::ATTRIBUTE_VALUE_INVALID,
+                "FIPS mode has no DSA and no Diffie-Hellman keys: use elliptic curves",
+            ));
+        }
         if self.inner.separate_roles {
             roles::part(&[template], &mut attrs)?;
         }
@@ -153,7 +169,7 @@ impl SimLink {
             return Ok(reply);
         }
         let key_type = made_type(mech, template)?;
-        let birth = self.birth(When::GENERATE, Some(class::SECRET), Some(key_type));
+        let birth = self.birth(When::GENERATE, Some(mech.makes), Some(key_type));
         let mut attrs = self.begun(template, &birth)?;
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
         let generate = mech.generate.ok_or(Rv::MECHANISM_INVALID)?;
@@ -179,10 +195,8 @@ impl SimLink {
         let said = [public, private];
         let mut public = template::begin(public, &birth(class::PUBLIC))?;
         // The domain belongs in the public half's template; many callers say it in both.
-        let domain = |a: &&hsm_api::Attr| {
-            [attr::EC_PARAMS, attr::PARAMETER_SET].contains(&a.ty)
-                && public.get(a.ty) == Some(&a.value)
-        };
+        let domain =
+            |a: &&hsm_api::Attr| DOMAIN.contains(&a.ty) && public.get(a.ty) == Some(&a.value);
         let private: Template = private.iter().filter(|a| !domain(a)).cloned().collect();
         let mut private = template::begin(&private, &birth(class::PRIVATE))?;
         if self.inner.separate_roles {
@@ -390,7 +404,9 @@ impl SimLink {
         })?;
         crate::encode::decode(&plain[..len], &mut attrs)?;
         template::complete(id, &mut attrs, &Past::Foreign).map_err(|e| match e.rv {
-            Rv::ATTRIBUTE_VALUE_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
+            Rv::ATTRIBUTE_VALUE_INVALID | Rv::DOMAIN_PARAMS_INVALID => {
+                Error::new(Rv::WRAPPED_KEY_INVALID, e.why)
+            }
             _ => e,
         })?;
         self.keep(session, vec![(id, attrs)])

@@ -80,7 +80,9 @@ impl Given<'_> {
         let block = Block::of(&raw);
         let params = match row.params {
             Shape::Nothing => block.nothing(),
-            Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext if block.len == 0 => {
+            Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext | Shape::Peer
+                if block.len == 0 =>
+            {
                 Ok(Params::None)
             }
             Shape::Iv(_) | Shape::MaybeIv(_) => block.bytes().map(Params::Iv),
@@ -105,6 +107,7 @@ impl Given<'_> {
             Shape::CbcEncryptData(iv) => block.cbc_encrypt_data(iv),
             Shape::Bit => block.structure().map(Params::Bit),
             Shape::Key => block.key(object),
+            Shape::Peer => block.bytes().map(Params::Data),
         };
         let named = |e: Error| Error::new(e.rv, format!("{}: {}", row.name, e.why));
         params.map(|params| Mechanism { id, params }).map_err(named)
