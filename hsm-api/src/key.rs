@@ -73,9 +73,11 @@ pub struct KeyFacts {
     pub class: Class,
     /// CKA_KEY_TYPE; `KeyType(u64::MAX)` for an object that is no key.
     pub key_type: KeyType,
-    /// RSA and DH: bits of the modulus. EC: bits of the field. Secret keys: bits of the value.
+    /// RSA, DSA and DH: bits of the modulus. EC: bits of the field. Secret keys: bits of the value.
     /// ML-DSA, ML-KEM, SLH-DSA: the parameter set.
     pub bits: u32,
+    /// DSA: bits of the subprime, which signatures are as long as; 0 for other keys.
+    pub sub_bits: u32,
     /// Usage attributes that are true.
     pub uses: Uses,
     /// CKA_TOKEN.

@@ -174,7 +174,7 @@ pub enum Params<'a> {
         #[serde(borrow)]
         password: Phrase<'a>,
     },
-    /// CK_KEY_DERIVATION_STRING_DATA, and IV-less encrypt-data derivation.
+    /// CK_KEY_DERIVATION_STRING_DATA, IV-less encrypt-data derivation, the other side's value in Diffie-Hellman.
     Data(#[serde(borrow)] Bytes<'a>),
     /// CK_AES_CBC_ENCRYPT_DATA_PARAMS.
     #[allow(missing_docs)]

@@ -12,6 +12,8 @@
 //! | `rsa`, `rsa_padding` | RSA; the paddings that AWS-LC lacks |
 //! | `curve`, `ec` | named curves; ECDSA and ECDH |
 //! | `ed`, `ed448` | Ed25519, X25519; Ed448, X448 |
+//! | `modular` | arithmetic modulo an odd number; primes |
+//! | `dsa`, `dh` | DSA; Diffie and Hellman's key agreement in the integers modulo a prime |
 //! | `ccm`, `chacha` | AES-CCM, ChaCha20 and ChaCha20-Poly1305 |
 //! | `cts`, `xts`, `des` | AES-CBC with ciphertext stealing, AES-XTS, triple DES |
 //! | `keywrap`, `cmac`, `kdf` | AES key wrap, AES-CMAC and CBC-MAC, key derivation |
@@ -29,6 +31,8 @@ pub mod cmac;
 pub mod cts;
 pub mod curve;
 pub mod des;
+pub mod dh;
+pub mod dsa;
 pub mod ec;
 pub mod ed;
 pub mod ed448;
@@ -40,6 +44,7 @@ pub mod hotp;
 pub mod kdf;
 pub mod keywrap;
 pub mod mac;
+pub mod modular;
 pub mod pkcs8;
 #[cfg(feature = "aws-lc")]
 pub mod pq;
@@ -73,6 +78,8 @@ pub use chacha::{ChaCha20, ChaChaPolyKey};
 pub use cmac::{CbcMac, Cmac};
 pub use curve::Curve;
 pub use des::{DesCmac, DesKey};
+pub use dh::{DhGroup, DhKey};
+pub use dsa::{DsaDomain, DsaKey};
 pub use ec::EcKey;
 pub use ed::{EdKey, EdMode, XKey};
 pub use ed448::{Ed448Key, X448Key};

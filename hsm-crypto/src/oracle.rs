@@ -418,3 +418,29 @@ fn speeds_of_the_curves() {
         });
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn modular(mut n in vec(any::<u8>(), 2..200), a in vec(any::<u8>(), 1..200), b in vec(any::<u8>(), 1..200)) {
+        n[0] |= 1;
+        let last = n.len() - 1;
+        n[last] |= 1;
+        let (a, b) = (aws_lc::modular::div_rem(&a, &n).unwrap(), aws_lc::modular::div_rem(&b, &n).unwrap());
+        let (x, y) = (aws_lc::modular::Modulus::new(&n).unwrap(), rustcrypto::modular::Modulus::new(&n).unwrap());
+        prop_assert_eq!(x.pow(&a.1, &b.1), y.pow(&a.1, &b.1));
+        prop_assert_eq!(x.mul(&a.1, &b.1), y.mul(&a.1, &b.1));
+        prop_assert_eq!(x.add(&a.1, &b.1), y.add(&a.1, &b.1));
+    }
+
+    #[test]
+    fn division(a in vec(any::<u8>(), 1..300), d in vec(any::<u8>(), 1..100)) {
+        prop_assert_eq!(aws_lc::modular::div_rem(&a, &d), rustcrypto::modular::div_rem(&a, &d));
+    }
+
+    #[test]
+    fn primes(n in vec(any::<u8>(), 1..12)) {
+        prop_assert_eq!(aws_lc::modular::is_prime(&n, 16), rustcrypto::modular::is_prime(&n, 16));
+    }
+}

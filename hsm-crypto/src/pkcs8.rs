@@ -3,7 +3,9 @@
 #[cfg(feature = "aws-lc")]
 use crate::pq::{MlDsaKey, MlKemKey};
 use crate::rsa::{Crt, Parts};
-use crate::{Curve, EcKey, Ed448Key, EdKey, Error, Result, RsaKey, SlhKey, X448Key, XKey};
+use crate::{
+    Curve, DhKey, DsaKey, EcKey, Ed448Key, EdKey, Error, Result, RsaKey, SlhKey, X448Key, XKey,
+};
 use pkcs1::UintRef;
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
@@ -11,7 +13,10 @@ use pkcs8::der::{Decode, Encode, SecretDocument};
 use pkcs8::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use zeroize::Zeroizing;
 
+mod field;
 mod pq;
+
+pub use field::dsa_from_traditional;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -25,6 +30,8 @@ const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
 #[allow(missing_docs)]
 pub enum PrivateKey {
     Rsa(RsaKey),
+    Dsa(DsaKey),
+    Dh(DhKey),
     Ec(EcKey),
     Ed(EdKey),
     X(XKey),
@@ -42,6 +49,8 @@ pub enum PrivateKey {
 #[allow(missing_docs)]
 pub enum PublicKey {
     Rsa(RsaKey),
+    Dsa(DsaKey),
+    Dh(DhKey),
     Ec(EcKey),
     Ed(EdKey),
     /// An X25519 public key, which is nothing but its 32 bytes.
@@ -84,7 +93,8 @@ impl PrivateKey {
             X25519 => Ok(PrivateKey::X(XKey::from_private(inner(key)?)?)),
             ED448 => Ok(PrivateKey::Ed448(Ed448Key::from_seed(inner(key)?)?)),
             X448 => Ok(PrivateKey::X448(X448Key::from_private(inner(key)?)?)),
-            oid => pq::private(oid, key),
+            oid => field::private(oid, info.algorithm.parameters, key)
+                .unwrap_or_else(|| pq::private(oid, key)),
         }
     }
 
@@ -95,6 +105,16 @@ impl PrivateKey {
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
         match self {
             PrivateKey::Rsa(key) => info(RSA, Some(AnyRef::NULL), &rsa_to_pkcs1(key)?),
+            PrivateKey::Dsa(key) => {
+                let params = field::dsa_params(key.domain())?;
+                let params = AnyRef::from_der(&params).map_err(bad)?;
+                info(field::DSA, Some(params), &field::integer(key.x()?)?)
+            }
+            PrivateKey::Dh(key) => {
+                let params = field::dh_params(key.group())?;
+                let params = AnyRef::from_der(&params).map_err(bad)?;
+                info(field::DH, Some(params), &field::integer(key.x()?)?)
+            }
             PrivateKey::Ec(key) => {
                 let (scalar, point) = (key.scalar()?, key.point()?);
                 let inner = sec1::EcPrivateKey {
@@ -148,7 +168,8 @@ impl PublicKey {
             X25519 => Ok(PublicKey::X(key.try_into().map_err(bad)?)),
             ED448 => Ok(PublicKey::Ed448(Ed448Key::from_public(key)?)),
             X448 => Ok(PublicKey::X448(key.try_into().map_err(bad)?)),
-            oid => pq::public(oid, key),
+            oid => field::public(oid, info.algorithm.parameters, key)
+                .unwrap_or_else(|| pq::public(oid, key)),
         }
     }
 
@@ -158,6 +179,7 @@ impl PublicKey {
     /// `Internal` if the library fails.
     pub fn to_spki(&self) -> Result<Vec<u8>> {
         let curve;
+        let params;
         let (oid, parameters, key) = match self {
             PublicKey::Rsa(key) => {
                 let (n, e) = (key.n()?, key.e()?);
@@ -166,6 +188,16 @@ impl PublicKey {
                     public_exponent: uint(&e)?,
                 };
                 (RSA, Some(AnyRef::NULL), key.to_der().map_err(bad)?)
+            }
+            PublicKey::Dsa(key) => {
+                params = field::dsa_params(key.domain())?;
+                let params = AnyRef::from_der(&params).map_err(bad)?;
+                (field::DSA, Some(params), field::integer(key.y())?.to_vec())
+            }
+            PublicKey::Dh(key) => {
+                params = field::dh_params(key.group())?;
+                let params = AnyRef::from_der(&params).map_err(bad)?;
+                (field::DH, Some(params), field::integer(key.y())?.to_vec())
             }
             PublicKey::Ec(key) => {
                 curve = key.curve();

@@ -273,6 +273,7 @@ fn reply(p: &Parts) -> Result<Reply, Error> {
                 class: Class(3),
                 key_type: KeyType(p.number),
                 bits: 256,
+                sub_bits: 160,
                 uses: Uses::ENCRYPT,
                 token: true,
                 private: true,

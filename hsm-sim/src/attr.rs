@@ -103,12 +103,15 @@ impl On {
     pub const KEYS: On = On(4 | 8 | 16 | 1 << 8);
     pub const HIDDEN: On = On(8 | 16 | 1 << 8);
     pub const OPEN: On = On(4 | 16 | 1 << 8);
+    pub const DOMAIN: On = On(1 << 6);
+    /// What stands for keys of some type.
+    pub const TYPED: On = On(4 | 8 | 16 | 1 << 6 | 1 << 8);
     pub const TRUST: On = On(1 << 11);
-    pub const ALL: On = On(31 | 1 << 8 | 1 << 11);
+    pub const ALL: On = On(31 | 1 << 6 | 1 << 8 | 1 << 11);
 
     const fn of(class: Class) -> On {
         match class.0 {
-            0..=4 | 8 | 11 => On(1 << class.0),
+            0..=4 | 6 | 8 | 11 => On(1 << class.0),
             _ => On(0),
         }
     }
@@ -241,6 +244,9 @@ use Unsaid::{Absent, Computed, Empty};
 const NO: Unsaid = Unsaid::Bool(false);
 const YES: Unsaid = Unsaid::Bool(true);
 const RSA: &[KeyType] = &[kt::RSA];
+const DSA: &[KeyType] = &[kt::DSA];
+const DH: &[KeyType] = &[kt::DH];
+const FIELDS: &[KeyType] = &[kt::DSA, kt::DH];
 const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
 const LATTICES: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA];
 const LATTICE_OR_HASH: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA, kt::SLH_DSA];
@@ -265,7 +271,11 @@ attributes! {
     CLASS = 0x0, Ulong, [of(On::ALL, &[], When::MADE, CREATE, Computed)];
     TOKEN = 0x1, Bool, [rule(On::ALL, BORN, NO)];
     PRIVATE = 0x2, Bool, [
-        rule(On::CERT, BORN, NO), rule(On::PUBLIC, BORN, NO), rule(On::TRUST, BORN, NO), rule(On::ALL, BORN, YES),
+        rule(On::CERT, BORN, NO),
+        rule(On::PUBLIC, BORN, NO),
+        rule(On::DOMAIN, BORN, NO),
+        rule(On::TRUST, BORN, NO),
+        rule(On::ALL, BORN, YES),
     ];
     LABEL = 0x3, Bytes, [rule(On::ALL, ALWAYS, Empty)];
     UNIQUE_ID = 0x4, Bytes, [rule(On::ALL, NEVER, Computed)];
@@ -275,6 +285,8 @@ attributes! {
         of(On::CERT, &[], CREATE, CREATE, Empty),
         of(On::SECRET, &[], IMPORTED, IMPORTED, Computed),
         of(On::PRIVATE, CURVES, IMPORTED, IMPORTED, Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::PUBLIC, FIELDS, IMPORTED, IMPORTED, Computed),
         of(On::PUBLIC, LATTICE_OR_HASH, IMPORTED, IMPORTED, Computed),
         of(On::PRIVATE, LATTICE_OR_HASH, IMPORTED, NEVER, Computed),
     ], secret;
@@ -300,7 +312,7 @@ attributes! {
     ];
     // Of a key that is there, C_SetAttributeValue may take it away: `template::change`.
     CHECK_VALUE = 0x90, Bytes, [rule(On::CERT, CREATE, Computed), rule(On::SECRET, ALWAYS, Computed)];
-    KEY_TYPE = 0x100, Ulong, [of(On::KEYS, &[], When::MADE, CREATE, Computed)];
+    KEY_TYPE = 0x100, Ulong, [of(On::TYPED, &[], When::MADE, CREATE, Computed)];
     SUBJECT = 0x101, Bytes, [
         of(On::CERT, NAMED, CREATE, CREATE, Empty),
         rule(On::PUBLIC, ALWAYS, Empty),
@@ -339,10 +351,28 @@ attributes! {
         rule(On::PUBLIC, CREATE, Computed),
         rule(On::PRIVATE, CREATE.or(When::UNWRAP).or(When::COPY).or(When::LATER), Computed),
     ];
+    PRIME = 0x130, Bytes, [
+        of(On::PUBLIC, FIELDS, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, FIELDS, IMPORTED, IMPORTED, Computed),
+    ];
+    SUBPRIME = 0x131, Bytes, [
+        of(On::PUBLIC, DSA, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, DSA, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, DSA, IMPORTED, IMPORTED, Computed),
+    ];
+    BASE = 0x132, Bytes, [
+        of(On::PUBLIC, FIELDS, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),
+        of(On::PRIVATE, FIELDS, IMPORTED, IMPORTED, Computed),
+        of(On::DOMAIN, FIELDS, IMPORTED, IMPORTED, Computed),
+    ];
+    PRIME_BITS = 0x133, Ulong, [of(On::DOMAIN, FIELDS, When::GENERATE, When::GENERATE, Computed)];
+    SUBPRIME_BITS = 0x134, Ulong, [of(On::DOMAIN, DSA, When::GENERATE, NEVER, Computed)];
+    VALUE_BITS = 0x160, Ulong, [of(On::PRIVATE, DH, When::GENERATE, NEVER, Computed)];
     VALUE_LEN = 0x161, Ulong, [rule(On::SECRET, When::GENERATE.or(When::DERIVE).or(When::UNWRAP), Computed)];
     // C_UnwrapKey (5.18.4): "The CKA_EXTRACTABLE attribute is by default set to CK_TRUE."
     EXTRACTABLE = 0x162, Bool, [rule(On::HIDDEN, ALWAYS, Unsaid::IfUnwrapped)], one_way = false;
-    LOCAL = 0x163, Bool, [rule(On::KEYS, NEVER, Computed)];
+    LOCAL = 0x163, Bool, [rule(On::TYPED, NEVER, Computed)];
     NEVER_EXTRACTABLE = 0x164, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     ALWAYS_SENSITIVE = 0x165, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     KEY_GEN_MECHANISM = 0x166, Ulong, [rule(On::KEYS, NEVER, Computed)];
@@ -410,6 +440,9 @@ attributes! {
 pub fn hides(class: Class) -> bool {
     class == class::PRIVATE || class::is_secret(class)
 }
+
+/// Attributes that the halves of a key pair share.
+pub(crate) const SHARED: [AttrType; 5] = [EC_PARAMS, PARAMETER_SET, PRIME, SUBPRIME, BASE];
 
 #[cfg(test)]
 mod tests {

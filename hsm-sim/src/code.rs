@@ -11,6 +11,7 @@ pub mod class {
     pub const PRIVATE: Class = Class(3);
     pub const SECRET: Class = Class(4);
     pub const HW_FEATURE: Class = Class(5);
+    pub const DOMAIN: Class = Class(6);
     pub const MECHANISM: Class = Class(7);
     pub const OTP: Class = Class(8);
     pub const PROFILE: Class = Class(9);
@@ -27,6 +28,8 @@ pub mod class {
 pub mod key_type {
     use hsm_api::KeyType;
     pub const RSA: KeyType = KeyType(0);
+    pub const DSA: KeyType = KeyType(1);
+    pub const DH: KeyType = KeyType(2);
     pub const EC: KeyType = KeyType(3);
     pub const GENERIC_SECRET: KeyType = KeyType(0x10);
     pub const DES: KeyType = KeyType(0x13);

@@ -41,6 +41,8 @@ pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
     }
     let key = match Material::parse(attrs.class(), attrs.key_type(), attrs)? {
         Material::Rsa(key) => PrivateKey::Rsa(key),
+        Material::Dsa(key) => PrivateKey::Dsa(key),
+        Material::Dh(key) => PrivateKey::Dh(key),
         Material::Ec(key) => PrivateKey::Ec(key),
         Material::Ed { key, .. } => PrivateKey::Ed(key),
         Material::X(key) => PrivateKey::X(key),
@@ -91,6 +93,8 @@ pub(crate) fn decode(plain: &[u8], block: usize, attrs: &mut Attrs) -> Result<()
     let fault = |_| invalid();
     match (attrs.key_type(), key) {
         (kt::RSA, PrivateKey::Rsa(key)) => crate::mech::rsa::fill_private(&key, attrs)?,
+        (kt::DSA, PrivateKey::Dsa(key)) => crate::mech::field::fill_dsa(&key, attrs)?,
+        (kt::DH, PrivateKey::Dh(key)) => crate::mech::field::fill_dh(&key, attrs)?,
         (kt::EC, PrivateKey::Ec(key)) => {
             let scalar = key.scalar().map_err(fault)?;
             set_curve_key(attrs, key.curve().oid_der(), &scalar);
@@ -157,6 +161,8 @@ fn unpadded(plain: &[u8]) -> &[u8] {
 pub(crate) fn public_key_info(material: Material, attrs: &Attrs) -> Vec<u8> {
     let key = match material {
         Material::Rsa(key) => PublicKey::Rsa(key),
+        Material::Dsa(key) => PublicKey::Dsa(key),
+        Material::Dh(key) => PublicKey::Dh(key),
         Material::Ec(key) => PublicKey::Ec(key),
         Material::Ed { key, .. } => PublicKey::Ed(key),
         Material::Ed448(key) => PublicKey::Ed448(key),

@@ -6,13 +6,13 @@ use hsm_api::{Class, Error, KeyType, Result, Rv};
 use hsm_crypto::pq::{MlDsaKey, MlKemKey};
 use hsm_crypto::rsa::{Crt, Parts};
 use hsm_crypto::{
-    AesKey, Curve, DesKey, EcKey, Ed448Key, EdKey, GcmKey, Hash, HmacKey, RsaKey, SlhKey, X448Key,
-    XKey, XtsKey,
+    AesKey, Curve, DesKey, DhKey, DsaKey, EcKey, Ed448Key, EdKey, GcmKey, Hash, HmacKey, RsaKey,
+    SlhKey, X448Key, XKey, XtsKey,
 };
 use zeroize::Zeroizing;
 
 use crate::code::{class, key_type as kt};
-use crate::mech::{pq, slh};
+use crate::mech::{field, pq, slh};
 use crate::object::{self, Attrs};
 use crate::{attr, der};
 
@@ -24,6 +24,10 @@ pub enum Material {
     Secret(SecretKey),
     #[allow(missing_docs)]
     Rsa(RsaKey),
+    #[allow(missing_docs)]
+    Dsa(DsaKey),
+    #[allow(missing_docs)]
+    Dh(DhKey),
     #[allow(missing_docs)]
     Ec(EcKey),
     /// Ed25519, and whether CKA_EC_PARAMS has the curve's name; see [`KeyFacts::named_curve`](hsm_api::KeyFacts).
@@ -165,7 +169,7 @@ impl Material {
     /// Parses a key's attributes.
     ///
     /// # Errors
-    /// ATTRIBUTE_VALUE_INVALID where the numbers are no key, CURVE_NOT_SUPPORTED.
+    /// ATTRIBUTE_VALUE_INVALID where the numbers are no key, CURVE_NOT_SUPPORTED, DOMAIN_PARAMS_INVALID.
     pub fn parse(class: Class, key_type: KeyType, attrs: &Attrs) -> Result<Material> {
         use crate::mech::fault::template as fault;
         let bytes = |ty| attrs.bytes(ty).unwrap_or_default();
@@ -178,6 +182,18 @@ impl Material {
             (class::PRIVATE, kt::RSA) => {
                 Material::Rsa(RsaKey::from_parts(&rsa_parts(attrs)).map_err(fault)?)
             }
+            (class::PUBLIC, kt::DSA) => Material::Dsa(
+                DsaKey::from_public(field::domain(attrs)?, bytes(attr::VALUE)).map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::DSA) => Material::Dsa(
+                DsaKey::from_private(field::domain(attrs)?, bytes(attr::VALUE)).map_err(fault)?,
+            ),
+            (class::PUBLIC, kt::DH) => Material::Dh(
+                DhKey::from_public(field::group(attrs)?, bytes(attr::VALUE)).map_err(fault)?,
+            ),
+            (class::PRIVATE, kt::DH) => Material::Dh(
+                DhKey::from_private(field::group(attrs)?, bytes(attr::VALUE)).map_err(fault)?,
+            ),
             (class::PUBLIC, kt::EC) => {
                 let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
                 let wrapped = bytes(attr::EC_POINT);
@@ -275,6 +291,28 @@ impl Material {
     pub fn rsa(&self) -> Result<&RsaKey> {
         match self {
             Material::Rsa(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The DSA key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn dsa(&self) -> Result<&DsaKey> {
+        match self {
+            Material::Dsa(key) => Ok(key),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The Diffie-Hellman key that this is.
+    ///
+    /// # Errors
+    /// KEY_TYPE_INCONSISTENT.
+    pub fn dh(&self) -> Result<&DhKey> {
+        match self {
+            Material::Dh(key) => Ok(key),
             _ => Err(mismatch()),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hsm_api::{
     Attr, AttrType, Class, Error, KeyFacts, KeyType, ObjectId, Result, Rv, Template, Uses, Value,
 };
-use hsm_crypto::{Curve, Ed448Key, X448Key};
+use hsm_crypto::{Curve, Ed448Key, X448Key, modular};
 use serde::{Deserialize, Serialize};
 
 use crate::attr;
@@ -209,8 +209,12 @@ pub fn facts(attrs: &Attrs) -> KeyFacts {
         .fold(0, |all, (_, bit)| all | bit.0);
     KeyFacts {
         class: attrs.class(),
-        key_type: attrs.key_type(),
+        key_type: match attrs.class() {
+            class::DOMAIN => kt::NONE,
+            _ => attrs.key_type(),
+        },
         bits: bits(attrs),
+        sub_bits: sub_bits(attrs),
         uses: Uses(uses),
         token: attrs.is(attr::TOKEN),
         private: attrs.is(attr::PRIVATE),
@@ -230,14 +234,16 @@ pub(crate) fn named_curve(attrs: &Attrs) -> bool {
     params.is_some_and(|der| der.first() == Some(&0x13))
 }
 
+fn sub_bits(attrs: &Attrs) -> u32 {
+    let q = attrs.bytes(attr::SUBPRIME).map_or(0, modular::bits);
+    u32::try_from(q).unwrap_or(u32::MAX)
+}
+
 fn bits(attrs: &Attrs) -> u32 {
     let bits = match (attrs.class(), attrs.key_type()) {
         (of, _) if class::is_secret(of) => attrs.bytes(attr::VALUE).map_or(0, |v| v.len() * 8),
-        (_, kt::RSA) => attrs.bytes(attr::MODULUS).map_or(0, |n| {
-            let skip = n.iter().take_while(|&&b| b == 0).count();
-            let n = &n[skip..];
-            n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize)
-        }),
+        (_, kt::RSA) => attrs.bytes(attr::MODULUS).map_or(0, modular::bits),
+        (_, kt::DSA | kt::DH) => attrs.bytes(attr::PRIME).map_or(0, modular::bits),
         (_, kt::EC) => attrs
             .bytes(attr::EC_PARAMS)
             .and_then(|p| Curve::from_ec_params(p).ok())

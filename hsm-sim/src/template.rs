@@ -2,7 +2,7 @@
 //! given, what must be, defaults, and the attributes that the HSM computes (PKCS#11 3.2, "Objects").
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
-use hsm_crypto::{AesKey, DesKey, Hash, PublicKey, hotp};
+use hsm_crypto::{AesKey, DesKey, Hash, PublicKey, hotp, modular};
 
 use crate::attr::{self, AttrRow, Rule, When};
 use crate::cert;
@@ -80,7 +80,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
             format!("objects of class {:#x} cannot be made", class.0),
         ));
     }
-    if attr::On::KEYS.has(class) {
+    if attr::On::TYPED.has(class) {
         settle(&mut attrs, attr::KEY_TYPE, birth.key_type.map(|t| t.0))?;
         if attrs.get(attr::KEY_TYPE).is_none() {
             return Err(Error::new(
@@ -172,10 +172,14 @@ fn check_key_type(of: Class, key_type: KeyType) -> Result<()> {
         kt::SECRETS.contains(&key_type)
     } else if of == class::OTP {
         key_type == kt::HOTP
+    } else if of == class::DOMAIN {
+        matches!(key_type, kt::DSA | kt::DH)
     } else {
         matches!(
             key_type,
             kt::RSA
+                | kt::DSA
+                | kt::DH
                 | kt::EC
                 | kt::EC_EDWARDS
                 | kt::EC_MONTGOMERY
@@ -206,7 +210,7 @@ pub enum Past<'a> {
 /// Adds what the HSM computes, and refuses values that are no key.
 ///
 /// # Errors
-/// ATTRIBUTE_VALUE_INVALID, CURVE_NOT_SUPPORTED.
+/// ATTRIBUTE_VALUE_INVALID, CURVE_NOT_SUPPORTED, DOMAIN_PARAMS_INVALID.
 pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> {
     attrs.set(
         attr::UNIQUE_ID,
@@ -219,10 +223,14 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
         class::TRUST => return cert::check(attrs),
         _ => {}
     }
-    if !attr::On::KEYS.has(class) {
+    if !attr::On::TYPED.has(class) {
         return Ok(());
     }
-    attrs.set(attr::LOCAL, Value::Bool(matches!(past, Past::Fresh(_))));
+    let fresh = matches!(past, Past::Fresh(_));
+    attrs.set(attr::LOCAL, Value::Bool(fresh));
+    if class == class::DOMAIN {
+        return crate::mech::field::complete_domain(attrs, fresh);
+    }
     let made_by = match past {
         Past::Fresh(mech) => mech.0,
         _ => UNAVAILABLE,
@@ -248,7 +256,7 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
     if class::is_secret(class) {
         complete_secret(attrs)
     } else {
-        complete_pair(attrs)
+        complete_pair(attrs, fresh)
     }
 }
 
@@ -341,7 +349,7 @@ fn check_value(key_type: KeyType, value: &[u8]) -> Vec<u8> {
     Hash::Sha1.digest(value)[..3].to_vec()
 }
 
-fn complete_pair(attrs: &mut Attrs) -> Result<()> {
+fn complete_pair(attrs: &mut Attrs, fresh: bool) -> Result<()> {
     let empty = |ty| attrs.bytes(ty).is_none_or(<[u8]>::is_empty);
     let lattice = matches!(attrs.key_type(), kt::ML_DSA | kt::ML_KEM | kt::SLH_DSA);
     if lattice && empty(attr::VALUE) && empty(attr::SEED) {
@@ -352,6 +360,13 @@ fn complete_pair(attrs: &mut Attrs) -> Result<()> {
     }
     let material = Material::parse(attrs.class(), attrs.key_type(), attrs)?;
     let public = attrs.class() == class::PUBLIC;
+    if !fresh {
+        crate::mech::field::validate(&material)?;
+    }
+    if let (Material::Dh(key), false) = (&material, public) {
+        let bits = modular::bits(key.x().map_err(crate::mech::fault::template)?);
+        attrs.set(attr::VALUE_BITS, Value::Ulong(bits as u64));
+    }
     if let Material::Rsa(key) = &material {
         if public {
             let bits = key.bits().map_err(crate::mech::fault::template)?;

@@ -111,6 +111,7 @@ impl Link for Fake {
                     class: Class(4),
                     key_type: KeyType(0x1F),
                     bits: 256,
+                    sub_bits: 0,
                     uses: Uses(u32::MAX),
                     token: true,
                     private: true,

@@ -149,11 +149,11 @@ impl Session {
     pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
         self.slot.spec.personality.offers(mech, function)?;
         // Whether a token was told to have the broken and the old, only its own list says.
-        if hsm_sim::mech::find(mech.id).is_some_and(|row| row.legacy)
+        if hsm_sim::mech::find(mech.id).is_some_and(|row| row.legacy || row.never_fips)
             && let Reply::Mechanisms(all) = self.slot.ask(&Request::Mechanisms)?
             && all.iter().all(|offered| offered.mech != mech.id.0)
         {
-            let why = "the token offers this mechanism with the setting `legacy` only";
+            let why = "the token offers this mechanism with the setting `legacy` only, or not in FIPS mode";
             return Err(Error::new(Rv::MECHANISM_INVALID, why));
         }
         Ok(())

@@ -15,6 +15,7 @@ pub mod hash;
 mod hooks;
 pub mod mac;
 pub mod modes;
+pub mod modular;
 pub mod pq;
 pub mod rng;
 pub mod rsa;
@@ -48,6 +49,8 @@ macro_rules! free {
 
 free! {
     BIGNUM by BN_clear_free,
+    BN_CTX by BN_CTX_free,
+    BN_MONT_CTX by BN_MONT_CTX_free,
     RSA by RSA_free,
     EC_KEY by EC_KEY_free,
     EC_POINT by EC_POINT_clear_free,

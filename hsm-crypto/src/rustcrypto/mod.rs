@@ -7,5 +7,6 @@ pub mod gcm;
 pub mod hash;
 pub mod mac;
 pub mod modes;
+pub mod modular;
 pub mod rng;
 pub mod rsa;

@@ -207,6 +207,8 @@ fn check_params(
         | (Shape::Data, Params::Data(_))
         | (Shape::Bit, Params::Bit(_))
         | (Shape::Key, Params::Key(_)) => true,
+        (Shape::Peer, Params::Data(peer)) => func == Func::Derive && !peer.is_empty(),
+        (Shape::Peer, Params::None) => func != Func::Derive,
         (Shape::CbcEncryptData(n), Params::CbcEncryptData { iv, .. }) => iv.len() == n,
         _ => false,
     };

@@ -42,6 +42,9 @@ pub fn max_output(
                     key.map_or(0, |k| crate::material::signature_len(k.key_type, k.bits))
                 }
                 (_, Output::Modulus) => bits.div_ceil(8),
+                (_, Output::Signature) if key.is_some_and(|k| k.key_type == key_type::DSA) => {
+                    2 * key.map_or(0, |k| k.sub_bits as usize).div_ceil(8)
+                }
                 (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
                     2 * (bits + 1).div_ceil(8)
                 }
@@ -85,6 +88,7 @@ pub fn encapsulated(key: &KeyFacts) -> Option<usize> {
         key_type::ML_KEM => super::pq::kem_set(key.bits.into())
             .ok()
             .map(|set| set.lens().2),
+        key_type::DH => Some(key.bits.div_ceil(8) as usize),
         _ => None,
     }
 }

@@ -18,6 +18,7 @@ mod ec;
 mod eddsa;
 pub(crate) mod fault;
 mod feedback;
+pub(crate) mod field;
 mod kdf;
 mod length;
 mod mac;
@@ -58,6 +59,7 @@ pub static ALL: LazyLock<Vec<&'static Mech>> = LazyLock::new(|| {
         ec::ALL,
         eddsa::ALL,
         feedback::ALL,
+        field::ALL,
         kdf::ALL,
         mac::ALL,
         otp::ALL,

@@ -11,7 +11,7 @@ use crate::object::Attrs;
 
 /// Sets what makes a public key of its type in `public`, from the private key and its attributes.
 fn publish(key: &Material, private: &Attrs, public: &mut Attrs) -> Result<()> {
-    for shared in [attr::EC_PARAMS, attr::PARAMETER_SET] {
+    for shared in attr::SHARED {
         if let Some(value) = private.get(shared) {
             public.set(shared, value.clone());
         }
@@ -22,11 +22,13 @@ fn publish(key: &Material, private: &Attrs, public: &mut Attrs) -> Result<()> {
             public.set(attr::PUBLIC_EXPONENT, Value::Bytes(e));
             (attr::MODULUS, key.n().map_err(fault::template)?)
         }
+        Material::Dsa(key) => (attr::VALUE, key.y().to_vec()),
+        Material::Dh(key) => (attr::VALUE, key.y().to_vec()),
         Material::Ec(key) => {
             let point = key.point().map_err(fault::template)?;
             (attr::EC_POINT, der::octet_string(&point))
         }
-        Material::Ed(key) => (attr::EC_POINT, der::octet_string(key.public())),
+        Material::Ed { key, .. } => (attr::EC_POINT, der::octet_string(key.public())),
         Material::Ed448(key) => (attr::EC_POINT, der::octet_string(key.public())),
         Material::X(key) => (attr::EC_POINT, der::octet_string(key.public())),
         Material::X448(key) => (attr::EC_POINT, der::octet_string(key.public())),
@@ -49,6 +51,8 @@ static PUB_KEY_FROM_PRIV_KEY: Mech = Mech {
     name: "CKM_PUB_KEY_FROM_PRIV_KEY",
     keys: &[
         kt::RSA,
+        kt::DSA,
+        kt::DH,
         kt::EC,
         kt::EC_EDWARDS,
         kt::EC_MONTGOMERY,

@@ -35,6 +35,8 @@ pub struct Mech {
     /// FIPS mode lets it sign and verify, and nothing else (since 2024: the padding of PKCS#1 v1.5 does not
     /// keep a key or a message secret well enough).
     pub fips_signs_only: bool,
+    /// FIPS mode has it not at all: FIPS 186-5 has given it up, or CloudHSM's HSMs never had it.
+    pub never_fips: bool,
     /// One-shot functions. Each gets the row itself, so that one serves a family.
     pub encrypt: Option<Transform>,
     /// See `encrypt`; the same for those below.
@@ -51,7 +53,7 @@ pub struct Mech {
     pub digest: Option<Transform>,
     /// Opens a multi-part operation; without it the mechanism works in one shot only.
     pub stream: Option<OpenStream>,
-    /// Makes a secret key's value.
+    /// Makes a secret key's value, or a domain's.
     pub generate: Option<Generate>,
     /// Makes a key pair's values: public, private.
     pub generate_pair: Option<GeneratePair>,
@@ -67,7 +69,7 @@ pub struct Mech {
     pub cut: Cut,
     /// The derived key is as sensitive and as little extractable as what it comes from.
     pub inherits: bool,
-    /// What a derivation, or the generation of a key, makes.
+    /// What a derivation or a generation makes.
     pub makes: Class,
     /// Makes a shared secret and the ciphertext that carries it.
     pub encapsulate: Option<Encapsulate>,
@@ -148,6 +150,8 @@ pub enum Shape {
     Key,
     /// CK_OTP_PARAMS, or none.
     MaybeOtp,
+    /// The other side's public value, a big integer; nothing to encapsulate.
+    Peer,
 }
 
 /// How long a result is.
@@ -161,7 +165,7 @@ pub enum Output {
     MacLen,
     /// As long as the RSA modulus; decryption gives less.
     Modulus,
-    /// Two numbers of the curve's order.
+    /// Two numbers of the order of the curve or of DSA's base.
     Signature,
     /// As long as the input.
     Same,
@@ -288,6 +292,7 @@ impl Mech {
         prehash: None,
         legacy: false,
         fips_signs_only: false,
+        never_fips: false,
         encrypt: None,
         decrypt: None,
         sign: None,

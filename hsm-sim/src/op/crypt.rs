@@ -10,8 +10,16 @@ use crate::material::Material;
 use crate::mech::{self, Call, Mech, Output, Step};
 
 impl SimLink {
-    /// Refuses legacy mechanisms on a token that was not told to have them.
+    pub(crate) fn fips(&self) -> bool {
+        self.inner.node.as_ref().is_some_and(|n| n.settings.fips)
+    }
+
+    /// Refuses legacy mechanisms on a token that was not told to have them, and in FIPS mode what it leaves out.
     pub(crate) fn offers(&self, mech: &Mech) -> Result<()> {
+        if mech.never_fips && self.fips() {
+            let why = format!("{} is not there in FIPS mode", mech.name);
+            return Err(Error::new(Rv::MECHANISM_INVALID, why));
+        }
         if !mech.legacy || self.inner.legacy {
             return Ok(());
         }
@@ -21,13 +29,9 @@ impl SimLink {
         ))
     }
 
-    fn is_fips(&self) -> bool {
-        self.inner.node.as_ref().is_some_and(|n| n.settings.fips)
-    }
-
     /// The mechanisms that this HSM has, with the functions that they have here.
     pub(crate) fn mechanisms(&self) -> Vec<Offered> {
-        let fips = self.is_fips();
+        let fips = self.fips();
         mech::ALL
             .iter()
             .filter(|m| self.offers(m).is_ok())
@@ -40,7 +44,7 @@ impl SimLink {
 
     /// Refuses what FIPS mode does not let a mechanism do that is there: to hide a key or a message.
     pub(crate) fn may_hide(&self, mech: &Mech) -> Result<()> {
-        if !(self.is_fips() && mech.fips_signs_only) {
+        if !(self.fips() && mech.fips_signs_only) {
             return Ok(());
         }
         let why = format!(

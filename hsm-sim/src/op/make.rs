@@ -33,9 +33,16 @@ impl SimLink {
         }
     }
 
-    /// What a template says and its defaults; under the setting, with one role.
+    /// What a template says and its defaults; under the setting, with one role. In FIPS mode there are no keys whose
+    /// mechanisms it leaves out.
     pub(super) fn begun(&self, template: &Template, birth: &Birth) -> Result<Attrs> {
         let mut attrs = template::begin(template, birth)?;
+        if self.fips() && matches!(attrs.key_type(), kt::DSA | kt::DH) {
+            return Err(Error::new(
+                Rv::ATTRIBUTE_VALUE_INVALID,
+                "FIPS mode has no DSA and no Diffie-Hellman keys: use elliptic curves",
+            ));
+        }
         if self.inner.separate_roles {
             roles::part(&[template], &mut attrs)?;
         }
@@ -184,10 +191,8 @@ impl SimLink {
         let said = [public, private];
         let mut public = template::begin(public, &birth(class::PUBLIC))?;
         // The domain belongs in the public half's template; many callers say it in both.
-        let domain = |a: &&hsm_api::Attr| {
-            [attr::EC_PARAMS, attr::PARAMETER_SET].contains(&a.ty)
-                && public.get(a.ty) == Some(&a.value)
-        };
+        let domain =
+            |a: &&hsm_api::Attr| attr::SHARED.contains(&a.ty) && public.get(a.ty) == Some(&a.value);
         let private: Template = private.iter().filter(|a| !domain(a)).cloned().collect();
         let mut private = template::begin(&private, &birth(class::PRIVATE))?;
         if self.inner.separate_roles {
@@ -409,7 +414,9 @@ impl SimLink {
             ));
         }
         template::complete(id, &mut attrs, &Past::Foreign).map_err(|e| match e.rv {
-            Rv::ATTRIBUTE_VALUE_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
+            Rv::ATTRIBUTE_VALUE_INVALID | Rv::DOMAIN_PARAMS_INVALID => {
+                Error::new(Rv::WRAPPED_KEY_INVALID, e.why)
+            }
             _ => e,
         })?;
         self.keep(session, vec![(id, attrs)])

@@ -80,7 +80,11 @@ impl Given<'_> {
         let block = Block::of(&raw);
         let params = match row.params {
             Shape::Nothing => block.nothing(),
-            Shape::MaybeIv(_) | Shape::MaybeEdDsa | Shape::MaybeSignContext | Shape::MaybeOtp
+            Shape::MaybeIv(_)
+            | Shape::MaybeEdDsa
+            | Shape::MaybeSignContext
+            | Shape::MaybeOtp
+            | Shape::Peer
                 if block.len == 0 =>
             {
                 Ok(Params::None)
@@ -108,6 +112,7 @@ impl Given<'_> {
             Shape::Bit => block.structure().map(Params::Bit),
             Shape::Key => block.key(object),
             Shape::MaybeOtp => block.otp(),
+            Shape::Peer => block.bytes().map(Params::Data),
         };
         let named = |e: Error| Error::new(e.rv, format!("{}: {}", row.name, e.why));
         params.map(|params| Mechanism { id, params }).map_err(named)

@@ -99,6 +99,7 @@ impl Personality {
         if self == Personality::Standard {
             return Ok(());
         }
+        no_field(template)?;
         let Some(kind) = kind(making, template)? else {
             return Ok(());
         };
@@ -127,6 +128,22 @@ impl Personality {
             *known == ty.0 && rules.iter().any(|r| !matches!(r, Never | Off))
         };
         self == Personality::Standard || READ_ONLY.contains(&ty.0) || CLOUDHSM.iter().any(settable)
+    }
+}
+
+/// The library has neither DSA nor Diffie-Hellman modulo a prime, nor their domains.
+fn no_field(template: &Template) -> Result<()> {
+    let said = |ty| find(template, ty).and_then(Value::as_ulong);
+    if said(ck::CKA_CLASS) == Some(ck::CKO_DOMAIN_PARAMETERS) {
+        let rule = "the library has no domain parameter objects";
+        return Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule));
+    }
+    match said(ck::CKA_KEY_TYPE) {
+        Some(ck::CKK_DSA | ck::CKK_DH) => {
+            let rule = "the library has no DSA and no Diffie-Hellman keys";
+            Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule))
+        }
+        _ => Ok(()),
     }
 }
 
