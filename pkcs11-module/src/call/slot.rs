@@ -163,6 +163,10 @@ pub fn mechanism_info(
 
 /// The CKF_MESSAGE_ flags: they follow from the row, for a message is an operation as any other.
 fn message_flags(row: &mech::Mech) -> u64 {
+    // No message is signed by a one-time password.
+    if row.output == mech::Output::Otp {
+        return 0;
+    }
     let flag = |set: bool, flag: u64| if set { flag } else { 0 };
     let kinds = flag(
         encrypts_messages(row),
