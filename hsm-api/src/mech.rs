@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use crate::ObjectId;
@@ -26,9 +27,15 @@ pub struct Mechanism<'a> {
 /// Bytes within parameters: borrowed from the caller, or kept between an Init and its call.
 pub type Bytes<'a> = Cow<'a, [u8]>;
 
-/// A password within parameters: shown as a length only, and wiped where the bytes are our own.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A password within parameters: shown as a length only, compared in constant time, and wiped where the bytes are our own.
+#[derive(Clone, Eq, Serialize, Deserialize)]
 pub struct Phrase<'a>(#[serde(borrow)] Bytes<'a>);
+
+impl PartialEq for Phrase<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
 
 impl<'a> From<Bytes<'a>> for Phrase<'a> {
     fn from(bytes: Bytes<'a>) -> Self {

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Owned secret bytes: wiped when dropped, and shown as a length only.
-#[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+/// Owned secret bytes: wiped when dropped, shown as a length only, and compared in constant time (but for the length).
+#[derive(Clone, Default, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
@@ -29,6 +30,12 @@ impl Secret {
     /// The same bytes, borrowed for a request.
     pub fn hidden(&self) -> Hidden<'_> {
         Hidden(&self.0)
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 
@@ -56,9 +63,15 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Borrowed bytes, perhaps many and perhaps secret: shown as a length only.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+/// Borrowed bytes, perhaps many and perhaps secret: shown as a length only, and compared in constant time.
+#[derive(Clone, Copy, Default, Eq)]
 pub struct Hidden<'a>(pub &'a [u8]);
+
+impl PartialEq for Hidden<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(other.0).into()
+    }
+}
 
 impl fmt::Debug for Hidden<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -64,7 +64,7 @@ impl SimLink {
             .iter()
             .map(|c| change::open(&masking, c))
             .collect::<Result<Vec<_>>>()?;
-        if masking.expose() == node.masking().expose() {
+        if masking.is(&node.masking()) {
             // The same cluster: an HSM that was away takes what it missed. Users come as they are now: a
             // password that was changed meanwhile must not be good again, nor a deleted user be back, and
             // whoever logged in before we knew is logged out.

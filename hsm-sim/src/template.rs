@@ -3,6 +3,7 @@
 
 use hsm_api::{Attr, Class, Error, KeyType, MechId, ObjectId, Result, Rv, Template, Value};
 use hsm_crypto::{AesKey, DesKey, Hash, PublicKey, hotp, modular};
+use subtle::ConstantTimeEq;
 
 use crate::attr::{self, AttrRow, Rule, When};
 use crate::cert;
@@ -385,7 +386,7 @@ fn complete_pair(attrs: &mut Attrs, fresh: bool) -> Result<()> {
         // Of seed and expanded key an import may leave one out, but both must not contradict.
         let value = value.map_err(crate::mech::fault::template)?;
         match attrs.bytes(attr::VALUE) {
-            Some(given) if !given.is_empty() && *given != value[..] => {
+            Some(given) if !given.is_empty() && !bool::from(given.ct_eq(&value)) => {
                 return Err(Error::new(
                     Rv::ATTRIBUTE_VALUE_INVALID,
                     "CKA_VALUE does not follow from CKA_SEED",
@@ -429,7 +430,8 @@ pub fn change(old: &Attrs, template: &Template, when: When, officer: bool) -> Re
         // To write what is there changes nothing, but what the HSM alone determines is never the caller's to write.
         let computed =
             when == When::LATER && row.rule(class, kind).is_some_and(|r| r.may == When::NEVER);
-        if old.get(given.ty) == Some(&given.value) && !row.secret && !computed {
+        // (Secret values are not even compared: the time that takes would tell them.)
+        if !row.secret && !computed && old.get(given.ty) == Some(&given.value) {
             continue;
         }
         let rule = ruled(row, class, kind)?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aws_json::{Exception, ServiceError};
 use parking_lot::{Mutex, RwLock};
+use subtle::ConstantTimeEq;
 
 use crate::clock::Clock;
 use crate::clusters::{ClusterFacts, Clusters, unfit};
@@ -194,7 +195,11 @@ impl KeyStores {
                 && store.name == new.name
                 && store.cluster == new.cluster
                 && store.trust_anchor == new.trust_anchor;
-            if alike && *self.sealer.open(&store.id, &store.password)? == *new.password {
+            if !alike {
+                continue;
+            }
+            let kept = self.sealer.open(&store.id, &store.password)?;
+            if kept.as_bytes().ct_eq(new.password.as_bytes()).into() {
                 return Ok(Some(store.id.clone()));
             }
         }

@@ -12,7 +12,7 @@ mod der;
 mod hashes;
 mod mech;
 mod nist;
-mod raw;
+pub mod raw;
 #[path = "../../hsm-crypto/tests/wycheproof/tally.rs"]
 mod tally;
 mod verdict;

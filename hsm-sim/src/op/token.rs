@@ -155,7 +155,7 @@ impl SimLink {
         let (user, token) = users::check(&self.inner.store, &self.inner.pins, role, name, pin)?;
         let token = match self.inner.token() {
             // One expanded key for the whole engine.
-            Some(own) if own.expose() == token.expose() => own,
+            Some(own) if own.is(&token) => own,
             _ => Arc::new(token),
         };
         // First the login, so that another's logout does not lock again what this one unlocks.

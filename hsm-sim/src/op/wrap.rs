@@ -1,6 +1,6 @@
 //! Keys leave, encrypted, if all their attributes allow it.
 
-use hsm_api::{Error, KeyRef, Mechanism, ObjectId, Op, Reply, Result, Rv, SessionId, Value};
+use hsm_api::{Attr, Error, KeyRef, Mechanism, ObjectId, Op, Reply, Result, Rv, SessionId, Value};
 use zeroize::Zeroizing;
 
 use super::crypt::too_small;
@@ -50,10 +50,13 @@ fn check(with: &Object, key: &Object) -> Result<()> {
             "the key is wrapped by CKA_TRUSTED keys only, and this one is not",
         ));
     }
+    // A rule about a secret attribute no key fulfils: whoever may write rules could ask for values with them.
+    let fits = |want: &Attr| {
+        let secret = attr::row(want.ty).is_some_and(|row| row.secret);
+        !secret && key.attrs.get(want.ty) == Some(&want.value)
+    };
     if let Some(Value::Template(rule)) = with.attrs.get(attr::WRAP_TEMPLATE)
-        && !rule
-            .iter()
-            .all(|want| key.attrs.get(want.ty) == Some(&want.value))
+        && !rule.iter().all(fits)
     {
         return Err(Error::new(
             Rv::KEY_NOT_WRAPPABLE,

@@ -4,6 +4,7 @@ use argon2::{Algorithm, Argon2, Version};
 use hsm_api::{Error, Result, Rv};
 use hsm_crypto::GcmKey;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 const NONCE: usize = 12;
@@ -56,6 +57,11 @@ impl SealKey {
     /// The bytes, to be sealed under another.
     pub fn expose(&self) -> &[u8] {
         &self.bytes[..]
+    }
+
+    /// Whether both are the same key, in constant time.
+    pub fn is(&self, other: &SealKey) -> bool {
+        self.bytes[..].ct_eq(&other.bytes[..]).into()
     }
 
     /// Nonce, ciphertext, tag.

@@ -224,3 +224,39 @@ fn what_an_unwrapped_key_is_where_its_template_is_silent() {
     // A generated key stays where it is unless its template says otherwise.
     is(link.aes(vec![]), attr::EXTRACTABLE, false);
 }
+
+/// Else whoever makes wrapping keys could ask by their templates what a key's value is.
+#[test]
+fn no_rule_of_a_wrapping_key_is_about_a_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    let value = [7; 32];
+    let target = id();
+    link.made(&Request::Create {
+        id: target,
+        template: vec![
+            n(attr::CLASS, 4),
+            n(attr::KEY_TYPE, 0x10),
+            bytes(attr::VALUE, &value),
+            b(attr::EXTRACTABLE, true),
+        ],
+    });
+    let wrap = |rule| {
+        let kek = link.aes(vec![hsm_api::Attr {
+            ty: attr::WRAP_TEMPLATE,
+            value: hsm_api::Value::Template(rule),
+        }]);
+        let request = Request::Wrap {
+            mech: plain(0x210B),
+            with: link.key(kek).0,
+            key: target,
+            aad: Hidden(&[]),
+        };
+        link.ask_out(&request, 64).map_err(|e| e.rv)
+    };
+    assert!(wrap(vec![n(attr::KEY_TYPE, 0x10)]).is_ok());
+    for guess in [value, [8; 32]] {
+        let refused = wrap(vec![bytes(attr::VALUE, &guess)]);
+        assert_eq!(refused, Err(Rv::KEY_NOT_WRAPPABLE));
+    }
+}

@@ -164,6 +164,10 @@ pub fn mechanism_info(
 
 /// The CKF_MESSAGE_ flags: they follow from the others, for a message is an operation as any other.
 fn message_flags(row: &mech::Mech, here: u64) -> u64 {
+    // No message is signed by a one-time password.
+    if row.output == mech::Output::Otp {
+        return 0;
+    }
     let flag = |set: bool, flag: u64| if set { flag } else { 0 };
     let kinds = flag(
         encrypts_messages(row),

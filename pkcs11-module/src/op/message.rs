@@ -112,7 +112,11 @@ pub fn init(
         return Err(Rv::OPERATION_ACTIVE.into());
     }
     let key = session.key(state, key, Rv::KEY_HANDLE_INVALID)?;
-    mech::check_init(op, &mech, Some(&key.facts))?;
+    let row = mech::check_init(op, &mech, Some(&key.facts))?;
+    if row.output == mech::Output::Otp {
+        let why = "a one-time password is of no message";
+        return Err(Error::new(Rv::MECHANISM_INVALID, why));
+    }
     *state.ops.process(op) = Some(Process {
         mech,
         key,

@@ -3,6 +3,10 @@
 use pkcs11_sys::*;
 use std::ptr::null_mut;
 
+/// Of 3.2, which `pkcs11-sys` lacks.
+pub const CKM_PUB_KEY_FROM_PRIV_KEY: CK_MECHANISM_TYPE = 0x403A;
+/// The same.
+pub const CKM_AES_KEY_WRAP_PKCS7: CK_MECHANISM_TYPE = 0x210C;
 /// CKH_DETERMINISTIC_REQUIRED of 3.2.
 pub const DETERMINISTIC: CK_ULONG = 2;
 
@@ -67,6 +71,10 @@ pub enum Param {
         hedge: CK_ULONG,
         context: Vec<u8>,
         hash: Option<CK_MECHANISM_TYPE>,
+    },
+    /// HOTP with a counter of the caller's.
+    Otp {
+        counter: u64,
     },
     /// SP 800-108 in counter mode: the counter stands between the two strings.
     Counter {
@@ -240,6 +248,18 @@ impl Mech {
                     None => structure!(of),
                     Some(hash) => structure!(HashSignContext { of, hash }),
                 }
+            }
+            Param::Otp { counter } => {
+                let mut counter = counter.to_be_bytes();
+                let mut one = CK_OTP_PARAM {
+                    type_: CK_OTP_COUNTER,
+                    pValue: counter.as_mut_ptr().cast(),
+                    ulValueLen: len(&counter),
+                };
+                structure!(CK_OTP_PARAMS {
+                    pParams: &mut one,
+                    ulCount: 1,
+                })
             }
             Param::Counter {
                 prf,

@@ -6,6 +6,7 @@ mod digest;
 mod ecdsa;
 mod eddsa;
 mod key_wrap;
+mod otp;
 mod parse;
 mod pq;
 mod rsa;

@@ -117,11 +117,17 @@ impl Token {
     /// Of a copy of the library in a directory of its own: the dynamic linker takes another file for another library,
     /// so that no two tests share its state.
     pub fn new() -> Token {
+        let mut token = Token::bare("legacy = true\n[[token]]\ndirectory = \"tokens\"\n");
+        token.start().expect("a token and its user");
+        token
+    }
+
+    /// The module with a configuration file, initialised; there is no token yet, and no session.
+    pub fn bare(text: &str) -> Token {
         let dir = tempfile::tempdir().expect("make a directory");
         let file = dir.path().join("module.so");
         std::fs::copy(tools::module(), &file).expect("copy the module");
         let config = dir.path().join("pkcs11.toml");
-        let text = "legacy = true\n[[token]]\ndirectory = \"tokens\"\n";
         std::fs::write(&config, text).expect("write the configuration");
         let reserved = CString::new(format!("config={}", config.display())).expect("no NUL");
         // SAFETY: the library under test, whose initialisers do nothing.
@@ -148,11 +154,11 @@ impl Token {
             _library: library,
             _dir: dir,
         };
-        token.start(&reserved).expect("a token and its user");
+        token.initialize(&reserved).expect("a slot");
         token
     }
 
-    fn start(&mut self, reserved: &CString) -> Answer<()> {
+    fn initialize(&mut self, reserved: &CString) -> Answer<()> {
         let mut args = CK_C_INITIALIZE_ARGS {
             flags: CKF_OS_LOCKING_OK,
             pReserved: reserved.as_ptr().cast_mut().cast(),
@@ -160,13 +166,19 @@ impl Token {
         };
         p11!(self, C_Initialize, (&raw mut args).cast())?;
         let (mut slot, mut count) = (0, 1);
-        p11!(self, C_GetSlotList, CK_TRUE, &mut slot, &mut count)?;
+        p11!(self, C_GetSlotList, CK_FALSE, &mut slot, &mut count)?;
+        self.slot = slot;
+        Ok(())
+    }
+
+    fn start(&mut self) -> Answer<()> {
+        let slot = self.slot;
         let ((so, so_len), (pin, pin_len)) = (input(SO_PIN), input(USER_PIN));
         let mut label = [b' '; 32];
         p11!(self, C_InitToken, slot, so, so_len, label.as_mut_ptr())?;
         let (flags, mut h) = (CKF_SERIAL_SESSION | CKF_RW_SESSION, 0);
         p11!(self, C_OpenSession, slot, flags, null_mut(), None, &mut h)?;
-        (self.h, self.slot) = (h, slot);
+        self.h = h;
         p11!(self, C_Login, h, CKU_SO, so, so_len)?;
         p11!(self, C_InitPIN, h, pin, pin_len)?;
         p11!(self, C_Logout, h)?;
@@ -182,12 +194,27 @@ impl Token {
 
     /// Whether C_GetMechanismInfo knows the mechanism.
     pub fn offers(&self, mech: CK_MECHANISM_TYPE) -> bool {
+        self.mechanism(mech).is_some()
+    }
+
+    /// C_GetMechanismInfo; nothing for a mechanism that is not there.
+    pub fn mechanism(&self, mech: CK_MECHANISM_TYPE) -> Option<CK_MECHANISM_INFO> {
         let mut info = CK_MECHANISM_INFO::default();
         match p11!(self, C_GetMechanismInfo, self.slot, mech, &mut info) {
-            Ok(()) => true,
-            Err(CKR_MECHANISM_INVALID) => false,
+            Ok(()) => Some(info),
+            Err(CKR_MECHANISM_INVALID) => None,
             Err(rv) => panic!("C_GetMechanismInfo: {rv:#x}"),
         }
+    }
+
+    /// C_GetMechanismList.
+    pub fn mechanisms(&self) -> Vec<CK_MECHANISM_TYPE> {
+        let mut count = 0;
+        p11!(self, C_GetMechanismList, self.slot, null_mut(), &mut count).expect("a count");
+        let mut list = vec![0; usize::try_from(count).expect("a count")];
+        let at = list.as_mut_ptr();
+        p11!(self, C_GetMechanismList, self.slot, at, &mut count).expect("a list");
+        list
     }
 
     /// C_CreateObject.
@@ -275,6 +302,25 @@ impl Key<'_> {
             p11!(t, C_SignUpdate, t.h, at, n)?;
         }
         output(SIGNATURE, |out, len| p11!(t, C_SignFinal, t.h, out, len))
+    }
+
+    /// C_SignFinal after nothing else.
+    pub fn sign_final(&self, mech: &Mech) -> Answer<Vec<u8>> {
+        let t = self.token;
+        mech.with(|m| p11!(t, C_SignInit, t.h, m, self.h))?;
+        output(SIGNATURE, |out, len| p11!(t, C_SignFinal, t.h, out, len))
+    }
+
+    /// C_Sign, asked for the length first, then with room for less, then with as much.
+    pub fn sign_asked(&self, mech: &Mech, data: &[u8]) -> Answer<Vec<u8>> {
+        let t = self.token;
+        mech.with(|m| p11!(t, C_SignInit, t.h, m, self.h))?;
+        let ((at, n), mut room) = (input(data), 0);
+        p11!(t, C_Sign, t.h, at, n, null_mut(), &mut room)?;
+        let room = usize::try_from(room).expect("a length");
+        let short = output(room - 1, |out, len| p11!(t, C_Sign, t.h, at, n, out, len));
+        assert_eq!(short, Err(CKR_BUFFER_TOO_SMALL));
+        output(room, |out, len| p11!(t, C_Sign, t.h, at, n, out, len))
     }
 
     /// C_Verify.

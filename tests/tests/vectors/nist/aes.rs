@@ -1,4 +1,4 @@
-//! AES: ECB, CBC, CTR, XTS, GCM, CCM, CMAC.
+//! AES: ECB, CBC, CTR, OFB, CFB, XTS, GCM, CCM, CMAC, CBC-MAC.
 
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::{Key, Token};
@@ -69,6 +69,111 @@ fn aes_ecb_cbc_ctr() {
         });
     }
     tally.end("C API, NIST, AES ECB, CBC, CTR", 3500);
+}
+
+#[test]
+fn aes_ofb_cfb() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for bits in [128, 192, 256] {
+        for (folder, mode, mech) in [
+            ("OFB", "OFB", CKM_AES_OFB),
+            ("CFB", "CFB8", CKM_AES_CFB8),
+            ("CFB", "CFB128", CKM_AES_CFB128),
+        ] {
+            for kind in ["GFSbox", "KeySbox", "VarKey", "VarTxt", "MMT"] {
+                let file = format!("ciphers/AES/{folder}/{mode}{kind}{bits}.rsp");
+                each_case(&file, |case| {
+                    let what = format!("{mode}{kind}{bits} {}", case.describe());
+                    let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
+                    let mech = Mech::bytes(mech, &case.hex("IV"));
+                    let (plain, cipher) = (case.hex("PLAINTEXT"), case.hex("CIPHERTEXT"));
+                    both_ways(&key, &mech, &plain, &cipher, &what);
+                    tally.count();
+                });
+            }
+        }
+    }
+    tally.end("C API, NIST, AES OFB, CFB8, CFB128", 5000);
+}
+
+/// These files count bits. What follows a message's bits in its last byte does not reach back into them.
+#[test]
+fn aes_cfb1() {
+    fn bits(text: &str) -> Vec<u8> {
+        let byte = |bits: &str| u8::from_str_radix(&format!("{bits:0<8}"), 2).expect("bits");
+        let starts = (0..text.len()).step_by(8);
+        starts
+            .map(|at| byte(&text[at..text.len().min(at + 8)]))
+            .collect()
+    }
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for len in [128, 192, 256] {
+        for kind in ["GFSbox", "KeySbox", "VarKey", "VarTxt", "MMT"] {
+            each_case(&format!("ciphers/AES/CFB/CFB1{kind}{len}.rsp"), |case| {
+                let what = format!("CFB1{kind}{len} {}", case.describe());
+                let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
+                let mech = Mech::bytes(CKM_AES_CFB1, &case.hex("IV"));
+                let (plain, cipher) = (case.text("PLAINTEXT"), case.text("CIPHERTEXT"));
+                for (from, to, made) in [
+                    (plain, cipher, key.encrypt(&mech, &bits(plain))),
+                    (cipher, plain, key.decrypt(&mech, &bits(cipher))),
+                    (plain, cipher, key.encrypt_parts(&mech, &bits(plain))),
+                    (cipher, plain, key.decrypt_parts(&mech, &bits(cipher))),
+                ] {
+                    let made: String = made.unwrap().iter().map(|b| format!("{b:08b}")).collect();
+                    assert_eq!(&made[..from.len()], to, "{what}");
+                }
+                tally.count();
+            });
+        }
+    }
+    tally.end("C API, NIST, AES CFB1", 1700);
+}
+
+/// The last block of a CBC encryption is the MAC of its plaintext, the IV drawn into the first block.
+#[test]
+fn cbc_mac() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for bits in [128, 192, 256] {
+        each_case(&format!("ciphers/AES/CBC/CBCMMT{bits}.rsp"), |case| {
+            let what = format!("CBC-MAC {bits} {}", case.describe());
+            let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
+            let (mut message, cipher) = (case.hex("PLAINTEXT"), case.hex("CIPHERTEXT"));
+            let iv = case.hex("IV");
+            message.iter_mut().zip(iv).for_each(|(m, iv)| *m ^= iv);
+            let mac = &cipher[cipher.len() - 16..];
+            let half = Mech::new(CKM_AES_MAC);
+            assert_eq!(
+                key.sign(&half, &message).as_deref(),
+                Ok(&mac[..8]),
+                "{what}"
+            );
+            assert_eq!(key.verify(&half, &message, &mac[..8]), Ok(()), "{what}");
+            let refused = key.verify(&half, &message, mac);
+            assert_eq!(refused, Err(CKR_SIGNATURE_LEN_RANGE), "{what}");
+            for len in 1..=16 {
+                let some = Mech::with_param(CKM_AES_MAC_GENERAL, Param::Ulong(len));
+                let mac = &mac[..len as usize];
+                let parts = key.sign_parts(&some, &message);
+                assert_eq!(parts.as_deref(), Ok(mac), "{what}, {len} bytes");
+                assert_eq!(key.verify_parts(&some, &message, mac), Ok(()), "{what}");
+                let mut wrong = mac.to_vec();
+                wrong[mac.len() - 1] ^= 1;
+                let refused = key.verify(&some, &message, &wrong);
+                assert_eq!(refused, Err(CKR_SIGNATURE_INVALID), "{what}");
+            }
+            for len in [0, 17] {
+                let none = Mech::with_param(CKM_AES_MAC_GENERAL, Param::Ulong(len));
+                let refused = key.sign(&none, &message);
+                assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID), "{len} bytes");
+            }
+            tally.count();
+        });
+    }
+    tally.end("C API, NIST, AES CBC-MAC", 60);
 }
 
 #[test]

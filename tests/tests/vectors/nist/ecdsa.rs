@@ -1,13 +1,14 @@
 //! ECDSA of FIPS 186-3: verification, signatures, public keys, key pairs.
 
 use super::super::hashes::Hash;
-use super::super::mech::Mech;
+use super::super::mech::{CKM_PUB_KEY_FROM_PRIV_KEY, Mech, Template};
 use super::super::raw::Token;
 use super::super::tally::Tally;
 use super::super::verdict::{accepted, verified};
-use super::super::wycheproof::{Curve, P224, P256, P384, P521, padded};
+use super::super::wycheproof::{Curve, P224, P256, P384, P521, octet_string, padded};
 use super::each_case;
 use super::parse::Case;
+use pkcs11_sys::{CKA_DESTROYABLE, CKA_EC_POINT};
 
 fn curve(name: &str) -> Option<Curve> {
     Some(match name {
@@ -67,6 +68,16 @@ fn ecdsa_verification() {
         let private = token.create(&curve.private(&case.hex("d"))).unwrap();
         let ours = private.sign(&mech, &msg).unwrap();
         assert_eq!(public.verify(&mech, &msg, &ours), Ok(()), "{what}: ours");
+        let from_private = Mech::new(CKM_PUB_KEY_FROM_PRIV_KEY);
+        let keep_out = Template::default().may(&[CKA_DESTROYABLE]);
+        let derived = private.derive(&from_private, &keep_out).unwrap();
+        let q = octet_string(&point(case, &curve));
+        assert_eq!(derived.get(CKA_EC_POINT), Ok(q), "{what}: derived");
+        assert_eq!(
+            derived.verify(&mech, &msg, &signature),
+            Ok(()),
+            "{what}: derived"
+        );
         tally.count();
     });
     tally.end("C API, NIST, ECDSA", 550);
