@@ -314,7 +314,9 @@ fn complete_pair(attrs: &mut Attrs, fresh: bool) -> Result<()> {
             _ => attrs.set(attr::VALUE, Value::Bytes(value.to_vec())),
         }
     }
-    if public {
+    // A private key of a field tells its public half, and clients have no other way to its subprime.
+    let tells = matches!(material, Material::Dsa(_) | Material::Dh(_));
+    if public || (tells && attrs.get(attr::PUBLIC_KEY_INFO).is_none()) {
         let info = crate::encode::public_key_info(material, attrs);
         attrs.set(attr::PUBLIC_KEY_INFO, Value::Bytes(info));
     } else if attrs.get(attr::PUBLIC_KEY_INFO).is_none() {
