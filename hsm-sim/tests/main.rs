@@ -4,6 +4,7 @@ mod sim {
     pub mod cluster;
     pub mod derive;
     pub mod docs;
+    pub mod fields;
     pub mod keys;
     pub mod policy;
     pub mod rig;

@@ -180,16 +180,6 @@ impl Token {
         Ok(Key { token: self, h })
     }
 
-    /// Whether C_GetMechanismInfo knows the mechanism.
-    pub fn offers(&self, mech: CK_MECHANISM_TYPE) -> bool {
-        let mut info = CK_MECHANISM_INFO::default();
-        match p11!(self, C_GetMechanismInfo, self.slot, mech, &mut info) {
-            Ok(()) => true,
-            Err(CKR_MECHANISM_INVALID) => false,
-            Err(rv) => panic!("C_GetMechanismInfo: {rv:#x}"),
-        }
-    }
-
     /// C_CreateObject.
     pub fn create(&self, template: &Template) -> Answer<Key<'_>> {
         let (mut attrs, n) = template.raw();
