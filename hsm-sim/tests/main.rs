@@ -5,6 +5,7 @@ mod sim {
     pub mod derive;
     pub mod docs;
     pub mod eddsa;
+    pub mod fields;
     pub mod fips;
     pub mod keys;
     pub mod otp;

@@ -8,7 +8,7 @@ use cryptoki::session::Session;
 use serde_json::{Value, json};
 
 use super::reach::said;
-use super::template::Template;
+use super::template::{BASE, SUBPRIME, Template, unnamed};
 use super::{Failure, Result};
 use super::{describe, object};
 
@@ -55,6 +55,10 @@ pub struct Outcome {
 pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>) -> Carried {
     let mut template = Template(Vec::with_capacity(all.len()));
     for attribute in all {
+        let attribute = match attribute {
+            Attribute::Base(base) => unnamed(BASE, &base),
+            other => other,
+        };
         if attribute == Attribute::Trusted(true) {
             notes.push("CKA_TRUSTED is for the security officer to set again".into());
         } else if wanted(&attribute) {
@@ -96,8 +100,8 @@ fn wanted(attribute: &Attribute) -> bool {
         | Attribute::ModulusBits(_)
         | Attribute::ValueLen(_)
         | Attribute::PublicKeyInfo(_)
-        | Attribute::VendorDefined(_)
         | Attribute::Trusted(_) => false,
+        Attribute::VendorDefined((ty, _)) => [SUBPRIME, BASE].contains(ty),
         Attribute::StartDate(date) | Attribute::EndDate(date) => !date.is_empty(),
         Attribute::AllowedMechanisms(list) => !list.is_empty(),
         Attribute::Id(_) | Attribute::Label(_) => true,

@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::Session;
 use hsm_crypto::rsa::{Crt, Parts};
-use hsm_crypto::{Curve, EcKey, EdKey, PrivateKey, PublicKey, RsaKey, XKey};
+use hsm_crypto::{
+    Curve, DhGroup, DhKey, DsaDomain, DsaKey, EcKey, EdKey, PrivateKey, PublicKey, RsaKey, XKey,
+};
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::OctetStringRef;
@@ -235,14 +237,35 @@ impl Values {
                 | Attribute::Exponent2(bytes)
                 | Attribute::Coefficient(bytes)
                 | Attribute::EcParams(bytes)
-                | Attribute::EcPoint(bytes),
+                | Attribute::EcPoint(bytes)
+                | Attribute::Prime(bytes)
+                | Attribute::Base(bytes)
+                | Attribute::PublicKeyInfo(bytes),
             ) => bytes,
             _ => &[],
         }
     }
 
+    /// Out of the public key, since the client library does not read CKA_SUBPRIME.
+    fn domain(&self) -> hsm_crypto::Result<DsaDomain> {
+        domain(self.bytes(AttributeType::PublicKeyInfo))
+    }
+
+    fn group(&self) -> hsm_crypto::Result<DhGroup> {
+        let base = self.bytes(AttributeType::Base);
+        DhGroup::new(self.bytes(AttributeType::Prime), base)
+    }
+
     fn secret(&self, ty: AttributeType) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.bytes(ty).to_vec())
+    }
+}
+
+/// The domain of a DSA key by its CKA_PUBLIC_KEY_INFO.
+pub fn domain(info: &[u8]) -> hsm_crypto::Result<DsaDomain> {
+    match PublicKey::from_spki(info)? {
+        PublicKey::Dsa(key) => Ok(key.domain().clone()),
+        _ => Err(hsm_crypto::Error::BadKey),
     }
 }
 
@@ -263,7 +286,16 @@ pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
     let values = Values::read(
         session,
         object,
-        &[A::Modulus, A::PublicExponent, A::EcParams, A::EcPoint],
+        &[
+            A::Modulus,
+            A::PublicExponent,
+            A::EcParams,
+            A::EcPoint,
+            A::Prime,
+            A::Base,
+            A::PublicKeyInfo,
+            A::Value,
+        ],
     )?;
     let wrapped = values.bytes(A::EcPoint);
     // The specification wraps a point in an octet string; some modules do not.
@@ -273,6 +305,14 @@ pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
             RsaKey::from_public(values.bytes(A::Modulus), values.bytes(A::PublicExponent))
                 .map(PublicKey::Rsa)
         }
+        Some(KeyType::DSA) => values
+            .domain()
+            .and_then(|domain| DsaKey::from_public(domain, values.bytes(A::Value)))
+            .map(PublicKey::Dsa),
+        Some(KeyType::DH) => values
+            .group()
+            .and_then(|group| DhKey::from_public(group, values.bytes(A::Value)))
+            .map(PublicKey::Dh),
         Some(KeyType::EC) => {
             let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
             EcKey::from_point(curve, point)
@@ -301,6 +341,9 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
         A::Exponent2,
         A::Coefficient,
         A::EcParams,
+        A::Prime,
+        A::Base,
+        A::PublicKeyInfo,
         A::Value,
     ];
     let values = Values::read(session, object, &wanted)?;
@@ -329,6 +372,14 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
             }),
         })
         .map(PrivateKey::Rsa),
+        Some(KeyType::DSA) => values
+            .domain()
+            .and_then(|domain| DsaKey::from_private(domain, values.bytes(A::Value)))
+            .map(PrivateKey::Dsa),
+        Some(KeyType::DH) => values
+            .group()
+            .and_then(|group| DhKey::from_private(group, values.bytes(A::Value)))
+            .map(PrivateKey::Dh),
         Some(KeyType::EC) => {
             let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
             EcKey::from_scalar(curve, values.bytes(A::Value)).map(PrivateKey::Ec)

@@ -1,4 +1,4 @@
-//! Files of keys and certificates: PEM, DER, PKCS#8 plain and encrypted, PKCS#1, SEC 1, PKCS#12, raw secret keys. What a file is
+//! Files of keys and certificates: PEM, DER, PKCS#8 plain and encrypted, PKCS#1, SEC 1, OpenSSL's for DSA, PKCS#12, raw secret keys. What a file is
 //! is read off its content; only a raw key looks like anything, so it is what remains, or what the caller says.
 
 use hsm_crypto::{Curve, EcKey, PrivateKey, PublicKey};
@@ -111,11 +111,12 @@ fn armoured(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
             "ENCRYPTED PRIVATE KEY" => What::Private(encrypted(&der, ask)?).into(),
             "RSA PRIVATE KEY" => What::Private(pkcs1_key(&der)?).into(),
             "EC PRIVATE KEY" => What::Private(sec1_key(&der)?).into(),
+            "DSA PRIVATE KEY" => What::Private(dsa_key(&der)?).into(),
             "PUBLIC KEY" => What::Public(public(&der)?).into(),
             "RSA PUBLIC KEY" => What::Public(pkcs1_public(&der)?).into(),
             "CERTIFICATE" | "X509 CERTIFICATE" => What::Certificate(certificate(&der)?).into(),
-            // What `openssl ecparam -genkey` puts in front of the key, which says the same.
-            "EC PARAMETERS" => continue,
+            // What `openssl ecparam -genkey` and its like put in front of the key, which says the same.
+            "EC PARAMETERS" | "DSA PARAMETERS" | "DH PARAMETERS" => continue,
             "OPENSSH PRIVATE KEY" => {
                 return usage(
                     "the key has OpenSSH's own form; `ssh-keygen -p -m PKCS8 -f FILE` rewrites it as PKCS#8",
@@ -149,6 +150,9 @@ fn der(bytes: &[u8], ask: Ask<'_>) -> Result<Vec<Item>> {
     if sec1::EcPrivateKey::from_der(bytes).is_ok() {
         return one(What::Private(sec1_key(bytes)?));
     }
+    if let Ok(key) = dsa_key(bytes) {
+        return one(What::Private(key));
+    }
     if let Ok(der) = certificate(bytes) {
         return one(What::Certificate(der));
     }
@@ -169,7 +173,7 @@ fn no_key(error: hsm_crypto::Error) -> Failure {
     Failure::Usage(match error {
         hsm_crypto::Error::Unsupported => {
             "the file's key is of a kind or on a curve that is not known here: RSA, the NIST and Brainpool curves, secp256k1, \
-             Ed25519 and X25519 are"
+             Ed25519 and X25519, DSA and Diffie-Hellman are"
                 .into()
         }
         other => format!("the file's key is malformed: {other}"),
@@ -183,6 +187,13 @@ fn pkcs8_key(der: &[u8]) -> Result<PrivateKey> {
 fn pkcs1_key(der: &[u8]) -> Result<PrivateKey> {
     hsm_crypto::pkcs8::rsa_from_pkcs1(der)
         .map(PrivateKey::Rsa)
+        .map_err(no_key)
+}
+
+/// OpenSSL's traditional form.
+fn dsa_key(der: &[u8]) -> Result<PrivateKey> {
+    hsm_crypto::pkcs8::dsa_from_traditional(der)
+        .map(PrivateKey::Dsa)
         .map_err(no_key)
 }
 

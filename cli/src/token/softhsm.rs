@@ -18,6 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::carry::{self, Carried, Haul, Left};
 use super::secret::Secret;
+use super::template;
 use super::{Failure, Result, failed, usage};
 
 const LABEL: u64 = 0x8000_5349;
@@ -241,17 +242,27 @@ fn object(
 }
 
 /// What says nothing that the target would not say itself: SoftHSM2's own notes about the object, the mechanism that made it,
+/// how long the numbers of a domain and of a Diffie-Hellman key are,
 /// and SHA-1 as the hash of names in a certificate, which is what it is when nobody says.
 fn harmless(code: u64, value: &Value) -> bool {
     const NAME_HASH_ALGORITHM: u64 = 0x8C;
     const SHA_1: u64 = 0x220;
+    /// CKA_PRIME_BITS, CKA_SUBPRIME_BITS, CKA_VALUE_BITS.
+    const LENGTHS: [u64; 3] = [0x133, 0x134, 0x160];
     code == u64::from(AttributeType::KeyGenMechanism)
         || code >= 0x8000_0000
+        || LENGTHS.contains(&code)
         || (code == NAME_HASH_ALGORITHM && matches!(value, Value::Ulong(SHA_1)))
 }
 
 fn attribute(code: u64, value: &Value) -> Option<Attribute> {
     use AttributeType as A;
+    if let (true, Value::Bytes(bytes)) = (
+        template::SUBPRIME == AttributeType::VendorDefined(code),
+        value,
+    ) {
+        return Some(template::unnamed(template::SUBPRIME, bytes));
+    }
     let ty = AttributeType::try_from(code).ok()?;
     macro_rules! one_of {
         ($value:expr; $($name:ident)*) => {
@@ -268,7 +279,7 @@ fn attribute(code: u64, value: &Value) -> Option<Attribute> {
             _ => one_of!(bytes.to_vec();
                 Label Application ObjectId Value Issuer SerialNumber Url HashOfSubjectPublicKey HashOfIssuerPublicKey
                 Subject Id Modulus PublicExponent PrivateExponent Prime1 Prime2 Exponent1 Exponent2 Coefficient
-                EcParams EcPoint CheckValue PublicKeyInfo UniqueId),
+                EcParams EcPoint Prime Base CheckValue PublicKeyInfo UniqueId),
         },
         Value::Ulong(number) => match ty {
             A::Class => ObjectClass::try_from(*number).ok().map(Attribute::Class),

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use super::carry::{self, Haul, Left};
 use super::object::{Object, attributes, objects};
 use super::reach::words;
-use super::template::{self, Secrecy, Template};
+use super::template::{self, SUBPRIME, Secrecy, Template, unnamed};
 use super::{Failure, Result};
 
-const READ: [AttributeType; 50] = {
+const READ: [AttributeType; 52] = {
     use AttributeType as A;
     [
         A::Class,
@@ -61,6 +61,8 @@ const READ: [AttributeType; 50] = {
         A::Coefficient,
         A::EcParams,
         A::EcPoint,
+        A::Prime,
+        A::Base,
         A::AlwaysAuthenticate,
         A::WrapWithTrusted,
         A::AllowedMechanisms,
@@ -105,7 +107,7 @@ fn read(
         Some(ObjectClass::PRIVATE_KEY | ObjectClass::SECRET_KEY | ObjectClass::PUBLIC_KEY)
     );
     match object.class {
-        Some(ObjectClass::DATA | ObjectClass::CERTIFICATE) => {}
+        Some(ObjectClass::DATA | ObjectClass::CERTIFICATE | ObjectClass::DOMAIN_PARAMETERS) => {}
         Some(_) if key && object.key_type.is_some() => {}
         Some(_) if key => return fail("its key type is one that is not known here"),
         _ => return fail("objects of this class are not carried"),
@@ -130,7 +132,31 @@ fn read(
         let mut value = kek.unwrapped(session, object)?;
         all.0.append(&mut value.0);
     }
+    if object.key_type == Some(KeyType::DSA) {
+        subprime(session, object, &mut all)?;
+    }
     Ok(carry::carried(std::mem::take(&mut all.0), Vec::new()))
+}
+
+/// CKA_SUBPRIME, which the client library does not read, from where else it stands.
+fn subprime(session: &Session, object: &Object, all: &mut Template) -> Result<()> {
+    let there = |a: &Attribute| a.attribute_type() == SUBPRIME;
+    if all.0.iter().any(there) {
+        return Ok(());
+    }
+    let info = attributes(session, object.handle, &[AttributeType::PublicKeyInfo])?;
+    let domain = match &info[..] {
+        [Attribute::PublicKeyInfo(info)] => super::export::domain(info).ok(),
+        _ => None,
+    };
+    let domain = domain.ok_or_else(|| {
+        Failure::Failed(
+            "the module does not tell the DSA key's CKA_PUBLIC_KEY_INFO; of SoftHSM2 it comes along with --from DIR"
+                .into(),
+        )
+    })?;
+    all.0.push(unnamed(SUBPRIME, domain.q()));
+    Ok(())
 }
 
 /// Rules that are there and could not be read must not be lost on the way: the key would be freer than it was.
@@ -266,7 +292,7 @@ fn value(object: &Object, plain: &[u8]) -> Result<Template> {
                 | Attribute::Exponent1(_)
                 | Attribute::Exponent2(_)
                 | Attribute::Coefficient(_)
-        )
+        ) || attribute.attribute_type() == SUBPRIME
     };
     whole.0.retain(value);
     Ok(whole)

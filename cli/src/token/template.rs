@@ -1,7 +1,7 @@
 //! Templates: what PKCS#11 is told to make an object of a key or a certificate.
 
-use cryptoki::object::{Attribute, CertificateType, KeyType, ObjectClass};
-use hsm_crypto::{EcKey, Ed448Key, EdKey, PrivateKey, PublicKey, X448Key, XKey};
+use cryptoki::object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass};
+use hsm_crypto::{DhKey, DsaKey, EcKey, Ed448Key, EdKey, PrivateKey, PublicKey, X448Key, XKey};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::{Decode, Encode};
 use pkcs8::spki::SubjectPublicKeyInfoRef;
@@ -10,6 +10,16 @@ use zeroize::Zeroize;
 
 use super::read::Raw;
 use super::{Failure, Result};
+
+/// CKA_SUBPRIME, for which the client library has no name: it sends it, and cannot read it.
+pub const SUBPRIME: AttributeType = AttributeType::VendorDefined(0x131);
+/// CKA_BASE, of whose values the client library sends one byte under its own name.
+pub const BASE: AttributeType = AttributeType::VendorDefined(0x132);
+
+/// An attribute under one of the two.
+pub fn unnamed(ty: AttributeType, value: &[u8]) -> Attribute {
+    Attribute::VendorDefined((ty, value.to_vec()))
+}
 
 /// What the caller wants of a key that must be kept secret.
 #[derive(Clone, Copy)]
@@ -62,15 +72,18 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
         Attribute::Extractable(secrecy.extractable),
     ]);
     let rsa = matches!(key, PrivateKey::Rsa(_));
-    let curve = matches!(
+    let agrees = matches!(
         key,
-        PrivateKey::Ec(_) | PrivateKey::X(_) | PrivateKey::X448(_)
+        PrivateKey::Ec(_) | PrivateKey::X(_) | PrivateKey::X448(_) | PrivateKey::Dh(_)
     );
     all.0.extend([
-        Attribute::Sign(!matches!(key, PrivateKey::X(_) | PrivateKey::X448(_))),
+        Attribute::Sign(!matches!(
+            key,
+            PrivateKey::X(_) | PrivateKey::X448(_) | PrivateKey::Dh(_)
+        )),
         Attribute::Decrypt(rsa),
         Attribute::Unwrap(rsa),
-        Attribute::Derive(curve),
+        Attribute::Derive(agrees),
     ]);
     match key {
         PrivateKey::Rsa(key) => {
@@ -91,6 +104,19 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
                 ]);
             }
         }
+        PrivateKey::Dsa(key) => all.0.extend([
+            Attribute::KeyType(KeyType::DSA),
+            Attribute::Prime(key.domain().p().to_vec()),
+            unnamed(SUBPRIME, key.domain().q()),
+            unnamed(BASE, key.domain().g()),
+            Attribute::Value(key.x().map_err(broken)?.to_vec()),
+        ]),
+        PrivateKey::Dh(key) => all.0.extend([
+            Attribute::KeyType(KeyType::DH),
+            Attribute::Prime(key.group().p().to_vec()),
+            unnamed(BASE, key.group().g()),
+            Attribute::Value(key.x().map_err(broken)?.to_vec()),
+        ]),
         PrivateKey::Ec(key) => all.0.extend([
             Attribute::KeyType(KeyType::EC),
             Attribute::EcParams(key.curve().oid_der().to_vec()),
@@ -127,7 +153,10 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
     let rsa = matches!(key, PublicKey::Rsa(_));
     all.extend([
         Attribute::Private(false),
-        Attribute::Verify(!matches!(key, PublicKey::X(_) | PublicKey::X448(_))),
+        Attribute::Verify(!matches!(
+            key,
+            PublicKey::X(_) | PublicKey::X448(_) | PublicKey::Dh(_)
+        )),
         Attribute::Encrypt(rsa),
         Attribute::Wrap(rsa),
     ]);
@@ -136,6 +165,19 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
             Attribute::KeyType(KeyType::RSA),
             Attribute::Modulus(key.n().map_err(broken)?),
             Attribute::PublicExponent(key.e().map_err(broken)?),
+        ]),
+        PublicKey::Dsa(key) => all.extend([
+            Attribute::KeyType(KeyType::DSA),
+            Attribute::Prime(key.domain().p().to_vec()),
+            unnamed(SUBPRIME, key.domain().q()),
+            unnamed(BASE, key.domain().g()),
+            Attribute::Value(key.y().to_vec()),
+        ]),
+        PublicKey::Dh(key) => all.extend([
+            Attribute::KeyType(KeyType::DH),
+            Attribute::Prime(key.group().p().to_vec()),
+            unnamed(BASE, key.group().g()),
+            Attribute::Value(key.y().to_vec()),
         ]),
         PublicKey::Ec(key) => all.extend([
             Attribute::KeyType(KeyType::EC),
@@ -227,6 +269,14 @@ pub fn certificate(
 pub fn half(key: &PrivateKey) -> Result<PublicKey> {
     Ok(match key {
         PrivateKey::Rsa(key) => PublicKey::Rsa(key.to_public().map_err(broken)?),
+        PrivateKey::Dsa(key) => {
+            let domain = key.domain().clone();
+            PublicKey::Dsa(DsaKey::from_public(domain, key.y()).map_err(broken)?)
+        }
+        PrivateKey::Dh(key) => {
+            let group = key.group().clone();
+            PublicKey::Dh(DhKey::from_public(group, key.y()).map_err(broken)?)
+        }
         PrivateKey::Ec(key) => {
             let point = key.point().map_err(broken)?;
             PublicKey::Ec(EcKey::from_point(key.curve(), &point).map_err(broken)?)

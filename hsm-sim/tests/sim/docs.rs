@@ -10,6 +10,8 @@ use hsm_sim::mech::{ALL, Func, Mech, Unit};
 fn key_name(key_type: KeyType) -> &'static str {
     match key_type {
         kt::RSA => "RSA",
+        kt::DSA => "DSA",
+        kt::DH => "DH",
         kt::EC => "EC",
         kt::EC_EDWARDS => "Edwards",
         kt::EC_MONTGOMERY => "Montgomery",

@@ -157,6 +157,13 @@ fn every_row_round_trips_whole_and_in_parts() {
     let single_des = made(0x120, vec![]);
     let ml_dsa = pair(&link, 0x1C, vec![n(attr::PARAMETER_SET, 1)], vec![]);
     let slh = pair(&link, 0x2D, vec![n(attr::PARAMETER_SET, 3)], vec![]);
+    let domain = hsm_crypto::DsaDomain::generate(1024, 160).unwrap();
+    let dsa = vec![
+        bytes(attr::PRIME, domain.p()),
+        bytes(attr::SUBPRIME, domain.q()),
+        bytes(attr::BASE, domain.g()),
+    ];
+    let dsa = pair(&link, 0x10, dsa, vec![]);
     let generic = id();
     let template = vec![n(attr::VALUE_LEN, 40)];
     link.made(&Request::GenerateKey {
@@ -170,6 +177,7 @@ fn every_row_round_trips_whole_and_in_parts() {
         let keys = match row.keys.first().map(|t| t.0) {
             None => (None, None),
             Some(0) => (Some(rsa.0), Some(rsa.1)),
+            Some(1) => (Some(dsa.0), Some(dsa.1)),
             Some(3) => (Some(ec.0), Some(ec.1)),
             Some(0x40) => (Some(ed.0), Some(ed.1)),
             Some(0x1F) => (Some(aes), Some(aes)),
@@ -271,7 +279,7 @@ fn every_row_round_trips_whole_and_in_parts() {
             tried += 1;
         }
     }
-    assert!(tried > 105, "{tried} functions tried");
+    assert!(tried > 115, "{tried} functions tried");
 }
 
 #[test]

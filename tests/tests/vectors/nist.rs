@@ -5,6 +5,7 @@ mod derive;
 mod digest;
 mod ecdsa;
 mod eddsa;
+mod field;
 mod key_wrap;
 mod otp;
 mod parse;

@@ -192,11 +192,6 @@ impl Token {
         Ok(Key { token: self, h })
     }
 
-    /// Whether C_GetMechanismInfo knows the mechanism.
-    pub fn offers(&self, mech: CK_MECHANISM_TYPE) -> bool {
-        self.mechanism(mech).is_some()
-    }
-
     /// C_GetMechanismInfo; nothing for a mechanism that is not there.
     pub fn mechanism(&self, mech: CK_MECHANISM_TYPE) -> Option<CK_MECHANISM_INFO> {
         let mut info = CK_MECHANISM_INFO::default();
