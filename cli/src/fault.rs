@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 use hsm_api::{Hidden, Request, Role, SessionId};
 use serde_json::{Value, json};
 
-use crate::mgmt::commands::Server;
-use crate::mgmt::connect;
+use crate::hsms::{self, Server};
 use crate::running::Running;
 
 /// Failures to rehearse
@@ -163,8 +162,8 @@ pub fn run(args: &Fault, running: &Running) -> Result<(), String> {
             hsm_id,
             cluster_id,
         } => {
-            let servers = connect::servers(running, &args.region, cluster_id.as_deref())?;
-            return lock_user(&servers, user, hsm_id.as_deref());
+            let fleet = hsms::connect(running, &args.region, cluster_id.as_deref())?;
+            return lock_user(&fleet.servers, user, hsm_id.as_deref());
         }
         Kind::DeleteUser {
             user,
@@ -173,8 +172,8 @@ pub fn run(args: &Fault, running: &Running) -> Result<(), String> {
             officer,
             password,
         } => {
-            let servers = connect::servers(running, &args.region, cluster_id.as_deref())?;
-            return delete_user(&servers, user, hsm_id, officer, password);
+            let fleet = hsms::connect(running, &args.region, cluster_id.as_deref())?;
+            return delete_user(&fleet.servers, user, hsm_id, officer, password);
         }
     };
     body = with(body, "Region", json!(args.region));

@@ -5,8 +5,10 @@
 //! | `up/` | `keystead up`: KMS and CloudHSM v2 on one port, the cluster that it makes without `--bare` |
 //! | `node` | `keystead node`: one HSM |
 //! | `demo/` | `keystead demo`: the main story, told step by step |
+//! | `cloudhsm_cli/` | `keystead cloudhsm-cli`: CloudHSM CLI's commands |
 //! | `mgmt/` | `keystead mgmt`: cloudhsm_mgmt_util's commands |
 //! | `token/` | `keystead token`: tokens, their keys and certificates, through PKCS#11 |
+//! | `hsms` | the HSMs' management ports, shared by `mgmt` and `cloudhsm-cli` |
 //! | `vpc`, `fault` | the simulated VPC; failures to rehearse |
 //! | `aws`, `running` | a signed client of the endpoint; how a command finds a running `up` |
 //! | `guide` | the steps of AWS's guide, shared by `demo` and `up` |
@@ -15,9 +17,11 @@
 #![forbid(unsafe_code)]
 
 mod aws;
+mod cloudhsm_cli;
 mod demo;
 mod fault;
 mod guide;
+mod hsms;
 mod interrupt;
 mod mgmt;
 mod module;
@@ -63,6 +67,8 @@ enum Command {
     Node(node::NodeArgs),
     /// cloudhsm_mgmt_util's commands: users of the HSMs
     Mgmt(mgmt::Mgmt),
+    /// CloudHSM CLI's commands: users and keys of the HSMs, answers as JSON
+    CloudhsmCli(Box<cloudhsm_cli::CloudhsmCli>),
     Token(token::Token),
     /// The simulated VPC
     Vpc(vpc::Vpc),
@@ -107,8 +113,15 @@ fn called_as(mut args: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
         .first()
         .map(PathBuf::from)
         .and_then(|path| Some(path.file_name()?.to_owned()));
-    if name.is_some_and(|name| name == "cloudhsm_mgmt_util") {
-        args.splice(..1, ["keystead".into(), "mgmt".into()]);
+    let tools = [
+        ("cloudhsm_mgmt_util", "mgmt"),
+        ("cloudhsm-cli", "cloudhsm-cli"),
+    ];
+    let tool = tools
+        .iter()
+        .find(|(tool, _)| name.as_ref().is_some_and(|n| n == tool));
+    if let Some((_, command)) = tool {
+        args.splice(..1, ["keystead".into(), (*command).into()]);
     }
     args
 }
@@ -121,6 +134,7 @@ fn run(cli: Cli) -> Result<bool, String> {
         Command::Up(args) => up::run(&args, running::data_dir(cli.data_dir)?).map(|()| true),
         Command::Node(args) => node::run(&args).map(|()| true),
         Command::Mgmt(args) => mgmt::run(&args, &found(cli.data_dir)?),
+        Command::CloudhsmCli(args) => cloudhsm_cli::run(*args, &found(cli.data_dir)?),
         Command::Token(args) => token::run(&args),
         Command::Vpc(args) => vpc::run(&args, &found(cli.data_dir)?).map(|()| true),
         Command::Fault(args) => fault::run(&args, &found(cli.data_dir)?).map(|()| true),

@@ -183,6 +183,71 @@ mod tests {
         Object::new(ObjectId(id), origin, attrs)
     }
 
+    /// What was destroyed is forgotten after a while, by every process: also by one that slept meanwhile, and
+    /// would otherwise know the dead as living.
+    #[test]
+    fn the_destroyed_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let engine = Engine::embedded(dir.path(), Settings::default()).unwrap();
+            engine.0.store.forget_after(100);
+            engine
+        };
+        let (busy, sleeper) = (open(), open());
+        let inner = &busy.0;
+        let tombstones = || {
+            let count = "SELECT count(*) FROM objects WHERE sealed IS NULL";
+            let count = |sql: &rusqlite::Connection| {
+                sql.query_row(count, [], |row| row.get::<_, u32>(0))
+                    .map_err(store::fault)
+            };
+            inner.store.read(count).unwrap()
+        };
+        let here = |engine: &Engine, id| {
+            engine.0.refresh().unwrap();
+            engine.0.find(ObjectId(id)).is_some()
+        };
+        inner.add(vec![Arc::new(object(1))]).unwrap();
+        inner.add(vec![Arc::new(object(2))]).unwrap();
+        assert!(here(&sleeper, 1) && here(&sleeper, 2));
+        inner.destroy(ObjectId(1)).unwrap();
+        for id in 3..603 {
+            inner.add(vec![Arc::new(object(id))]).unwrap();
+            inner.destroy(ObjectId(id)).unwrap();
+        }
+        // Those of the last hundred transactions, and of as many as pass between two sweeps.
+        assert!(
+            (50..=(100 + 256) / 2).contains(&tombstones()),
+            "{}",
+            tombstones()
+        );
+        let table = inner.table.read();
+        assert_eq!(table.digest().len(), 1);
+        assert!(table.births() < 260, "{} births", table.births());
+        drop(table);
+        assert!(
+            !here(&sleeper, 1),
+            "its tombstone is gone, and it is known all the same"
+        );
+        assert!(here(&sleeper, 2) && !here(&sleeper, 602));
+        // Found in the order of creation, also after births were numbered anew.
+        let late = [5000, 4000, 4500];
+        for id in late {
+            inner.add(vec![Arc::new(object(id))]).unwrap();
+        }
+        let class = vec![hsm_api::Attr {
+            ty: crate::attr::CLASS,
+            value: Value::Ulong(0),
+        }];
+        let expected: Vec<ObjectId> = [2].into_iter().chain(late).map(ObjectId).collect();
+        for engine in [&busy, &sleeper, &open()] {
+            engine.0.refresh().unwrap();
+            let table = engine.0.table.read();
+            assert_eq!(table.find(&class, |_| true), expected);
+            assert_eq!(table.find(&Vec::new(), |_| true), expected);
+        }
+    }
+
     #[test]
     fn who_waits_together_shares_a_transaction_and_not_a_refusal() {
         let dir = tempfile::tempdir().unwrap();

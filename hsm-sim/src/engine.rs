@@ -21,6 +21,11 @@ use crate::users::PinRules;
 /// Bytes of objects in one answer to Export: little enough for any frame with the largest object on top.
 const EXPORTED: usize = 8 << 20;
 
+/// For how many transactions an embedded token remembers what was destroyed. A process that sleeps through more of
+/// them reads the whole token again. A cluster's HSM remembers for ever: another one may come back, or be
+/// made from a backup, that still has the object.
+const TOMBSTONES: u64 = 4096;
+
 /// One simulated HSM. Cheap to clone; clones are the same HSM.
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Inner>);
@@ -82,6 +87,7 @@ impl Engine {
                 Ok(())
             })?;
         }
+        store.forget_after(TOMBSTONES);
         Engine::start(store, settings, None, None)
     }
 
@@ -109,7 +115,7 @@ impl Engine {
         let inner = Inner {
             store,
             commits: Commits::default(),
-            table: RwLock::default(),
+            table: RwLock::new(Table::new(node.is_some())),
             applied: AtomicU64::new(u64::MAX),
             epoch: AtomicU64::new(0),
             token: RwLock::new(token),
@@ -166,6 +172,11 @@ impl Inner {
                 }
                 self.logins.lock().clear();
                 self.epoch.store(news.epoch, Ordering::Release);
+            }
+            // An empty table misses nothing.
+            if table.seq != 0 && table.seq < news.swept {
+                table.clear();
+                table.epoch = news.epoch;
             }
             let token = self.token();
             let token = token.as_deref();

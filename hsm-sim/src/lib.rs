@@ -50,6 +50,7 @@ pub use attr::AttrRow;
 pub use engine::{Engine, Settings};
 pub use mech::Mech;
 pub use node::{ClusterIdentity, NodeSettings};
+pub use op::cluster::handle as key_handle;
 pub use store::seal::PinCost;
 pub use tokens::{TokenDir, create_token, tokens, tokens_or_first};
 pub use users::PinRules;

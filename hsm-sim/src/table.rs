@@ -42,6 +42,8 @@ pub struct Table {
     /// By the hash of attribute and value; what hashes alike is told apart by a look at the objects.
     index: HashMap<u64, Births>,
     hash: RandomState,
+    /// Whether the destroyed are remembered, to be told to other HSMs.
+    remembers: bool,
     /// The newest sequence number that is in.
     pub seq: u64,
     /// See [`crate::store::News::epoch`].
@@ -115,6 +117,14 @@ pub fn matches(object: &Object, template: &Template) -> bool {
 }
 
 impl Table {
+    /// An empty one, which `remembers` what was destroyed or forgets it.
+    pub fn new(remembers: bool) -> Table {
+        Table {
+            remembers,
+            ..Table::default()
+        }
+    }
+
     /// Takes a newer row in. A damaged one costs its own object and no other: it stays locked.
     pub fn take(&mut self, record: &Record, device: &SealKey, token: Option<&SealKey>) {
         let entry = if record.private && token.is_none() {
@@ -155,6 +165,11 @@ impl Table {
 
     /// Puts a newer state of an object in the place of what was there.
     fn enter(&mut self, id: ObjectId, entry: Entry, hashes: Hashes) {
+        if !self.remembers && matches!(entry, Entry::Gone(..)) {
+            self.unindex(id);
+            self.entries.remove(&id);
+            return self.tidy();
+        }
         let born = match self.entries.get(&id) {
             Some((born, _)) => *born,
             None => {
@@ -166,6 +181,33 @@ impl Table {
         self.unindex(id);
         self.index(born, hashes);
         self.entries.insert(id, (born, entry));
+    }
+
+    /// Numbers births anew once most of them are of objects that are forgotten.
+    fn tidy(&mut self) {
+        if self.births.len() < 256 || self.births.len() / 2 < self.entries.len() {
+            return;
+        }
+        let mut left: Vec<(Born, ObjectId)> = self
+            .entries
+            .iter()
+            .map(|(id, (born, _))| (*born, *id))
+            .collect();
+        left.sort_unstable_by_key(|(born, _)| *born);
+        let new = |old: Born| {
+            let at = left.binary_search_by_key(&old, |(born, _)| *born);
+            at.map_or(Born::MAX, |at| Born::try_from(at).unwrap_or(Born::MAX))
+        };
+        for (born, _) in self.entries.values_mut() {
+            *born = new(*born);
+        }
+        for births in self.index.values_mut() {
+            match births {
+                Births::One(born) => *born = new(*born),
+                Births::Many(all) => *all = all.iter().map(|born| new(*born)).collect(),
+            }
+        }
+        self.births = left.into_iter().map(|(_, id)| id).collect();
     }
 
     fn index(&mut self, born: Born, hashes: Hashes) {
@@ -204,7 +246,7 @@ impl Table {
         for object in self.objects() {
             object.retire();
         }
-        *self = Table::default();
+        *self = Table::new(self.remembers);
     }
 
     fn hash(&self, ty: AttrType, value: &Value) -> Option<u64> {
@@ -313,6 +355,12 @@ impl Table {
                 }
             })
             .collect()
+    }
+
+    /// How many births are on the list, of the forgotten too.
+    #[cfg(test)]
+    pub fn births(&self) -> usize {
+        self.births.len()
     }
 
     /// Version and origin of an object, living or destroyed.

@@ -4,6 +4,7 @@
 mod aws_cli;
 mod bad_input;
 mod clients;
+mod cloudhsm_cli;
 mod cluster_module;
 mod connect;
 mod demo;

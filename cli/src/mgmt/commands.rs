@@ -3,38 +3,19 @@
 //! the real tool leaves. In server mode (`server 0`) a command goes to that one HSM.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
 
-use hsm_api::reply::{AttrReply, KeyInfo, NodeInfo};
-use hsm_api::{AttrType, Hidden, Link, ObjectId, Reply, Request, Role, SessionId, UserInfo};
+use hsm_api::reply::KeyInfo;
+use hsm_api::{AttrType, Hidden, ObjectId, Request, Role};
 
 use super::shell::{Input, Outcome};
 use super::show;
-
-/// The management session on each HSM; user management needs no more than one.
-const SESSION: SessionId = SessionId(1);
-
-/// One HSM that the tool is connected to.
-pub struct Server {
-    /// `hsm-...`
-    pub hsm_id: String,
-    /// Its address, as shown to the user.
-    pub host: String,
-    /// The port of the management tools.
-    pub port: u16,
-    /// The line to it.
-    pub link: Arc<dyn Link>,
-    /// Who is logged in through this tool.
-    pub login: Option<(Role, String)>,
-}
+use crate::hsms::{Refused, SESSION, Server};
 
 /// The tool's state: its HSMs, and the one that server mode has picked.
 pub struct Session {
     servers: Vec<Server>,
     only: Option<usize>,
 }
-
-type Refused = hsm_api::Error;
 
 impl Session {
     /// A session over connected HSMs, in global mode.
@@ -238,7 +219,7 @@ impl Session {
     fn list_users(&mut self) -> bool {
         let mut well = true;
         for (n, server) in self.targets() {
-            match users(server) {
+            match server.users() {
                 Ok(users) => print!("{}", show::users(n, &server.host, &users)),
                 Err(error) => well = report("listUsers", n, server, Err(error)),
             }
@@ -249,7 +230,7 @@ impl Session {
     fn hsm_info(&mut self) -> bool {
         let mut well = true;
         for (n, server) in self.targets() {
-            match node(server) {
+            match server.node() {
                 Ok(info) => print!("{}", show::hsm_info(n, &info)),
                 Err(error) => well = report("getHSMInfo", n, server, Err(error)),
             }
@@ -261,7 +242,7 @@ impl Session {
         let Some((index, server)) = numbered(&mut self.servers, n) else {
             return false;
         };
-        match node(server) {
+        match server.node() {
             Ok(info) => print!("{}", show::server_info(index, server, &info)),
             Err(error) => return report("info", index, server, Err(error)),
         }
@@ -286,7 +267,7 @@ impl Session {
         };
         let (mut text, mut well) = (String::new(), true);
         for (n, server) in self.targets() {
-            match keys(server, user) {
+            match server.keys(user) {
                 Ok(keys) => text += &show::keys(n, &server.host, user, &keys, hash == "1"),
                 Err(error) => well = report("findAllKeys", n, server, Err(error)),
             }
@@ -303,7 +284,7 @@ impl Session {
         let (mut text, mut well) = (String::new(), true);
         for (n, server) in self.targets() {
             let types: Vec<AttrType> = rows.iter().map(|row| row.ty).collect();
-            let values = key_by_handle(server, handle).and_then(|id| attributes(server, id, types));
+            let values = key_by_handle(server, handle).and_then(|id| server.attributes(id, types));
             match values {
                 Ok(values) => text += &show::attribute_values(n, &server.host, &rows, &values),
                 Err(error) => well = report("getAttribute", n, server, Err(error)),
@@ -417,37 +398,6 @@ fn numbered<'a>(servers: &'a mut [Server], n: &str) -> Option<(usize, &'a mut Se
     found
 }
 
-fn unexpected() -> Refused {
-    Refused::new(
-        hsm_api::Rv::GENERAL_ERROR,
-        "the HSM gave another kind of answer than was asked for",
-    )
-}
-
-fn users(server: &Server) -> Result<Vec<UserInfo>, Refused> {
-    match server.link.call(SESSION, &Request::Users, &mut [])? {
-        Reply::Users(users) => Ok(users),
-        _ => Err(unexpected()),
-    }
-}
-
-fn node(server: &Server) -> Result<NodeInfo, Refused> {
-    match server.link.call(SESSION, &Request::NodeInfo, &mut [])? {
-        Reply::Node(info) => Ok(info),
-        _ => Err(unexpected()),
-    }
-}
-
-fn keys(server: &Server, user: u32) -> Result<Vec<KeyInfo>, Refused> {
-    match server
-        .link
-        .call(SESSION, &Request::UserKeys { user }, &mut [])?
-    {
-        Reply::Keys(keys) => Ok(keys),
-        _ => Err(unexpected()),
-    }
-}
-
 /// A key by its handle, in decimal or `0x` hexadecimal. A crypto user's own and shared keys; a crypto
 /// officer's, any user's.
 fn key_info(server: &Server, handle: &str) -> Result<KeyInfo, Refused> {
@@ -461,12 +411,13 @@ fn key_info(server: &Server, handle: &str) -> Result<KeyInfo, Refused> {
             "log in first: loginHSM CU <user> <password>",
         )
     })?;
-    for user in users(server)? {
+    for user in server.users()? {
         let mine = user.role == role && user.name.eq_ignore_ascii_case(&name);
         if role == Role::Cu && !mine {
             continue;
         }
-        if let Some(key) = keys(server, user.id)?
+        if let Some(key) = server
+            .keys(user.id)?
             .into_iter()
             .find(|key| Some(key.handle) == handle)
         {
@@ -481,18 +432,4 @@ fn key_info(server: &Server, handle: &str) -> Result<KeyInfo, Refused> {
 
 fn key_by_handle(server: &Server, handle: &str) -> Result<ObjectId, Refused> {
     key_info(server, handle).map(|key| key.id)
-}
-
-fn attributes(
-    server: &Server,
-    id: ObjectId,
-    types: Vec<AttrType>,
-) -> Result<Vec<AttrReply>, Refused> {
-    match server
-        .link
-        .call(SESSION, &Request::Attributes { id, types }, &mut [])?
-    {
-        Reply::Attributes(values) => Ok(values),
-        _ => Err(unexpected()),
-    }
 }

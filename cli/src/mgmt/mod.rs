@@ -1,7 +1,6 @@
 //! `keystead mgmt`: cloudhsm_mgmt_util's commands on the HSMs of a running `keystead up`.
 
 pub mod commands;
-pub mod connect;
 pub mod shell;
 pub mod show;
 
@@ -9,6 +8,7 @@ use std::io::IsTerminal;
 
 use clap::Args;
 
+use crate::hsms;
 use crate::running::Running;
 use commands::Session;
 use shell::{Input, Script, Stdin};
@@ -32,7 +32,7 @@ pub struct Mgmt {
 
 /// Connects to every HSM of the cluster and runs the commands; true if all succeeded.
 pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
-    let servers = connect::servers(running, &args.region, args.cluster_id.as_deref())?;
+    let servers = hsms::connect(running, &args.region, args.cluster_id.as_deref())?.servers;
     if args.command.is_none() && std::io::stdin().is_terminal() {
         println!(
             "Connecting to the server(s), it may take time\ndepending on the server(s) load, please wait...\n"

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hsm_api::reply::{AttrReply, KeyInfo, NodeInfo};
 use hsm_api::{AttrType, Role, UserInfo, Value};
 
-use super::commands::Server;
+use crate::hsms::Server;
 
 /// Shown before a command that changes users.
 pub const CAUTION: &str = "\

@@ -175,7 +175,7 @@ fn info(object: &Object, known: &HashMap<u64, u32>, masking: &[u8]) -> Result<Ke
     })
 }
 
-/// The same on every HSM, since the id is.
-fn handle(id: ObjectId) -> u64 {
+/// The HSM's handle of a key: the same on every HSM, since the id is.
+pub fn handle(id: ObjectId) -> u64 {
     (id.0 as u64) & 0x7FFF_FFFF
 }

@@ -1,6 +1,6 @@
 //! The answers, one file a chapter.
 
-mod cluster;
+pub(crate) mod cluster;
 mod crypt;
 mod encapsulate;
 mod make;

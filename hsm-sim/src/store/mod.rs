@@ -10,7 +10,8 @@
 //! | `record` | an object's row: what is sealed in it, and what it is bound to |
 //!
 //! Rows carry the sequence number of the transaction that wrote them, and a destroyed object leaves
-//! its tombstone, so a process reads just what is newer than what it has.
+//! its tombstone, so a process reads just what is newer than what it has. Where there are no other HSMs
+//! to tell, old tombstones are swept out, and a process that has not seen them all reads everything anew.
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod fork;
@@ -21,7 +22,7 @@ pub mod seal;
 
 use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hsm_api::{Error, ObjectId, Result, Rv};
@@ -57,6 +58,8 @@ pub struct Store {
     reader: Mutex<Connection>,
     generation: Generation,
     full: AtomicBool,
+    /// After how many transactions a tombstone may go; 0 is never.
+    keeps: AtomicU64,
     device: SealKey,
     guesses: Guesses,
 }
@@ -75,6 +78,8 @@ pub struct News<'a> {
     pub epoch: u64,
     /// The newest sequence number.
     pub seq: u64,
+    /// Up to this one tombstones have been swept out: who knows less knows some of the dead as living.
+    pub swept: u64,
 }
 
 impl News<'_> {
@@ -143,6 +148,7 @@ impl Store {
             reader: Mutex::new(reader),
             generation,
             full: AtomicBool::new(false),
+            keeps: AtomicU64::new(0),
             device,
             guesses: Guesses::default(),
         };
@@ -175,6 +181,12 @@ impl Store {
         self.full.store(full, Ordering::Relaxed);
     }
 
+    /// From now on tombstones that so many transactions have followed are swept out. Only where nobody
+    /// but the processes at this store has to learn of a destruction.
+    pub fn forget_after(&self, transactions: u64) {
+        self.keeps.store(transactions, Ordering::Relaxed);
+    }
+
     /// All writing goes through here: one short transaction, durable when it returns. What an earlier
     /// check saw may have changed meanwhile, so `work` reads again what it depends on.
     ///
@@ -192,6 +204,10 @@ impl Store {
         let tx = Tx { sql, seq };
         let done = work(&tx)?;
         tx.put_number("seq", seq)?;
+        let keeps = self.keeps.load(Ordering::Relaxed);
+        if keeps != 0 && seq % SWEEP_EVERY == 0 {
+            tx.sweep(seq.saturating_sub(keeps))?;
+        }
         self.generation.store(seq);
         if let Err(e) = tx.sql.commit() {
             // Whether it came through is the file's to say.
@@ -221,6 +237,7 @@ impl Store {
                 sql,
                 epoch: number(sql, "epoch")?,
                 seq: number(sql, "seq")?,
+                swept: number_if_any(sql, SWEPT)?,
             };
             work(&news)
         })
@@ -273,6 +290,32 @@ impl Tx<'_> {
             .map_err(fault)?;
         put.execute(params![name, number.cast_signed()])
             .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Takes out tombstones of transactions up to `last`, but for those that were looked at before.
+    fn sweep(&self, last: u64) -> Result<()> {
+        let from = number_if_any(&self.sql, LOOKED_AT)?;
+        if last <= from {
+            return Ok(());
+        }
+        let mut delete = self
+            .sql
+            .prepare_cached("DELETE FROM objects WHERE seq > ?1 AND seq <= ?2 AND sealed IS NULL")
+            .map_err(fault)?;
+        let swept = delete
+            .execute(params![from.cast_signed(), last.cast_signed()])
+            .map_err(fault)?;
+        let mut put = self
+            .sql
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")
+            .map_err(fault)?;
+        for name in [LOOKED_AT, SWEPT] {
+            if name == LOOKED_AT || swept != 0 {
+                put.execute(params![name, last.cast_signed()])
+                    .map_err(fault)?;
+            }
+        }
         Ok(())
     }
 
@@ -335,6 +378,20 @@ fn number(sql: &Connection, name: &str) -> Result<u64> {
         .map(i64::cast_unsigned)
         .map_err(fault)
 }
+
+fn number_if_any(sql: &Connection, name: &str) -> Result<u64> {
+    let mut get = sql
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")
+        .map_err(fault)?;
+    let found = get.query_row([name], |row| row.get::<_, i64>(0)).optional();
+    Ok(found.map_err(fault)?.map_or(0, i64::cast_unsigned))
+}
+
+/// The transactions whose tombstones have been looked at, and those of which some went.
+const LOOKED_AT: &str = "tombstones-looked-at";
+const SWEPT: &str = "tombstones-swept";
+/// How often old tombstones are looked for: seldom enough to cost nothing.
+const SWEEP_EVERY: u64 = 256;
 
 /// Long enough for many processes' commits to go first.
 const BUSY: Duration = Duration::from_secs(30);
