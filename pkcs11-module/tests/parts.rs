@@ -296,6 +296,56 @@ fn derivations_give_no_part_that_can_be_guessed() {
     }
 }
 
+/// A read-only session makes no token object, nor does it so through the template of a key.
+#[test]
+fn a_bound_key_makes_what_its_template_says() {
+    let raw = Raw::new();
+    let lasts = [attr(CKA_TOKEN, &YES), bytes(CKA_LABEL, b"bound")];
+    let bound = [
+        attr(CKA_TOKEN, &YES),
+        attr(CKA_DERIVE, &YES),
+        CK_ATTRIBUTE {
+            type_: CKA_DERIVE_TEMPLATE,
+            pValue: lasts.as_ptr().cast_mut().cast(),
+            ulValueLen: size_of_val(&lasts) as CK_ULONG,
+        },
+    ];
+    let base = aes(&raw, &bound);
+    let derive = |h| {
+        let (mut bit, mut made): (CK_ULONG, _) = (0, 0);
+        let mut mech = with(CKM_EXTRACT_KEY_FROM_KEY, &mut bit);
+        let len: CK_ULONG = 32;
+        let mut template = [attr(CKA_VALUE_LEN, &len)];
+        let t = template.as_mut_ptr();
+        match p11!(raw, C_DeriveKey, h, &mut mech, base, t, 1, &mut made) {
+            CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    };
+    let (mut read_only, flags) = (0, CKF_SERIAL_SESSION);
+    let none = std::ptr::null_mut();
+    let rv = p11!(
+        raw,
+        C_OpenSession,
+        raw.slot,
+        flags,
+        none,
+        None,
+        &mut read_only
+    );
+    assert_eq!(rv, CKR_OK);
+    assert_eq!(derive(read_only), Err(CKR_SESSION_READ_ONLY));
+    let other = raw.open();
+    let made = derive(other).unwrap();
+    assert_eq!(p11!(raw, C_CloseSession, other), CKR_OK);
+    assert_eq!(
+        raw.get(made, CKA_TOKEN),
+        Ok(vec![1]),
+        "it outlives its session"
+    );
+    assert_eq!(raw.find(&mut [bytes(CKA_LABEL, b"bound")]), [made]);
+}
+
 #[test]
 fn allowed_mechanisms_stay_with_the_key() {
     let raw = Raw::new();
