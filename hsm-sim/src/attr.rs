@@ -338,7 +338,7 @@ attributes! {
     MODULUS_BITS = 0x121, Ulong, [of(On::PUBLIC, RSA, When::GENERATE, When::GENERATE, Computed)];
     PUBLIC_EXPONENT = 0x122, Bytes, [
         of(On::PUBLIC, RSA, IMPORTED.or(When::GENERATE), IMPORTED, Computed),
-        of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed),
+        of(On::PRIVATE, RSA, IMPORTED, IMPORTED, Computed),
     ];
     PRIVATE_EXPONENT = 0x123, Bytes, [of(On::PRIVATE, RSA, IMPORTED, IMPORTED, Computed)], secret;
     PRIME_1 = 0x124, Bytes, [of(On::PRIVATE, RSA, IMPORTED, NEVER, Computed)], secret;

@@ -264,6 +264,16 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
 /// Secrets of fewer bytes can be found by trying all of them.
 pub(crate) const GUESSABLE: usize = 10;
 
+/// Whether a key hides a value that anything computed from it would tell.
+pub(crate) fn hides_short(attrs: &Attrs) -> bool {
+    let hidden = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
+    let len = attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len);
+    attrs.class() == class::SECRET
+        && hidden
+        && len < GUESSABLE
+        && kt::fixed_len(attrs.key_type()).is_none()
+}
+
 fn complete_secret(attrs: &mut Attrs) -> Result<()> {
     let value = attrs.bytes(attr::VALUE).unwrap_or_default();
     let len = value.len();
@@ -274,8 +284,7 @@ fn complete_secret(attrs: &mut Attrs) -> Result<()> {
         ));
     }
     // "CKA_CHECK_VALUE should not be usable to obtain any part of the key value": three bytes tell all of a short one.
-    let hidden = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
-    let kcv = if hidden && len < GUESSABLE {
+    let kcv = if hides_short(attrs) {
         Vec::new()
     } else {
         check_value(attrs.key_type(), value)

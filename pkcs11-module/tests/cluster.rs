@@ -19,12 +19,26 @@ use hsm_net::{Anchors, Credentials, Faults, Limits, Node, NodeConfig, Purpose, S
 use hsm_sim::{Engine, NodeSettings, PinRules};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
+use pkcs11_sys::{CK_ULONG, CKR_OK, CKU_USER};
+
 use crate::copy::{Copy, refused};
+use crate::raw::{Raw, p11};
 
 struct Rig {
     copy: Copy,
     nodes: Vec<Option<Node>>,
     faults: Arc<Faults>,
+}
+
+/// See [`on_cluster`].
+pub struct OnCluster {
+    pub raw: Raw,
+    _nodes: Vec<Option<Node>>,
+}
+
+/// A user's session on two HSMs, under a personality.
+pub fn on_cluster(personality: &str) -> OnCluster {
+    Rig::new(personality).raw()
 }
 
 fn settings(number: u64, hardware: &KeyPair, fips: bool) -> NodeSettings {
@@ -142,6 +156,19 @@ impl Rig {
         );
         std::fs::write(file("pkcs11.toml"), config).unwrap();
         rig
+    }
+
+    /// The user's session through the function list; the HSMs go with the value.
+    fn raw(self) -> OnCluster {
+        let mut raw = Raw::loaded(self.copy);
+        raw.h = raw.open();
+        let pin = "cu1:cu1password";
+        let (at, len) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+        assert_eq!(p11!(raw, C_Login, raw.h, CKU_USER, at, len), CKR_OK);
+        OnCluster {
+            raw,
+            _nodes: self.nodes,
+        }
     }
 
     fn user(&self) -> (Pkcs11, Slot, Session) {

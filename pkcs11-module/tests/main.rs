@@ -4,6 +4,9 @@
 
 mod abi;
 mod attacks;
+mod audit;
+mod certificate;
+mod certs;
 mod classic;
 mod cloudhsm;
 mod cluster;
@@ -12,6 +15,7 @@ mod host;
 mod lies;
 mod messages;
 mod objects;
+mod parts;
 mod pins;
 mod raw;
 mod tokens;

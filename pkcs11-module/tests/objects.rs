@@ -4,23 +4,11 @@ use std::ptr::null_mut;
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11};
+use crate::copy::SO_PIN;
+use crate::raw::{Raw, attr, p11, p11_3_2};
 
 fn find(raw: &Raw, template: &mut [CK_ATTRIBUTE]) -> Vec<CK_OBJECT_HANDLE> {
-    let (t, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
-    assert_eq!(p11!(raw, C_FindObjectsInit, raw.h, t, n), CKR_OK);
-    let (mut found, mut count) = ([0; 500], 0);
-    let rv = p11!(
-        raw,
-        C_FindObjects,
-        raw.h,
-        found.as_mut_ptr(),
-        500,
-        &mut count
-    );
-    assert_eq!(rv, CKR_OK);
-    assert_eq!(p11!(raw, C_FindObjectsFinal, raw.h), CKR_OK);
-    found[..count as usize].to_vec()
+    raw.find(template)
 }
 
 fn number(raw: &Raw, object: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE) -> CK_ULONG {
@@ -78,8 +66,14 @@ fn built_in_objects_are_found_by_their_class_only() {
         .collect();
     assert_eq!(shown, listed[..count as usize]);
 
-    let clock = find(&raw, &mut [attr(CKA_CLASS, &CKO_HW_FEATURE)]);
-    assert_eq!(clock.len(), 1);
+    let features = find(&raw, &mut [attr(CKA_CLASS, &CKO_HW_FEATURE)]);
+    assert_eq!(features.len(), 2, "no user interface");
+    let mut clock = [
+        attr(CKA_CLASS, &CKO_HW_FEATURE),
+        attr(CKA_HW_FEATURE_TYPE, &CKH_CLOCK),
+    ];
+    let clock = find(&raw, &mut clock);
+    assert_eq!(clock, features[1..]);
     assert_eq!(number(&raw, clock[0], CKA_HW_FEATURE_TYPE), CKH_CLOCK);
     let time = raw.get(clock[0], CKA_VALUE).unwrap();
     assert!(time.len() == 16 && time.iter().all(u8::is_ascii_digit));
@@ -89,6 +83,12 @@ fn built_in_objects_are_found_by_their_class_only() {
     assert_ne!(info.flags & CKF_CLOCK_ON_TOKEN, 0);
     assert_eq!(info.utcTime[..8], time[..8], "but at midnight");
 
+    // Nobody has validated this token, and no key says otherwise.
+    assert_eq!(raw.get(key, 0x61E), Ok(vec![0; size_of::<CK_FLAGS>()]));
+    let mut flags = CK_FLAGS::MAX;
+    let last = 1;
+    let rv = p11_3_2!(raw, C_GetSessionValidationFlags, raw.h, last, &mut flags);
+    assert_eq!((rv, flags), (CKR_OK, 0));
     let validation: CK_OBJECT_CLASS = 10;
     assert_eq!(find(&raw, &mut [attr(CKA_CLASS, &validation)]), []);
 }
@@ -96,6 +96,11 @@ fn built_in_objects_are_found_by_their_class_only() {
 #[test]
 fn nobody_makes_changes_or_destroys_them() {
     let raw = Raw::new();
+    let (mut made, validation) = (0, 10 as CK_OBJECT_CLASS);
+    let mut template = [attr(CKA_CLASS, &validation)];
+    let t = template.as_mut_ptr();
+    let rv = p11!(raw, C_CreateObject, raw.h, t, 1, &mut made);
+    assert_eq!(rv, CKR_ATTRIBUTE_VALUE_INVALID);
     for class in [CKO_PROFILE, CKO_MECHANISM, CKO_HW_FEATURE] {
         let object = find(&raw, &mut [attr(CKA_CLASS, &class)])[0];
         let label = *b"mine";
@@ -119,4 +124,49 @@ fn nobody_makes_changes_or_destroys_them() {
         assert_eq!(rv, CKR_KEY_HANDLE_INVALID);
         assert_eq!(find(&raw, &mut [attr(CKA_CLASS, &class)])[0], object);
     }
+}
+
+#[test]
+fn the_counter_only_goes_up() {
+    let raw = Raw::new();
+    let counter = |raw: &Raw| {
+        let mut wanted = [
+            attr(CKA_CLASS, &CKO_HW_FEATURE),
+            attr(CKA_HW_FEATURE_TYPE, &CKH_MONOTONIC_COUNTER),
+        ];
+        find(raw, &mut wanted)[0]
+    };
+    let read = |raw: &Raw, counter| {
+        let value = raw.get(counter, CKA_VALUE).unwrap();
+        u64::from_be_bytes(value.try_into().unwrap())
+    };
+    let object = counter(&raw);
+    for no in [CKA_RESET_ON_INIT, CKA_HAS_RESET] {
+        assert_eq!(raw.get(object, no), Ok(vec![0]));
+    }
+    let mut last = read(&raw, object);
+    for _ in 0..5 {
+        let next = read(&raw, object);
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+    let value = [0u8; 8];
+    let mut template = [attr(CKA_VALUE, &value)];
+    let t = template.as_mut_ptr();
+    let rv = p11!(raw, C_SetAttributeValue, raw.h, object, t, 1);
+    assert_eq!(rv, CKR_ACTION_PROHIBITED);
+    // Neither another start of the library nor another initialisation of the token brings a number back.
+    let raw = raw.configured("[[token]]\ndirectory = \"tokens\"\n");
+    let next = read(&raw, counter(&raw));
+    assert!(next > last, "{next} after {last}");
+    assert_eq!(p11!(raw, C_CloseAllSessions, raw.slot), CKR_OK);
+    let mut label = [b' '; 32];
+    let (so, len) = (SO_PIN.as_ptr().cast_mut(), SO_PIN.len() as CK_ULONG);
+    let rv = p11!(raw, C_InitToken, raw.slot, so, len, label.as_mut_ptr());
+    assert_eq!(rv, CKR_OK);
+    let mut raw = raw;
+    raw.h = raw.open();
+    let last = next;
+    let next = read(&raw, counter(&raw));
+    assert!(next > last, "{next} after {last}");
 }

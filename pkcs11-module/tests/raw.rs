@@ -177,6 +177,47 @@ impl Raw {
         (a, b)
     }
 
+    /// C_CreateObject.
+    pub fn create(&self, mut template: Vec<CK_ATTRIBUTE>) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+        let (at, n, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
+        match p11!(self, C_CreateObject, self.h, at, n, &mut made) {
+            CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    }
+
+    /// C_SetAttributeValue.
+    pub fn set(&self, object: CK_OBJECT_HANDLE, mut attr: CK_ATTRIBUTE) -> CK_RV {
+        p11!(self, C_SetAttributeValue, self.h, object, &mut attr, 1)
+    }
+
+    /// C_CopyObject.
+    pub fn copied(
+        &self,
+        object: CK_OBJECT_HANDLE,
+        mut attr: CK_ATTRIBUTE,
+    ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+        let mut made = 0;
+        match p11!(self, C_CopyObject, self.h, object, &mut attr, 1, &mut made) {
+            CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    }
+
+    /// What C_FindObjects finds.
+    pub fn find(&self, template: &mut [CK_ATTRIBUTE]) -> Vec<CK_OBJECT_HANDLE> {
+        let (t, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
+        assert_eq!(p11!(self, C_FindObjectsInit, self.h, t, n), CKR_OK);
+        let (mut found, mut count) = ([0; 500], 0);
+        let at = found.as_mut_ptr();
+        assert_eq!(
+            p11!(self, C_FindObjects, self.h, at, 500, &mut count),
+            CKR_OK
+        );
+        assert_eq!(p11!(self, C_FindObjectsFinal, self.h), CKR_OK);
+        found[..count as usize].to_vec()
+    }
+
     /// Attribute bytes.
     pub fn get(&self, object: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE) -> Result<Vec<u8>, CK_RV> {
         let mut bytes = vec![0u8; 4096];
@@ -224,5 +265,14 @@ pub fn attr<T>(type_: CK_ATTRIBUTE_TYPE, value: &T) -> CK_ATTRIBUTE {
         type_,
         pValue: (&raw const *value).cast_mut().cast::<c_void>(),
         ulValueLen: size_of::<T>() as CK_ULONG,
+    }
+}
+
+/// An attribute whose bytes live as long as the template is used.
+pub fn bytes(type_: CK_ATTRIBUTE_TYPE, value: &[u8]) -> CK_ATTRIBUTE {
+    CK_ATTRIBUTE {
+        type_,
+        pValue: value.as_ptr().cast_mut().cast::<c_void>(),
+        ulValueLen: value.len() as CK_ULONG,
     }
 }

@@ -12,6 +12,7 @@ use crate::link::SimLink;
 use crate::material::Material;
 use crate::mech::{self, Call, Mech, Step, Stream};
 use crate::object::Object;
+use crate::template;
 
 /// An operation under way.
 pub(crate) struct Running {
@@ -184,6 +185,12 @@ impl SimLink {
         };
         if running.op != Op::Digest {
             return Err(none());
+        }
+        if template::hides_short(&object.attrs) {
+            return Err(Error::new(
+                Rv::KEY_INDIGESTIBLE,
+                "the digest of a hidden key this short would tell it",
+            ));
         }
         running
             .stream

@@ -1,6 +1,10 @@
 //! Key management functions: keys generated, wrapped, unwrapped, derived, encapsulated.
 
-use hsm_api::{Error, Hidden, Params, Request, Result, Rv, Template};
+use hsm_api::reply::AttrReply;
+use hsm_api::{
+    Attr, AttrType, Error, Hidden, ObjectId, Params, Reply, Request, Result, Rv, Template, Value,
+};
+use hsm_sim::attr;
 use zeroize::Zeroizing;
 
 use super::read;
@@ -165,6 +169,28 @@ pub fn wrap_authenticated(
     Ok(())
 }
 
+/// Adds what the key's own template makes of keys that come out of it. The HSM holds to it anyway; here it must be
+/// known before a personality's defaults could contradict it, and whether it makes a token object.
+fn bind(session: &Session, id: ObjectId, rule: AttrType, template: &mut Template) -> Result<()> {
+    let types = vec![rule];
+    let Reply::Attributes(replies) = session.call(&Request::Attributes { id, types }, &mut [])?
+    else {
+        return Ok(());
+    };
+    if let Some(AttrReply::Is(Attr {
+        value: Value::Template(rule),
+        ..
+    })) = replies.first()
+    {
+        for must in rule {
+            if template.iter().all(|given| given.ty != must.ty) {
+                template.push(must.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// C_UnwrapKey.
 pub fn unwrap(
     m: &Module,
@@ -179,11 +205,12 @@ pub fn unwrap(
     let mut state = session.enter()?;
     let mech = read(&session, mech, false)?;
     session.offers(&mech, CKF_UNWRAP)?;
-    session.dress(Making::Unwrap, &mut template)?;
     let with = session
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
         .key
         .clone();
+    bind(&session, with.id, attr::UNWRAP_TEMPLATE, &mut template)?;
+    session.dress(Making::Unwrap, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     session.done(&Request::Unwrap {
@@ -205,7 +232,7 @@ pub fn unwrap_authenticated(
     mech: Given<'_>,
     with: u64,
     (wrapped, aad): (In<'_>, Vec<u8>),
-    template: Template,
+    mut template: Template,
     to: Place<'_, u64>,
 ) -> Result<()> {
     let session = m.session(h)?;
@@ -218,6 +245,7 @@ pub fn unwrap_authenticated(
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
         .key
         .clone();
+    bind(&session, with.id, attr::UNWRAP_TEMPLATE, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id_made = new_id()?;
     let sealed = [&wrapped[..], &message.tag()].concat();
@@ -239,7 +267,7 @@ pub fn encapsulate(
     h: u64,
     mech: Given<'_>,
     public: u64,
-    template: Template,
+    mut template: Template,
     mut out: Out<'_>,
     to: Option<Place<'_, u64>>,
 ) -> Result<()> {
@@ -248,6 +276,8 @@ pub fn encapsulate(
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
+    let rule = attr::ENCAPSULATE_TEMPLATE;
+    bind(&session, public.key.id, rule, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     // A key that encapsulates nothing: the HSM knows whether to blame it or the mechanism.
@@ -278,7 +308,7 @@ pub fn decapsulate(
     h: u64,
     mech: Given<'_>,
     private: u64,
-    template: Template,
+    mut template: Template,
     ciphertext: In<'_>,
     to: Place<'_, u64>,
 ) -> Result<()> {
@@ -290,6 +320,8 @@ pub fn decapsulate(
         .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
         .key
         .clone();
+    let rule = attr::DECAPSULATE_TEMPLATE;
+    bind(&session, private.id, rule, &mut template)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
     session.done(&Request::Decapsulate {
@@ -317,11 +349,12 @@ pub fn derive(
     let places = mech.derived()?;
     let mech = read(&session, mech, false)?;
     session.offers(&mech, CKF_DERIVE)?;
-    session.dress(Making::Derive, &mut template)?;
     let base = session
         .key(&mut state, base, Rv::KEY_HANDLE_INVALID)?
         .key
         .clone();
+    bind(&session, base.id, attr::DERIVE_TEMPLATE, &mut template)?;
+    session.dress(Making::Derive, &mut template)?;
     let lasting = session.may_make(&template)?;
     let mut more = Vec::new();
     if let Params::Kbkdf(params) = &mech.params {
