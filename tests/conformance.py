@@ -1,24 +1,28 @@
 """Runs pkcs11-check on libkeystead_pkcs11.so, and judges what it found.
 
     conformance.py smoke SO KEYSTEAD    the smoke marker, on ours
-    conformance.py full SO KEYSTEAD     the whole, on ours, SoftHSM2 and (where it is) Kryoptic
+    conformance.py full SO KEYSTEAD     the whole, on ours (embedded and on a cluster), SoftHSM2 and (where it is) Kryoptic
+    conformance.py mint NAME SO KEYSTEAD DIRECTORY CONFIGURATION    a token to throw away, for the tests that destroy one
 
 `./check` and `./check full` call it with the Python of .cache/venv-p11check. A crash, a hang or an error fails the run,
 and so does a failed test that docs/conformance.md does not adjudicate, or an adjudicated one that does not fail any more.
 Adjudications are the lines of that page which are "- `test id`" and nothing else.
 
-The whole is cut into batches of files, worked off by as many workers as there are processors; each worker has a token of
-its own, so that a test which destroys something cannot disturb another worker's. What peers answer is kept in .cache by
-the digest of their library: they change seldom, and take as long as ours.
+The whole is cut into batches of files, worked off by as many workers as there are processors; each batch has a token of
+its own, for tests that change PINs and reinitialise tokens run too. What peers answer is kept in .cache by the digest of
+their library: they change seldom, and take as long as ours.
 """
 
+import collections
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import queue
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,11 +35,10 @@ VERDICTS = ROOT / "docs" / "conformance.md"
 TOOL = pathlib.Path(sys.executable).parent / "pkcs11-check"
 PIN, SO_PIN = "1234", "5678"
 BATCHES = 16
+QUIET = (("setup", "passed"), ("teardown", "passed"))
 HARM = ("crashed", "timeout", "crash_limited", "child_crash", "child_timeout", "error")
 COUNTS = ("total", "passed", "failed", "xfailed", "skipped", *HARM)
-# What Kryoptic 1.5.4 (minimal build) reached, without vectors: the figures to beat when it is not there to be run.
-KRYOPTIC = {"total": 5579, "passed": 2603, "failed": 68, "xfailed": 366, "skipped": 2537, "crashed": 5,
-            "child_crash": 4, "child_timeout": 5}
+OUTCOMES = ("passed", "failed", "xfailed", "skipped")
 
 
 def run(*command, **more):
@@ -49,48 +52,83 @@ def run(*command, **more):
 class Module:
     """A PKCS#11 library, and how to give it a token in a directory."""
 
+    # The variable that names a library's configuration, and what is in that; old algorithms are on where they can be.
+    CONFIGURATION = {
+        "Keystead": ("KEYSTEAD_PKCS11_CONF", 'legacy = true\n[[token]]\ndirectory = "{}"\n'),
+        "SoftHSM2": ("SOFTHSM2_CONF", "directories.tokendir = {}\n"),
+        "Kryoptic": ("KRYOPTIC_CONF", '[[slots]]\nslot = 0\ndbtype = "sqlite"\ndbargs = "{}/token.sql"\n'),
+    }
+
     def __init__(self, name, library, keystead=None):
         self.name, self.library, self.keystead = name, pathlib.Path(library).resolve(), keystead
+        self.pins = PIN, SO_PIN
 
+    @contextlib.contextmanager
     def token(self, place):
         """Makes a token in `place`; gives the environment in which the library finds it."""
+        place.mkdir(parents=True)
+        environment = {**os.environ, **self.mint(place, place / "configuration", PIN, SO_PIN)}
+        mint = (sys.executable, __file__, "mint", self.name, self.library, self.keystead or "-")
+        environment |= {"PKCS11_CHECK_THROWAWAY_MODULE": str(self.library),
+                        "PKCS11_CHECK_TOKEN_CONF_ENV": self.CONFIGURATION[self.name][0],
+                        "PKCS11_CHECK_TOKEN_MINT_CMD": shlex.join(map(str, mint)) + " {token_dir} {conf_path}"}
+        yield environment
+
+    def mint(self, place, configuration, pin, so_pin):
+        """Makes a token in `place`, and the library's configuration; gives the variable that names that."""
         tokens = place / "tokens"
-        tokens.mkdir(parents=True)
+        tokens.mkdir(exist_ok=True)
+        variable, text = self.CONFIGURATION[self.name]
+        configuration.write_text(text.format(tokens))
+        named = {variable: str(configuration)}
         if self.name == "Keystead":
-            conf = place / "pkcs11.toml"
-            conf.write_text(f'[[token]]\ndirectory = "{tokens}"\n')
-            environment = {**os.environ, "KEYSTEAD_PKCS11_CONF": str(conf)}
-            run(self.keystead, "token", "init", "--config", conf, "--label", "check", "--so-pin", SO_PIN, "--pin", PIN)
-            return environment
-        if self.name == "SoftHSM2":
-            conf = place / "softhsm2.conf"
-            conf.write_text(f"directories.tokendir = {tokens}\n")
-            environment = {**os.environ, "SOFTHSM2_CONF": str(conf)}
-        else:
-            conf = place / "kryoptic.toml"
-            conf.write_text(f'[[slots]]\nslot = 0\ndbtype = "sqlite"\ndbargs = "{tokens}/token.sql"\n')
-            environment = {**os.environ, "KRYOPTIC_CONF": str(conf)}
+            run(self.keystead, "token", "init", "--config", configuration, "--label", "check",
+                "--so-pin", so_pin, "--pin", pin)
+            return named
         tool = ("pkcs11-tool", "--module", self.library)
-        run(*tool, "--slot-index", "0", "--init-token", "--label", "check", "--so-pin", SO_PIN, env=environment)
-        run(*tool, "--token-label", "check", "--login", "--login-type", "so", "--so-pin", SO_PIN,
-            "--init-pin", "--pin", PIN, env=environment)
-        return environment
+        environment = {**os.environ, **named}
+        run(*tool, "--slot-index", "0", "--init-token", "--label", "check", "--so-pin", so_pin, env=environment)
+        run(*tool, "--token-label", "check", "--login", "--login-type", "so", "--so-pin", so_pin,
+            "--init-pin", "--pin", pin, env=environment)
+        return named
 
     def check(self, place, environment, *what):
         """One run of the tool; its report is in place/report/."""
         (place / "report").mkdir(parents=True)
+        pin, so_pin = self.pins
         with open(place / "log", "w") as log:
             subprocess.run(
-                [TOOL, "test", "--module", self.library, "--slot", "0", "--pin", PIN, "--output", "json",
+                [TOOL, "test", "--module", self.library, "--slot", "0", "--destructive", "--output", "json",
                  "--output-file", "report/results.json", *what],
-                cwd=place, env={**environment, "P11TEST_SO_PIN": SO_PIN}, stdout=log, stderr=subprocess.STDOUT)
+                cwd=place, env={**environment, "P11TEST_PIN": pin, "P11TEST_SO_PIN": so_pin},
+                stdout=log, stderr=subprocess.STDOUT)
         # Its status is 1 when a test failed: the report tells more. No report is no result.
         if not (place / "report" / "results.json").is_file():
             sys.exit(f"pkcs11-check wrote no report for {self.name}:\n" + (place / "log").read_text()[-3000:])
 
 
+class OnCluster(Module):
+    """Our library, its token a cluster of two HSMs."""
+
+    def __init__(self, library, keystead):
+        super().__init__("Keystead on a cluster", library, keystead)
+        # As tests/src/story.rs makes them.
+        self.pins = "cu1:password1", "admin:adminPswd1"
+
+    @contextlib.contextmanager
+    def token(self, place):
+        """Makes a cluster, which is gone afterwards; gives the environment in which the library finds it."""
+        environment = {**os.environ, "KEYSTEAD_SO": str(self.library), "KEYSTEAD_BIN": str(self.keystead)}
+        with subprocess.Popen(["cargo", "run", "--quiet", "--locked", "-p", "tests", "--bin", "cluster"], text=True,
+                              cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cluster:
+            configuration = cluster.stdout.readline().strip()
+            if not configuration:
+                sys.exit("no cluster was made")
+            yield {**environment, "KEYSTEAD_PKCS11_CONF": configuration}
+
+
 def whole(module, place):
-    """The whole suite; gives (counts, identifiers of the failed tests)."""
+    """The whole suite; its result."""
     import pkcs11_check
 
     files = sorted((pathlib.Path(pkcs11_check.__file__).parent / "testcases").rglob("test_*.py"))
@@ -100,39 +138,50 @@ def whole(module, place):
     for number in range(BATCHES):
         batches.put((number, files[number::BATCHES]))
 
-    def worker(number):
-        environment = module.token(place / f"worker{number}")
+    def worker():
         while True:
             try:
                 batch, chosen = batches.get_nowait()
             except queue.Empty:
                 return
-            module.check(place / f"batch{batch}", environment, *chosen)
+            with module.token(place / f"token{batch}") as environment:
+                module.check(place / f"batch{batch}", environment, *chosen)
 
     workers = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(worker, number) for number in range(workers)]:
+        for done in [pool.submit(worker) for _ in range(workers)]:
             done.result()
     reports = [place / f"batch{number}" / "report" for number in range(BATCHES)]
     run(TOOL, "merge-shards", *reports, "--output", place / "report")
-    return result(place / "report")
+    return Result(place / "report")
 
 
-def result(report):
-    """(counts, identifiers of the failed tests) of a report's directory."""
-    summary = json.loads((report / "results.json").read_text())["summary"]
-    failed = {}
-    for line in open(report / "report.jsonl"):
-        record = json.loads(line)
-        if record.get("$report_type") == "TestReport" and record.get("outcome") == "failed":
-            why = record.get("longrepr")
-            why = why.get("reprcrash", {}).get("message", "") if isinstance(why, dict) else str(why)
-            failed[record["nodeid"].split("testcases/")[-1]] = " ".join(why.split())[:300]
-    if summary["incomplete"]:
-        sys.exit(f"the report in {report} is incomplete")
-    if len(failed) < summary["failed"]:
-        sys.exit(f"{report}: {summary['failed']} failed, but only {len(failed)} are named")
-    return {name: summary.get(name, 0) for name in COUNTS}, failed
+class Result:
+    """What a report says: counts, outcomes by test, and why the failed tests did."""
+
+    def __init__(self, report):
+        summary = json.loads((report / "results.json").read_text())["summary"]
+        if summary["incomplete"]:
+            sys.exit(f"the report in {report} is incomplete")
+        self.counts = {name: summary.get(name, 0) for name in COUNTS}
+        self.outcomes, self.failed = {}, {}
+        for line in open(report / "report.jsonl"):
+            record = json.loads(line)
+            # A set-up or a tear-down that passed says nothing yet.
+            if record.get("$report_type") != "TestReport" or (record["when"], record["outcome"]) in QUIET:
+                continue
+            test = record["nodeid"].split("testcases/")[-1]
+            self.outcomes[test] = "xfailed" if "wasxfail" in record else record["outcome"]
+            if record["outcome"] == "failed":
+                why = record.get("longrepr")
+                why = why.get("reprcrash", {}).get("message", "") if isinstance(why, dict) else str(why)
+                self.failed[test] = " ".join(why.split())[:300]
+        if len(self.failed) < summary["failed"]:
+            sys.exit(f"{report}: {summary['failed']} failed, but only {len(self.failed)} are named")
+
+    def among(self, tests):
+        """How many of these tests ended each way."""
+        return collections.Counter(self.outcomes[test] for test in tests)
 
 
 def peer(module):
@@ -143,7 +192,18 @@ def peer(module):
         with tempfile.TemporaryDirectory() as place:
             whole(module, pathlib.Path(place))
             shutil.copytree(pathlib.Path(place) / "report", kept, dirs_exist_ok=True)
-    return result(kept)[0]
+    return Result(kept)
+
+
+def fresh(module):
+    """As `whole`; the report is kept in .cache to be looked at."""
+    kept = KEPT / module.name.replace(" ", "-")
+    with tempfile.TemporaryDirectory(prefix="pkcs11-check-") as place:
+        place = pathlib.Path(place)
+        found = whole(module, place)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(place / "report", kept)
+    return found
 
 
 def peers():
@@ -164,54 +224,62 @@ def adjudicated():
     return set(re.findall(r"^- `(\S+::[^`]+)`$", VERDICTS.read_text(), re.MULTILINE))
 
 
-def judge(counts, failed, allowed, stale_too):
+def judge(name, found, allowed, stale_too):
     """What is wrong, one line each."""
-    wrong = [f"{counts[name]} {name}" for name in HARM if counts[name]]
+    counts, failed = found.counts, found.failed
+    print(f"{name}: {counts['passed']} passed, {counts['failed']} failed, {counts['xfailed']} xfailed, "
+          f"{counts['skipped']} skipped")
+    wrong = [] if counts["passed"] else ["not one test passed"]
+    wrong += [f"{counts[harm]} {harm}" for harm in HARM if counts[harm]]
     wrong += [f"FAILED {test}: {why}" for test, why in sorted(failed.items()) if test not in allowed]
     if stale_too:
         wrong += [f"docs/conformance.md adjudicates {test}, which did not fail" for test in sorted(allowed - set(failed))]
-    return wrong
+    return [f"{name}: {what}" for what in wrong]
 
 
 def table(columns):
-    """The counts side by side, as Markdown."""
+    """The counts side by side, as Markdown; then, for each peer, those of the tests that both ran.
+
+    A module that offers more mechanisms is asked more: only the latter compares like with like.
+    """
     lines = ["| pkcs11-check, without vectors | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for name in COUNTS:
-        lines.append(f"| {name} | " + " | ".join(str(counts.get(name, 0)) for counts in columns.values()) + " |")
-    ours, goal = columns["Keystead"], next(c for name, c in columns.items() if name.startswith("Kryoptic"))
-    lines.append("")
-    for name, met in (("passed", ours["passed"] > goal["passed"]), ("skipped", ours["skipped"] < goal["skipped"]),
-                      ("xfailed", ours["xfailed"] < goal["xfailed"])):
-        word = "more" if name == "passed" else "fewer"
-        lines.append(f"- {word} {name} than Kryoptic: {'yes' if met else 'NO'} ({ours[name]}, {goal[name]})")
+        lines.append(f"| {name} | " + " | ".join(str(found.counts[name]) for found in columns.values()) + " |")
+    ours = columns["Keystead"]
+    for name, found in columns.items():
+        if name == "Keystead":
+            continue
+        both = ours.outcomes.keys() & found.outcomes.keys()
+        lines += ["", f"| the {len(both)} tests that both ran | Keystead | {name} |", "|---|---|---|"]
+        mine, theirs = ours.among(both), found.among(both)
+        lines += [f"| {outcome} | {mine[outcome]} | {theirs[outcome]} |" for outcome in OUTCOMES]
     return "\n".join(lines) + "\n"
 
 
 def main():
+    if sys.argv[1] == "mint":
+        name, library, keystead, place, configuration = sys.argv[2:]
+        # The PINs are those of the tests that use such a token.
+        Module(name, library, keystead).mint(pathlib.Path(place), pathlib.Path(configuration), "1234", "87654321")
+        return
     kind, library, keystead = sys.argv[1:]
     ours = Module("Keystead", library, pathlib.Path(keystead).resolve())
-    with tempfile.TemporaryDirectory(prefix="pkcs11-check-") as place:
-        place = pathlib.Path(place)
-        if kind == "smoke":
-            ours.check(place / "run", ours.token(place / "token"), "--marker", "smoke")
-            counts, failed = result(place / "run" / "report")
-        else:
-            counts, failed = whole(ours, place)
-            shutil.rmtree(KEPT / "Keystead", ignore_errors=True)
-            shutil.copytree(place / "report", KEPT / "Keystead")
-    if kind != "smoke":
-        columns = {"Keystead": counts}
+    wrong = []
+    if kind == "smoke":
+        with tempfile.TemporaryDirectory(prefix="pkcs11-check-") as place:
+            place = pathlib.Path(place)
+            with ours.token(place / "token") as environment:
+                ours.check(place / "run", environment, "--marker", "smoke")
+            wrong += judge(ours.name, Result(place / "run" / "report"), adjudicated(), False)
+    else:
+        columns = {}
+        for module in (ours, OnCluster(library, ours.keystead)):
+            columns[module.name] = fresh(module)
+            wrong += judge(module.name, columns[module.name], adjudicated(), True)
         columns |= {module.name: peer(module) for module in peers()}
-        if "Kryoptic" not in columns:
-            columns["Kryoptic 1.5.4 (measured before)"] = KRYOPTIC
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         TABLE.write_text(table(columns))
         print(TABLE.read_text())
-    if not counts["passed"]:
-        sys.exit("not one test passed")
-    wrong = judge(counts, failed, adjudicated(), kind != "smoke")
-    print(f"Keystead: {counts['passed']} passed, {counts['failed']} failed, {counts['xfailed']} xfailed, "
-          f"{counts['skipped']} skipped")
     if wrong:
         sys.exit("\n".join(wrong))
 

@@ -2,6 +2,7 @@
 
 use crate::boto::Boto;
 use crate::openssl::Ca;
+use crate::p11::Token;
 use crate::poll::until;
 use crate::run::Run;
 use crate::up::Home;
@@ -257,6 +258,31 @@ impl<'a> Cluster<'a> {
             id,
         }
     }
+}
+
+/// The crypto user's PIN that [`token_on_cluster`] makes.
+pub const CU_PIN: &str = "cu1:password1";
+
+/// A cluster of two without FIPS mode and a crypto user, as the token `label` of the module's standard personality: what embedded
+/// tokens do, a program can ask of this one. `pkcs11.toml` in the home names it.
+#[track_caller]
+pub fn token_on_cluster(home: &Home, boto: &Boto, label: &str) -> Token {
+    let cluster = Cluster::non_fips_pair(home, boto);
+    let (name, password) = CU_PIN.split_once(':').expect("user:password");
+    cluster
+        .officer(&format!("createUser CU {name} {password}\ny"))
+        .ok();
+    let nodes: Vec<String> = cluster
+        .addresses()
+        .iter()
+        .map(|ip| format!("{ip}:2223"))
+        .collect();
+    let text = format!(
+        "[[cluster]]\nlabel = {label:?}\nnodes = {nodes:?}\ntrust-anchor = {:?}\npersonality = \"standard\"\n",
+        cluster.ca.path()
+    );
+    let file = home.write("pkcs11.toml", text);
+    Token::configured(home, &file, label, CU_PIN)
 }
 
 /// A key store.

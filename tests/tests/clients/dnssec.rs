@@ -2,6 +2,7 @@
 //!
 //! BIND's dnssec-keyfromlabel 9.18.49 of Debian 12 says "no engine" to `-E pkcs11`, with SoftHSM2 2.6.1 too.
 
+use super::pin_value;
 use std::path::Path;
 use tests::p11::Token;
 use tests::up::Home;
@@ -21,9 +22,10 @@ fn name(zone: usize) -> String {
 
 fn config(dir: &Path, token: &Token) -> String {
     let (at, module) = (dir.display(), token.module().display());
+    let pin = pin_value(token);
     let mut text = format!(
         "database:\n    storage: {at}/keys\nkeystore:\n  - id: hsm\n    backend: pkcs11\n\
-         \x20   config: \"pkcs11:token=dns;pin-value=1234 {module}\"\n"
+         \x20   config: \"pkcs11:token=dns;pin-value={pin} {module}\"\n"
     );
     text += "policy:\n";
     for (i, (algorithm, _)) in ALGORITHMS.iter().enumerate() {
@@ -41,14 +43,12 @@ fn config(dir: &Path, token: &Token) -> String {
     text
 }
 
-#[test]
-fn many_zones_are_signed_with_keys_of_the_token() {
-    let home = Home::new();
-    let token = Token::under_test(&home, "dns", "1234");
-    token.init("12345678");
+both!(sign_zones, "dns": many_zones_are_signed_with_keys_of_the_token, many_zones_are_signed_with_keys_of_a_cluster);
+
+fn sign_zones(home: &Home, token: &Token) {
     let dir = home.path("");
     std::fs::create_dir(home.path("keys")).expect("make a directory");
-    home.write("knot.conf", config(&dir, &token));
+    home.write("knot.conf", config(&dir, token));
     let mut keys = 0;
     for zone in 0..ZONES {
         let (algorithm, size) = ALGORITHMS[zone % ALGORITHMS.len()];

@@ -11,9 +11,9 @@ use tests::up::Home;
 fn jdk(token: &Token, program: &str, words: &str) -> Run {
     let run = token.run(program).words(words).limit(120);
     run.words(
-        "-keystore NONE -storetype PKCS11 -storepass 1234 -providerClass sun.security.pkcs11.SunPKCS11 \
-         -providerArg p11.cfg",
+        "-keystore NONE -storetype PKCS11 -providerClass sun.security.pkcs11.SunPKCS11 -providerArg p11.cfg",
     )
+    .args(["-storepass", &token.pin])
 }
 
 fn configure(home: &Home, token: &Token) {
@@ -30,14 +30,12 @@ fn configure(home: &Home, token: &Token) {
     home.write("p11.cfg", text);
 }
 
-#[test]
-fn a_program_uses_every_service_of_the_provider() {
-    let home = Home::new();
-    let token = Token::under_test(&home, "java", "1234");
-    token.init("12345678");
-    configure(&home, &token);
+both!(every_service, "java": a_program_uses_every_service_of_the_provider, a_program_uses_every_service_on_a_cluster);
+
+fn every_service(home: &Home, token: &Token) {
+    configure(home, token);
     jdk(
-        &token,
+        token,
         "keytool",
         "-genkeypair -alias tls -keyalg RSA -keysize 2048 -dname CN=localhost",
     )
@@ -49,7 +47,7 @@ fn a_program_uses_every_service_of_the_provider() {
     let done = token
         .run("java")
         .arg(root().join("tests/java/Clients.java"))
-        .words("p11.cfg 1234 soft.p12")
+        .args(["p11.cfg", &token.pin, "soft.p12"])
         .limit(180)
         .ok();
     let parts =
@@ -59,28 +57,26 @@ fn a_program_uses_every_service_of_the_provider() {
     assert_eq!(done.stderr, "", "{}", done.report());
 }
 
-#[test]
-fn keytool_makes_keys_and_jarsigner_signs() {
-    let home = Home::new();
-    let token = Token::under_test(&home, "java", "1234");
-    token.init("12345678");
-    configure(&home, &token);
+both!(signs_jars, "java": keytool_makes_keys_and_jarsigner_signs, jarsigner_signs_with_keys_of_a_cluster);
+
+fn signs_jars(home: &Home, token: &Token) {
+    configure(home, token);
     home.write("hello.txt", "hello");
     for (alias, kind, algorithm) in [
         ("rsa", "RSA -keysize 2048", "SHA256withRSA"),
         ("ec", "EC -groupname secp256r1", "SHA256withECDSA"),
     ] {
         jdk(
-            &token,
+            token,
             "keytool",
             &format!("-genkeypair -alias {alias} -dname CN={alias} -keyalg {kind}"),
         )
         .ok();
-        jdk(&token, "keytool", "-list")
+        jdk(token, "keytool", "-list")
             .ok()
             .says(&format!("{alias}, PrivateKeyEntry"));
         jdk(
-            &token,
+            token,
             "keytool",
             &format!("-certreq -alias {alias} -file {alias}.csr"),
         )
@@ -92,12 +88,8 @@ fn keytool_makes_keys_and_jarsigner_signs() {
             .says("verify OK");
         token.run("jar").words("cf hello.jar hello.txt").ok();
         let sign = format!("-sigalg {algorithm} hello.jar {alias}");
-        let words = "-keystore NONE -storetype PKCS11 -storepass 1234 -providerClass sun.security.pkcs11.SunPKCS11 -providerArg p11.cfg";
-        token
-            .run("jarsigner")
-            .words(words)
+        jdk(token, "jarsigner", "")
             .words(&sign)
-            .limit(120)
             .ok()
             .says("jar signed");
         token
@@ -106,8 +98,8 @@ fn keytool_makes_keys_and_jarsigner_signs() {
             .limit(120)
             .ok()
             .says("jar verified");
-        jdk(&token, "keytool", &format!("-delete -alias {alias}")).ok();
-        jdk(&token, "keytool", "-list")
+        jdk(token, "keytool", &format!("-delete -alias {alias}")).ok();
+        jdk(token, "keytool", "-list")
             .ok()
             .silent_about(&format!("{alias}, PrivateKeyEntry"));
     }

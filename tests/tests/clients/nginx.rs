@@ -1,13 +1,14 @@
 //! nginx with its keys in the token: the master reads the keys and forks workers, so the module meets a fork after login,
 //! reloads and workers killed at any moment.
 
+use super::make_keys;
 use super::openssl::certificate;
-use super::token_with_keys;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
 use tests::daemon::{Daemon, free_port, root};
 use tests::openssl::openssl;
+use tests::p11::Token;
 use tests::poll::until;
 use tests::procs;
 use tests::tools;
@@ -65,12 +66,12 @@ fn workers(master: &Daemon, old: &[u32]) -> Vec<u32> {
     })
 }
 
-#[test]
-fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
-    let home = Home::new();
-    let token = token_with_keys(&home);
-    certificate(&token, "01");
-    certificate(&token, "02");
+both!(serves, "web": workers_serve_with_the_master_s_keys_through_reloads_and_kills, workers_serve_with_keys_of_a_cluster);
+
+fn serves(home: &Home, token: &Token) {
+    make_keys(token);
+    certificate(token, "01");
+    certificate(token, "02");
     let (dir, port) = (home.path(""), free_port());
     let at = dir.display();
     // As it is installed: the master is root's, the workers and the tokens are somebody's without rights. A worker that
@@ -91,8 +92,9 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         "openssl.cnf",
         format!(
             "openssl_conf = init\n[init]\nengines = engines\n[engines]\npkcs11 = pkcs11\n[pkcs11]\n\
-             engine_id = pkcs11\nMODULE_PATH = {}\nPIN = 1234\ninit = 1\n",
-            tools::module().display()
+             engine_id = pkcs11\nMODULE_PATH = {}\nPIN = {}\ninit = 1\n",
+            tools::module().display(),
+            token.pin
         ),
     );
     let key = |id: &str| format!("\"engine:pkcs11:pkcs11:token=web;id=%{id};type=private\"");
@@ -100,7 +102,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         "nginx.conf",
         format!(
             "{user}\nworker_processes {WORKERS};\ndaemon off;\npid {at}/nginx.pid;\nerror_log {at}/nginx.log notice;\n\
-             env XDG_DATA_HOME;\nenv HOME;\nevents {{ worker_connections 256; }}\nhttp {{\n access_log off;\n\
+             env XDG_DATA_HOME;\nenv HOME;\nenv KEYSTEAD_PKCS11_CONF;\nevents {{ worker_connections 256; }}\nhttp {{\n access_log off;\n\
              client_body_temp_path {at}/t;\n proxy_temp_path {at}/t;\n fastcgi_temp_path {at}/t;\n\
              uwsgi_temp_path {at}/t;\n scgi_temp_path {at}/t;\n\
              server {{\n listen 127.0.0.1:{port} ssl;\n ssl_protocols TLSv1.2 TLSv1.3;\n ssl_session_cache off;\n ssl_session_tickets off;\n\
@@ -124,7 +126,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
     let mut master = Daemon::start(&dir, "nginx", &mut command);
     master.ready(|m| (procs::children(m.pid()).len() == WORKERS).then_some(()));
     let mut now = workers(&master, &[]);
-    let served = ask_many(&home, port, 25);
+    let served = ask_many(home, port, 25);
     assert!(
         served.len() > 1 && served.iter().all(|p| now.contains(p)),
         "{served:?} of {now:?}"
@@ -132,7 +134,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
 
     for _ in 0..3 {
         let during = thread::scope(|scope| {
-            let clients = scope.spawn(|| ask_many(&home, port, 8));
+            let clients = scope.spawn(|| ask_many(home, port, 8));
             master.signal("HUP");
             clients
                 .join()
@@ -140,7 +142,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         });
         assert!(!during.is_empty());
         now = workers(&master, &now);
-        let served = ask_many(&home, port, 3);
+        let served = ask_many(home, port, 3);
         assert!(
             served.iter().all(|p| now.contains(p)),
             "{served:?} of {now:?}"
@@ -151,7 +153,7 @@ fn workers_serve_with_the_master_s_keys_through_reloads_and_kills() {
         let victim = now[0];
         procs::signal("KILL", victim);
         now = workers(&master, &[victim]);
-        let served = ask_many(&home, port, 5);
+        let served = ask_many(home, port, 5);
         assert!(
             served.iter().all(|p| now.contains(p)),
             "{served:?} of {now:?}"

@@ -1,7 +1,7 @@
 //! NSS: modutil adds the module, certutil makes keys, certificates and requests in the token, selfserv serves TLS with
 //! them, tstclnt and openssl talk to it, cmsutil signs.
 
-use super::token_with_keys;
+use super::make_keys;
 use tests::daemon::{Daemon, free_port};
 use tests::openssl::openssl;
 use tests::p11::Token;
@@ -46,11 +46,12 @@ fn serves(home: &Home, token: &Token, name: &str) {
     );
 }
 
-#[test]
-fn keys_and_certificates_are_made_in_the_token_and_serve() {
-    let home = Home::new();
-    let (token, dir) = (token_with_keys(&home), home.path(""));
-    home.write("pin", "1234\n");
+both!(makes_and_serves, "web": keys_and_certificates_are_made_in_the_token_and_serve, keys_and_certificates_are_made_in_a_cluster_and_serve);
+
+fn makes_and_serves(home: &Home, token: &Token) {
+    make_keys(token);
+    let dir = home.path("");
+    home.write("pin", format!("{}\n", token.pin));
     home.write("noise", "not the token's source of random numbers");
     for db in ["nssdb", "clientdb"] {
         std::fs::create_dir(home.path(db)).expect("make a directory");
@@ -99,8 +100,8 @@ fn keys_and_certificates_are_made_in_the_token_and_serve() {
             .says("verify OK")
             .says("CN = request");
     }
-    serves(&home, &token, "server-rsa");
-    serves(&home, &token, "server-ec");
+    serves(home, token, "server-rsa");
+    serves(home, token, "server-ec");
 
     home.write("message", "a letter\n");
     token

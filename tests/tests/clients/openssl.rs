@@ -1,14 +1,12 @@
 //! `openssl` with libp11's engine `pkcs11`: requests, certificates, CMS, S/MIME, RSA decryption, ECDH, and a TLS server
 //! whose key stays in the token; alone and on a cluster.
 
-use super::{make_keys, only_says, token_with_keys, uri};
-use crate::cluster_module::crypto_user;
-use tests::boto::Boto;
+use super::{make_keys, only_says, uri};
 use tests::daemon::Daemon;
 use tests::openssl::openssl;
 use tests::p11::Token;
 use tests::run::Run;
-use tests::up::{Home, Up};
+use tests::up::Home;
 
 /// What the engine's loading says, and all that any command here may say.
 const LOADED: &str = "Engine \"pkcs11\" set.";
@@ -68,20 +66,21 @@ fn serves(home: &Home, token: &Token, id: &str) {
     assert_eq!(server.stderr().trim(), LOADED);
 }
 
-#[test]
-fn requests_certificates_and_mail_are_signed() {
-    let home = Home::new();
-    let (token, dir) = (token_with_keys(&home), home.path(""));
+both!(sign_mail, "web": requests_certificates_and_mail_are_signed, requests_certificates_and_mail_are_signed_on_a_cluster);
+
+fn sign_mail(home: &Home, token: &Token) {
+    make_keys(token);
+    let dir = home.path("");
     home.write("message", "a letter\n");
     for id in ["01", "02"] {
-        let key = uri(&token, id);
-        let request = with_engine(&token, "req -new -subj /CN=localhost -keyform engine -key");
+        let key = uri(token, id);
+        let request = with_engine(token, "req -new -subj /CN=localhost -keyform engine -key");
         only_says(request.arg(&key).words("-out csr.pem").ok(), LOADED);
         openssl(&dir, "req -in csr.pem -noout -verify -subject")
             .ok()
             .says("verify OK")
             .says("CN = localhost");
-        certificate(&token, id);
+        certificate(token, id);
         openssl(&dir, &format!("verify -CAfile c{id}.pem c{id}.pem"))
             .ok()
             .says("OK");
@@ -89,7 +88,7 @@ fn requests_certificates_and_mail_are_signed() {
             let words = format!(
                 "{kind} -sign -in message -signer c{id}.pem -out signed -keyform engine -inkey"
             );
-            only_says(with_engine(&token, &words).arg(&key).ok(), LOADED);
+            only_says(with_engine(token, &words).arg(&key).ok(), LOADED);
             let verify = format!("{kind} -verify -in signed -CAfile c{id}.pem");
             openssl(&dir, &verify).ok().says("a letter");
             // A signature over something else is none.
@@ -100,13 +99,14 @@ fn requests_certificates_and_mail_are_signed() {
     }
 }
 
-#[test]
-fn rsa_decrypts_and_ec_agrees() {
-    let home = Home::new();
-    let (token, dir) = (token_with_keys(&home), home.path(""));
+both!(decrypt_and_agree, "web": rsa_decrypts_and_ec_agrees, rsa_decrypts_and_ec_agrees_on_a_cluster);
+
+fn decrypt_and_agree(home: &Home, token: &Token) {
+    make_keys(token);
+    let dir = home.path("");
     home.write("message", "for one reader\n");
     for id in ["01", "02"] {
-        certificate(&token, id);
+        certificate(token, id);
         let public = format!("x509 -in c{id}.pem -pubkey -noout -out p{id}.pem");
         openssl(&dir, &public).ok();
     }
@@ -119,12 +119,12 @@ fn rsa_decrypts_and_ec_agrees() {
             format!("pkeyutl -encrypt -pubin -inkey p01.pem {options} -in message -out sealed");
         openssl(&dir, &seal).ok();
         let open = format!("pkeyutl -decrypt {options} -in sealed -keyform engine -inkey");
-        let opened = with_engine(&token, &open).arg(uri(&token, "01")).ok();
+        let opened = with_engine(token, &open).arg(uri(token, "01")).ok();
         assert_eq!(only_says(opened, LOADED).text(), "for one reader\n");
     }
     openssl(&dir, "cms -encrypt -aes256 -in message -out sealed c01.pem").ok();
     let open = "cms -decrypt -in sealed -recip c01.pem -keyform engine -inkey";
-    let opened = with_engine(&token, open).arg(uri(&token, "01")).ok();
+    let opened = with_engine(token, open).arg(uri(token, "01")).ok();
     only_says(opened, LOADED).says("for one reader");
 
     openssl(
@@ -134,34 +134,18 @@ fn rsa_decrypts_and_ec_agrees() {
     .ok();
     openssl(&dir, "pkey -in peer.pem -pubout -out peer-public.pem").ok();
     let derive = "pkeyutl -derive -peerkey peer-public.pem -keyform engine -inkey";
-    let ours = with_engine(&token, derive).arg(uri(&token, "02")).ok();
+    let ours = with_engine(token, derive).arg(uri(token, "02")).ok();
     let theirs = openssl(&dir, "pkeyutl -derive -inkey peer.pem -peerkey p02.pem").ok();
     assert_eq!(ours.stdout.len(), 32);
     assert_eq!(only_says(ours, LOADED).stdout, theirs.stdout);
 }
 
-#[test]
-fn a_tls_server_has_its_key_in_the_token() {
-    let home = Home::new();
-    let token = token_with_keys(&home);
-    for id in ["01", "02"] {
-        certificate(&token, id);
-        serves(&home, &token, id);
-    }
-}
+both!(serves_tls, "web": a_tls_server_has_its_key_in_the_token, a_tls_server_has_its_key_in_the_cluster);
 
-#[test]
-fn a_tls_server_has_its_key_in_the_cluster() {
-    let home = Home::new();
-    let up = Up::bare(&home);
-    let boto = Boto::new(&up);
-    let (_cluster, token) = crypto_user(&home, &boto);
-    // libp11 opens read-only sessions, which CloudHSM's own library refuses: CloudHSM has an engine of its own instead.
-    let text = String::from_utf8(home.read("pkcs11.toml")).expect("a text");
-    home.write("pkcs11.toml", text + "personality = \"standard\"\n");
-    make_keys(&token);
+fn serves_tls(home: &Home, token: &Token) {
+    make_keys(token);
     for id in ["01", "02"] {
-        certificate(&token, id);
-        serves(&home, &token, id);
+        certificate(token, id);
+        serves(home, token, id);
     }
 }

@@ -3,7 +3,7 @@
 //! OpenSSH 9.2 knows RSA and ECDSA keys of a module only; of an Ed25519 key it says "skipping unsupported key type",
 //! whatever the module, and goes on.
 
-use super::token_with_keys;
+use super::make_keys;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tests::daemon::{Daemon, free_port, root};
@@ -32,18 +32,19 @@ fn login(home: &Home, token: &Token, port: u16, options: &str) -> Run {
         .words(&format!("-p {port} {options} 127.0.0.1 echo it is me"))
 }
 
-#[test]
-fn keys_of_the_token_log_in_and_sign_certificates() {
-    let home = Home::new();
-    let (token, dir) = (token_with_keys(&home), home.path(""));
+both!(log_in, "web": keys_of_the_token_log_in_and_sign_certificates, keys_of_a_cluster_log_in_and_sign_certificates);
+
+fn log_in(home: &Home, token: &Token) {
+    make_keys(token);
+    let dir = home.path("");
     token
         .user("--keypairgen --key-type EC:edwards25519 --id 03 --label ed")
         .ok();
     let module = token.module().display().to_string();
-    let asks = home.write("ask", "#!/bin/sh\necho 1234\n");
+    let asks = home.write("ask", format!("#!/bin/sh\necho {}\n", token.pin));
     fs::set_permissions(&asks, fs::Permissions::from_mode(0o700)).expect("make it a program");
 
-    let listed = ssh(&home, &token, "ssh-keygen", &format!("-D {module}")).ok();
+    let listed = ssh(home, token, "ssh-keygen", &format!("-D {module}")).ok();
     assert_eq!(listed.stderr.trim().replace('\r', ""), SKIPPED);
     let keys = listed.text();
     let keys: Vec<&str> = keys.lines().collect();
@@ -84,7 +85,7 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
     sshd.ready(|s| s.stderr().contains("Server listening").then_some(()));
 
     // By the module: ssh itself logs in to the token.
-    let came = login(&home, &token, port, &format!("-I {module}")).ok();
+    let came = login(home, token, port, &format!("-I {module}")).ok();
     assert_eq!(came.text(), "it is me\n");
     assert_eq!(came.stderr.trim().replace('\r', ""), SKIPPED);
 
@@ -95,17 +96,17 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
         .arg(home.path("agent"));
     let mut agent = Daemon::start(&dir, "ssh-agent", &mut command);
     agent.ready(|_| home.path("agent").exists().then_some(()));
-    ssh(&home, &token, "ssh-add", &format!("-s {module}"))
+    ssh(home, token, "ssh-add", &format!("-s {module}"))
         .ok()
         .says("Card added");
-    let listed = ssh(&home, &token, "ssh-add", "-l").ok();
+    let listed = ssh(home, token, "ssh-add", "-l").ok();
     assert_eq!(listed.text().lines().count(), 2, "{}", listed.report());
     for key in ["rsa.pub", "ec.pub"] {
-        let tested = ssh(&home, &token, "ssh-add", &format!("-T {key}")).ok();
+        let tested = ssh(home, token, "ssh-add", &format!("-T {key}")).ok();
         assert_eq!(tested.stderr, "");
         let came = login(
-            &home,
-            &token,
+            home,
+            token,
             port,
             &format!("-o IdentitiesOnly=yes -i {key}"),
         )
@@ -128,14 +129,14 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
         ("ec.pub", format!("-D {module}")),
     ] {
         let sign = format!("-s {ca} {by} -I it -n {user} -V +1h user.pub");
-        ssh(&home, &token, "ssh-keygen", &sign)
+        ssh(home, token, "ssh-keygen", &sign)
             .ok()
             .says("Signed user key");
     }
     home.write("authorized_keys", "");
     let came = login(
-        &home,
-        &token,
+        home,
+        token,
         port,
         "-o IdentitiesOnly=yes -o IdentityAgent=none -i user",
     )
@@ -144,18 +145,18 @@ fn keys_of_the_token_log_in_and_sign_certificates() {
     // Without the certificate the same key is a stranger's.
     fs::remove_file(home.path("user-cert.pub")).expect("remove a certificate");
     login(
-        &home,
-        &token,
+        home,
+        token,
         port,
         "-o IdentitiesOnly=yes -o IdentityAgent=none -i user",
     )
     .fails()
     .says("Permission denied");
 
-    ssh(&home, &token, "ssh-add", &format!("-e {module}"))
+    ssh(home, token, "ssh-add", &format!("-e {module}"))
         .ok()
         .says("Card removed");
-    ssh(&home, &token, "ssh-add", "-l")
+    ssh(home, token, "ssh-add", "-l")
         .fails()
         .says("no identities");
     let helpers = procs::children(agent.pid());

@@ -16,12 +16,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tests::boto::Boto;
 use tests::p11::Token;
-use tests::story::Cluster;
+use tests::story::{CU_PIN as PIN, token_on_cluster};
 use tests::tools::root;
 use tests::up::Home;
 
 const SO_PIN: &str = "admin:adminPswd1";
-const PIN: &str = "cu1:password1";
 
 /// What prepare.sh put under this name.
 fn prepared(name: &str) -> PathBuf {
@@ -47,21 +46,9 @@ fn embedded(home: &Home) -> Token {
     token
 }
 
-/// A cluster of two with a crypto user, its personality the standard's.
+/// The token that the suites have on a cluster.
 fn on_cluster(home: &Home, boto: &Boto) -> Token {
-    let cluster = Cluster::non_fips_pair(home, boto);
-    cluster.officer("createUser CU cu1 password1\ny").ok();
-    let nodes: Vec<String> = cluster
-        .addresses()
-        .iter()
-        .map(|ip| format!("{ip}:2223"))
-        .collect();
-    let text = format!(
-        "[[cluster]]\nlabel = \"suite\"\nnodes = {nodes:?}\ntrust-anchor = {:?}\npersonality = \"standard\"\n",
-        cluster.ca.path()
-    );
-    let file = home.write("pkcs11.toml", text);
-    Token::configured(home, &file, "suite", PIN)
+    token_on_cluster(home, boto, "suite")
 }
 
 /// The failures are exactly those that are judged, and each judgement is written down in `section` of the document.
