@@ -7,6 +7,8 @@
 
 mod gate;
 mod list;
+mod process;
+mod shards;
 
 pub use list::*;
 

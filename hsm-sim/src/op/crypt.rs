@@ -58,7 +58,7 @@ impl SimLink {
                 key: &Material::Nothing,
                 params: &mechanism.params,
             };
-            let room = mech::max_output(op, mechanism, None, data.len(), Step::Whole);
+            let room = mech.max_output(op, &mechanism.params, None, data.len(), Step::Whole);
             return run(op, &call, data, signature, out, room);
         };
         let object = self.key(key)?;
@@ -73,7 +73,13 @@ impl SimLink {
             key: object.material()?,
             params: &mechanism.params,
         };
-        let room = mech::max_output(op, mechanism, Some(&object.facts), data.len(), Step::Whole);
+        let room = mech.max_output(
+            op,
+            &mechanism.params,
+            Some(&object.facts),
+            data.len(),
+            Step::Whole,
+        );
         run(op, &call, data, signature, out, room)
     }
 }
