@@ -120,6 +120,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
             }
         }
     }
+    let mut unsaid = Vec::with_capacity(attr::ALL.len());
     for row in attr::ALL {
         let Some(rule) = row.rule(class, key_type) else {
             continue;
@@ -130,13 +131,15 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
         if rule.must.at(birth.when) {
             return Err(refuse(Rv::TEMPLATE_INCOMPLETE, row, "is missing"));
         }
-        match rule.unsaid {
-            Unsaid::Bool(b) => attrs.set(row.ty, Value::Bool(b)),
-            Unsaid::Ulong(n) => attrs.set(row.ty, Value::Ulong(n)),
-            Unsaid::Empty => attrs.set(row.ty, Value::Bytes(Vec::new())),
-            Unsaid::Absent | Unsaid::Computed => {}
-        }
+        let value = match rule.unsaid {
+            Unsaid::Bool(b) => Value::Bool(b),
+            Unsaid::Ulong(n) => Value::Ulong(n),
+            Unsaid::Empty => Value::Bytes(Vec::new()),
+            Unsaid::Absent | Unsaid::Computed => continue,
+        };
+        unsaid.push(Attr { ty: row.ty, value });
     }
+    attrs.fill(unsaid.into_iter());
     Ok(attrs)
 }
 
