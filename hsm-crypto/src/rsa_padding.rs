@@ -4,6 +4,7 @@
 use crate::aes::xor;
 use crate::rsa::{Oaep, Pss};
 use crate::{Digest, Error, Hash, HmacKey, Result, rng};
+use std::ops::Deref;
 use subtle::{
     Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess,
 };
@@ -27,23 +28,43 @@ fn hash_oid(hash: Hash) -> &'static [u8] {
     }
 }
 
+/// An encoded DigestInfo, in place: a signature takes no memory.
+pub struct DigestInfo {
+    // 4 bytes of headers, an OID of 11 at most, 4 bytes and the longest digest.
+    bytes: [u8; 4 + 11 + 4 + 64],
+    len: usize,
+}
+
+impl Deref for DigestInfo {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// DigestInfo ::= SEQUENCE { SEQUENCE { oid, NULL }, OCTET STRING digest }
-pub fn digest_info(hash: Hash, digest: &[u8]) -> Result<Vec<u8>> {
+pub fn digest_info(hash: Hash, digest: &[u8]) -> Result<DigestInfo> {
     if digest.len() != hash.len() {
         return Err(Error::BadLength);
     }
     let oid = hash_oid(hash);
     // Every length here is below 128: one byte each.
     let algorithm = oid.len() + 2;
-    let mut der = vec![
-        0x30,
-        (2 + algorithm + 2 + digest.len()) as u8,
-        0x30,
-        algorithm as u8,
+    let total = 2 + algorithm + 2 + digest.len();
+    let mut der = DigestInfo {
+        bytes: [0; 83],
+        len: 0,
+    };
+    let parts: [&[u8]; 4] = [
+        &[0x30, total as u8, 0x30, algorithm as u8],
+        oid,
+        &[5, 0, 4, digest.len() as u8],
+        digest,
     ];
-    der.extend(oid);
-    der.extend([5, 0, 4, digest.len() as u8]);
-    der.extend(digest);
+    for part in parts {
+        der.bytes[der.len..der.len + part.len()].copy_from_slice(part);
+        der.len += part.len();
+    }
     Ok(der)
 }
 

@@ -24,7 +24,10 @@ impl Attrs {
     /// # Errors
     /// TEMPLATE_INCONSISTENT.
     pub fn from_template(template: &Template) -> Result<Self> {
-        let mut attrs = Attrs(template.clone());
+        // Room for what a key has in the end: a list that grows by doubling is copied four times on the way.
+        let mut list = Vec::with_capacity(template.len() + 40);
+        list.extend_from_slice(template);
+        let mut attrs = Attrs(list);
         attrs.0.sort_by_key(|a| a.ty);
         if let Some(twice) = attrs.0.windows(2).find(|w| w[0].ty == w[1].ty) {
             return Err(Error::new(
@@ -64,6 +67,11 @@ impl Attrs {
             Ok(i) => self.0[i].value = value,
             Err(i) => self.0.insert(i, Attr { ty, value }),
         }
+    }
+    /// Adds attributes that are not there, all at once.
+    pub fn fill(&mut self, absent: impl Iterator<Item = Attr>) {
+        self.0.extend(absent);
+        self.0.sort_by_key(|a| a.ty);
     }
     /// Takes out.
     pub fn remove(&mut self, ty: AttrType) -> Option<Value> {

@@ -119,6 +119,7 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
             }
         }
     }
+    let mut unsaid = Vec::with_capacity(attr::ALL.len());
     for row in attr::ALL {
         let Some(rule) = row.rule(class, kind) else {
             continue;
@@ -130,9 +131,10 @@ pub fn begin(template: &Template, birth: &Birth) -> Result<Attrs> {
             return Err(refuse(Rv::TEMPLATE_INCOMPLETE, row, "is missing"));
         }
         if let Some(value) = rule.unsaid.value(birth.when) {
-            attrs.set(row.ty, value);
+            unsaid.push(Attr { ty: row.ty, value });
         }
     }
+    attrs.fill(unsaid.into_iter());
     Ok(attrs)
 }
 

@@ -12,6 +12,8 @@ mod list;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod locks;
+mod process;
+mod shards;
 
 pub use list::*;
 

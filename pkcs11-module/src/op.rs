@@ -18,7 +18,7 @@ use std::sync::Arc;
 use hsm_api::{
     Error, Hidden, KeyFacts, MechId, Mechanism, Op, Params, Request, Result, Rv, StreamId,
 };
-use hsm_sim::mech::{self, Step};
+use hsm_sim::mech::{self, Mech, Step};
 use zeroize::Zeroizing;
 
 use crate::ck::{Out, Told, otp};
@@ -35,6 +35,7 @@ pub struct Ops {
 /// An operation between its Init and its end.
 pub struct Active {
     mech: Mechanism<'static>,
+    row: &'static Mech,
     key: Option<Arc<Key>>,
     stream: Option<StreamId>,
     /// How many bytes the stream was fed: its length queries are answered from here.
@@ -89,9 +90,10 @@ impl Ops {
 }
 
 impl Active {
-    fn new(mech: Mechanism<'static>, key: Option<Arc<Key>>) -> Active {
+    fn new(mech: Mechanism<'static>, row: &'static Mech, key: Option<Arc<Key>>) -> Active {
         Active {
             mech,
+            row,
             key,
             stream: None,
             fed: 0,
@@ -120,7 +122,8 @@ impl Active {
 
     /// The longest output of a step, without a hop.
     fn bound(&self, op: Op, len: usize, step: Step) -> usize {
-        mech::max_output(op, &self.mech, self.facts(), len, step)
+        self.row
+            .max_output(op, &self.mech.params, self.facts(), len, step)
     }
 
     fn key_ref(&self) -> Option<Cow<'_, hsm_api::KeyRef>> {
@@ -143,8 +146,8 @@ impl Active {
             return Ok(told);
         }
         // Where padding comes off, the length is known only afterwards; only then is it worth the work to find out.
-        let least = bound.saturating_sub(mech::slack(op, &self.mech));
-        if out.asks_length() || out.room() >= bound || out.room() < least {
+        let least = || bound.saturating_sub(mech::slack(op, &self.mech));
+        if out.asks_length() || out.room() >= bound || out.room() < least() {
             return out.fill(bound, |buf| work(self, buf));
         }
         let mut made = Zeroizing::new(vec![0; bound]);
@@ -179,8 +182,8 @@ pub fn init(
     let key = key
         .map(|h| session.key(state, h, Rv::KEY_HANDLE_INVALID))
         .transpose()?;
-    mech::check_init(op, &mech, key.as_ref().map(|k| &k.facts))?;
-    *state.ops.slot(op) = Some(Active::new(mech, key));
+    let row = mech::check_init(op, &mech, key.as_ref().map(|k| &k.facts))?;
+    *state.ops.slot(op) = Some(Active::new(mech, row, key));
     Ok(())
 }
 
@@ -199,7 +202,9 @@ fn settle<T>(session: &Session, state: &mut State, op: Op, result: Result<(T, Th
     match result {
         Ok((told, Then::Stays)) => Ok(told),
         Ok((told, Then::Ends)) => {
-            state.ops.slot(op).take();
+            if let Some(active) = state.ops.slot(op).take() {
+                state.spare.keep(active.mech);
+            }
             Ok(told)
         }
         Err(e) => {
@@ -425,7 +430,7 @@ pub fn restore(
     mech: Mechanism<'static>,
     name: &[u8],
 ) -> Result<()> {
-    mech::check_init(Op::Digest, &mech, None)
+    let row = mech::check_init(Op::Digest, &mech, None)
         .map_err(|e| Error::new(Rv::SAVED_STATE_INVALID, e.why))?;
     let stream = state.new_stream(session);
     session.done(&Request::RestoreState {
@@ -435,7 +440,7 @@ pub fn restore(
     cancel(session, state, Op::Digest);
     *state.ops.slot(Op::Digest) = Some(Active {
         stream: Some(stream),
-        ..Active::new(mech, None)
+        ..Active::new(mech, row, None)
     });
     Ok(())
 }

@@ -14,6 +14,7 @@ use hsm_api::{
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use pkcs11_sys as ck;
 
+use crate::ck::Spare;
 use crate::op::Ops;
 use crate::personality::attributes::Making;
 use crate::token::{Login, Slot, unexpected};
@@ -38,6 +39,8 @@ pub struct State {
     /// The search, if one is active.
     pub find: Option<Find>,
     last_key: Option<Arc<Key>>,
+    /// Buffers of parameters that are done with.
+    pub spare: Spare,
     made: Vec<ObjectId>,
     last_stream: u64,
     /// Whether the HSM knows of the session.
@@ -302,16 +305,22 @@ impl Hasher for Spread {
     }
 }
 
+/// A part alone in its lines of memory (processors fetch them in pairs): two threads with neighbouring sessions would
+/// else take the line from each other at every call.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(RwLock<Part>);
+
 /// All sessions of the module.
 #[derive(Default)]
 pub struct Sessions {
-    parts: [RwLock<Part>; PARTS],
+    parts: [Apart; PARTS],
     last: AtomicU64,
 }
 
 impl Sessions {
     fn part(&self, handle: u64) -> &RwLock<Part> {
-        &self.parts[handle as usize % PARTS]
+        &self.parts[handle as usize % PARTS].0
     }
 
     /// C_OpenSession.
@@ -347,7 +356,7 @@ impl Sessions {
     pub fn close_all(&self, slot: Option<u64>) {
         for part in &self.parts {
             let mut gone = Vec::new();
-            part.write().retain(|_, session| {
+            part.0.write().retain(|_, session| {
                 let stays = slot.is_some_and(|id| session.slot.id != id);
                 if !stays {
                     gone.push(session.clone());

@@ -2,7 +2,7 @@
 
 use hsm_api::{KeyFacts, Mechanism, Op, Params};
 
-use super::{Output, find};
+use super::{Mech, Output, find};
 use crate::code::key_type;
 
 /// Where in an operation a length is asked for. `fed` counts the input bytes of the updates before.
@@ -25,50 +25,63 @@ pub fn max_output(
     len: usize,
     step: Step,
 ) -> usize {
-    let Some(mech) = find(mechanism.id) else {
-        return 0;
-    };
-    let bits = key.map_or(0, |k| k.bits as usize);
-    let decrypt = match op {
-        Op::Verify => return 0,
-        Op::Sign | Op::Digest | Op::SignRecover | Op::VerifyRecover => {
-            // What is signed or hashed comes out at the end only.
-            return match (step, mech.output) {
-                (Step::Update { .. }, _) => 0,
-                (_, Output::Fixed(n)) => n,
-                (_, Output::Otp) => super::otp::MOST,
-                (_, Output::Tag) => usize::try_from(tag_len(&mechanism.params)).unwrap_or(0),
-                (_, Output::OfSet) => {
-                    key.map_or(0, |k| crate::material::signature_len(k.key_type, k.bits))
-                }
-                (_, Output::Modulus) => bits.div_ceil(8),
-                (_, Output::Signature) if key.is_some_and(|k| k.key_type == key_type::DSA) => {
-                    2 * key.map_or(0, |k| k.sub_bits as usize).div_ceil(8)
-                }
-                (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
-                    2 * (bits + 1).div_ceil(8)
-                }
-                (_, Output::Signature) => 2 * bits.div_ceil(8),
-                (_, Output::MacLen) => match mechanism.params {
-                    Params::MacLen(n) => usize::try_from(n).unwrap_or(0),
+    find(mechanism.id).map_or(0, |mech| {
+        mech.max_output(op, &mechanism.params, key, len, step)
+    })
+}
+
+impl Mech {
+    /// [`max_output`], where the row is at hand.
+    pub fn max_output(
+        &self,
+        op: Op,
+        params: &Params<'_>,
+        key: Option<&KeyFacts>,
+        len: usize,
+        step: Step,
+    ) -> usize {
+        let bits = key.map_or(0, |k| k.bits as usize);
+        let decrypt = match op {
+            Op::Verify => return 0,
+            Op::Sign | Op::Digest | Op::SignRecover | Op::VerifyRecover => {
+                // What is signed or hashed comes out at the end only.
+                return match (step, self.output) {
+                    (Step::Update { .. }, _) => 0,
+                    (_, Output::Fixed(n)) => n,
+                    (_, Output::Otp) => super::otp::MOST,
+                    (_, Output::Tag) => usize::try_from(tag_len(params)).unwrap_or(0),
+                    (_, Output::OfSet) => {
+                        key.map_or(0, |k| crate::material::signature_len(k.key_type, k.bits))
+                    }
+                    (_, Output::Modulus) => bits.div_ceil(8),
+                    (_, Output::Signature) if key.is_some_and(|k| k.key_type == key_type::DSA) => {
+                        2 * key.map_or(0, |k| k.sub_bits as usize).div_ceil(8)
+                    }
+                    (_, Output::Signature) if key.is_some_and(|k| k.key_type != key_type::EC) => {
+                        2 * (bits + 1).div_ceil(8)
+                    }
+                    (_, Output::Signature) => 2 * bits.div_ceil(8),
+                    (_, Output::MacLen) => match params {
+                        Params::MacLen(n) => usize::try_from(*n).unwrap_or(0),
+                        _ => 0,
+                    },
                     _ => 0,
-                },
-                _ => 0,
-            };
-        }
-        Op::Encrypt => false,
-        Op::Decrypt => true,
-    };
-    let total = |at: u64| written(mech.output, &mechanism.params, decrypt, bits, at);
-    let len = len as u64;
-    let bytes = match step {
-        Step::Whole => ended(mech.output, &mechanism.params, decrypt, bits, len),
-        Step::Update { fed } => total(fed + len) - total(fed),
-        Step::Finish { fed } => {
-            ended(mech.output, &mechanism.params, decrypt, bits, fed).saturating_sub(total(fed))
-        }
-    };
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+                };
+            }
+            Op::Encrypt => false,
+            Op::Decrypt => true,
+        };
+        let total = |at: u64| written(self.output, params, decrypt, bits, at);
+        let len = len as u64;
+        let bytes = match step {
+            Step::Whole => ended(self.output, params, decrypt, bits, len),
+            Step::Update { fed } => total(fed + len) - total(fed),
+            Step::Finish { fed } => {
+                ended(self.output, params, decrypt, bits, fed).saturating_sub(total(fed))
+            }
+        };
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 /// By how much a result may be shorter than [`max_output`], because padding comes off.

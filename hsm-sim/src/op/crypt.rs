@@ -79,7 +79,7 @@ impl SimLink {
                 key: &Material::Nothing,
                 params: &mechanism.params,
             };
-            let room = mech::max_output(op, mechanism, None, data.len(), Step::Whole);
+            let room = mech.max_output(op, &mechanism.params, None, data.len(), Step::Whole);
             return run(op, &call, data, signature, out, room);
         };
         let object = self.key(key)?;
@@ -97,7 +97,13 @@ impl SimLink {
         if mech.output == Output::Otp {
             return self.one_time(op, &object, &call, data, (signature, out));
         }
-        let room = mech::max_output(op, mechanism, Some(&object.facts), data.len(), Step::Whole);
+        let room = mech.max_output(
+            op,
+            &mechanism.params,
+            Some(&object.facts),
+            data.len(),
+            Step::Whole,
+        );
         run(op, &call, data, signature, out, room)
     }
 }

@@ -29,7 +29,7 @@ use pkcs11_sys::{
     CKF_VERIFY_RECOVER,
 };
 
-use crate::ck::Given;
+use crate::ck::{Given, Spare};
 use crate::module::Module;
 use crate::op;
 
@@ -37,8 +37,9 @@ use crate::op;
 pub fn init(m: &Module, h: u64, op: Op, mech: Option<Given<'_>>, key: Option<u64>) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    let spare = &mut state.spare;
     let mech = mech
-        .map(|given| read(&session, given, op == Op::Encrypt))
+        .map(|given| read_in(&session, given, op == Op::Encrypt, spare))
         .transpose()?;
     if let Some(mech) = &mech {
         session.offers(mech, function(op))?;
@@ -76,6 +77,15 @@ pub fn read(
     given: Given<'_>,
     encrypts: bool,
 ) -> Result<Mechanism<'static>> {
+    read_in(session, given, encrypts, &mut Spare::default())
+}
+
+fn read_in(
+    session: &crate::session::Session,
+    given: Given<'_>,
+    encrypts: bool,
+    spare: &mut Spare,
+) -> Result<Mechanism<'static>> {
     if encrypts && session.slot.spec.personality.makes_iv() {
         given.make_iv(|iv| {
             if iv.len() != 12 || iv.iter().any(|b| *b != 0) {
@@ -86,5 +96,5 @@ pub fn read(
             session.written(&hsm_api::Request::Random, iv).map(drop)
         })?;
     }
-    given.read(&|handle| session.slot.object(handle))
+    given.read(&|handle| session.slot.object(handle), spare)
 }

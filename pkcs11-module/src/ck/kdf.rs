@@ -236,7 +236,10 @@ mod tests {
     fn read<T>(mechanism: CK_ULONG, params: &mut T) -> Result<Mechanism<'static>> {
         let raw = given(mechanism, params);
         // SAFETY: a live mechanism whose parameter and what it leads to are live too.
-        unsafe { Given::new(&raw) }?.read(&|handle| (handle == 7).then_some(ObjectId(70)))
+        unsafe { Given::new(&raw) }?.read(
+            &|handle| (handle == 7).then_some(ObjectId(70)),
+            &mut crate::ck::Spare::default(),
+        )
     }
 
     #[test]

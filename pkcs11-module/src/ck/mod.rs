@@ -32,7 +32,7 @@ use pkcs11_sys::{CK_C_INITIALIZE_ARGS, CK_INTERFACE, CK_ULONG, CK_VERSION};
 
 pub use input::In;
 pub use output::{Out, Told};
-pub use params::Given;
+pub use params::{Given, Spare};
 pub use template::{Asked, read as read_template};
 
 /// The longest string that C_Initialize's pReserved may hold.

@@ -111,7 +111,7 @@ pub fn lay_out(made: &[u8], buf: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ck::Given;
+    use crate::ck::{Given, Spare};
     use hsm_api::{Mechanism, Rv};
 
     fn read(params: &mut [ck::CK_OTP_PARAM]) -> Result<Mechanism<'static>> {
@@ -125,7 +125,7 @@ mod tests {
             ulParameterLen: HEAD as CK_ULONG,
         };
         // SAFETY: a live mechanism with live parameters.
-        unsafe { Given::new(&raw) }?.read(&|_| None)
+        unsafe { Given::new(&raw) }?.read(&|_| None, &mut Spare::default())
     }
 
     fn param<T>(type_: CK_ULONG, value: &mut T) -> ck::CK_OTP_PARAM {

@@ -24,6 +24,37 @@ const CKM_AES_GCM: CK_ULONG = 0x1087;
 #[derive(Clone, Copy)]
 pub struct Given<'a>(NonNull<CK_MECHANISM>, PhantomData<&'a CK_MECHANISM>);
 
+/// Buffers of parameters that are done with, for those that come: a session that encrypts message after message gets its
+/// memory once.
+#[derive(Default)]
+pub struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// An IV and additional data.
+    const COUNT: usize = 2;
+    /// What is longer is given back: a session shall not hold much for ever.
+    const LENGTH: usize = 1024;
+
+    /// Takes the buffers of a mechanism that is done with. They are public values: IVs and additional data.
+    pub fn keep(&mut self, mech: Mechanism<'static>) {
+        match mech.params {
+            Params::Iv(iv) => self.put(iv),
+            Params::Gcm { iv, aad, .. } => [iv, aad].into_iter().for_each(|b| self.put(b)),
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, bytes: Bytes<'static>) {
+        if let Cow::Owned(mut buffer) = bytes
+            && buffer.capacity() <= Self::LENGTH
+            && self.0.len() < Self::COUNT
+        {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+}
+
 /// A parameter block: where, and how long the caller says it is.
 #[derive(Clone, Copy)]
 pub(super) struct Block {
@@ -66,11 +97,15 @@ impl Given<'_> {
     }
 
     /// Reads the parameters by the shape in the mechanism's row. `object` gives the object behind a
-    /// handle, for parameters that name a key.
+    /// handle, for parameters that name a key; `spare` holds buffers for what is copied.
     ///
     /// # Errors
     /// MECHANISM_INVALID without a row, MECHANISM_PARAM_INVALID where the parameter has another form.
-    pub fn read(&self, object: &dyn Fn(u64) -> Option<ObjectId>) -> Result<Mechanism<'static>> {
+    pub fn read(
+        &self,
+        object: &dyn Fn(u64) -> Option<ObjectId>,
+        spare: &mut Spare,
+    ) -> Result<Mechanism<'static>> {
         let raw = self.raw();
         let id = MechId(raw.mechanism);
         let row = mech::find(id).ok_or_else(|| {
@@ -89,9 +124,9 @@ impl Given<'_> {
             {
                 Ok(Params::None)
             }
-            Shape::Iv(_) | Shape::MaybeIv(_) => block.bytes().map(Params::Iv),
+            Shape::Iv(_) | Shape::MaybeIv(_) => block.bytes_in(spare).map(Params::Iv),
             Shape::Ctr => block.ctr(),
-            Shape::Gcm | Shape::GcmOwnIv => block.gcm(),
+            Shape::Gcm | Shape::GcmOwnIv => block.gcm(spare),
             Shape::Pss => block.pss(),
             Shape::Oaep => block.oaep(),
             Shape::Ecdh => block.ecdh(),
@@ -183,13 +218,19 @@ impl Block {
     }
 
     pub(super) fn bytes(self) -> Result<Bytes<'static>> {
+        self.bytes_in(&mut Spare::default())
+    }
+
+    fn bytes_in(self, spare: &mut Spare) -> Result<Bytes<'static>> {
         self.check()?;
         if self.len == 0 {
             return Ok(Cow::Borrowed(&[]));
         }
         // SAFETY: not null, and as long as it says by the contract of `Given::new`.
         let bytes = unsafe { std::slice::from_raw_parts(self.at, self.len as usize) };
-        Ok(Cow::Owned(bytes.to_vec()))
+        let mut copy = spare.0.pop().unwrap_or_default();
+        copy.extend_from_slice(bytes);
+        Ok(Cow::Owned(copy))
     }
 
     pub(super) fn structure<T: Plain>(self) -> Result<T> {
@@ -225,11 +266,12 @@ impl Block {
         })
     }
 
-    fn gcm(self) -> Result<Params<'static>> {
+    fn gcm(self, spare: &mut Spare) -> Result<Params<'static>> {
         let p = self.gcm_structure()?;
+        let mut copy = |at, len| Block { at, len }.bytes_in(spare);
         Ok(Params::Gcm {
-            iv: part(p.pIv, p.ulIvLen)?,
-            aad: part(p.pAAD, p.ulAADLen)?,
+            iv: copy(p.pIv, p.ulIvLen)?,
+            aad: copy(p.pAAD, p.ulAADLen)?,
             tag_bits: small(p.ulTagBits)?,
         })
     }
@@ -409,7 +451,7 @@ mod tests {
             ulParameterLen: len as CK_ULONG,
         };
         // SAFETY: a live mechanism whose parameter, where it is read, is live too.
-        unsafe { Given::new(&raw) }?.read(&|_| None)
+        unsafe { Given::new(&raw) }?.read(&|_| None, &mut Spare::default())
     }
 
     #[test]

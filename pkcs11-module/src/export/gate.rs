@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hsm_api::{Error, Result, Rv};
-use parking_lot::RwLock;
 
+use super::process;
+use super::shards::{Hold, Shard, Shards};
 use crate::module::Module;
 
 static GATE: AtomicPtr<Gate> = AtomicPtr::new(std::ptr::null_mut());
@@ -38,9 +39,8 @@ struct Gate {
     process: u32,
     /// The process was forked while others were at work: locks may be held for ever.
     torn: bool,
-    module: RwLock<Option<Arc<Module>>>,
-    /// Calls at work, each of which may hold a lock that a child would need.
-    inside: AtomicUsize,
+    /// The module, and the calls at work, each of which may hold a lock that a child would need.
+    shards: Shards,
     /// Forks that wait or are under way; no call begins meanwhile.
     forking: AtomicUsize,
     /// Forks under way. Only these keep out whoever comes back from a wait: another call inside may wait for a lock of
@@ -68,7 +68,7 @@ thread_local! {
 fn own(at: *const Gate) -> Option<&'static Gate> {
     // SAFETY: null or a leaked Gate, which nobody frees or writes to but through its lock.
     let gate = unsafe { at.as_ref() };
-    gate.filter(|g| g.process == std::process::id())
+    gate.filter(|g| g.process == process::id())
 }
 
 /// Whether this process, or one that it came from, was forked in the midst of the work of others. Told
@@ -125,7 +125,7 @@ extern "C" fn before_fork() {
     let mut pause = Duration::from_micros(20);
     let quiet = loop {
         gate.closed.fetch_add(1, Ordering::SeqCst);
-        if gate.inside.load(Ordering::SeqCst) <= mine {
+        if gate.shards.inside() <= mine {
             break mine == 0;
         }
         if started.elapsed() > PATIENCE {
@@ -170,10 +170,9 @@ extern "C" fn after_in_child() {
 impl Gate {
     fn new(torn: bool) -> *mut Gate {
         Box::into_raw(Box::new(Gate {
-            process: std::process::id(),
+            process: process::mark(),
             torn,
-            module: RwLock::new(None),
-            inside: AtomicUsize::new(0),
+            shards: Shards::default(),
             forking: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
             prepared: AtomicUsize::new(0),
@@ -193,21 +192,22 @@ impl Gate {
     /// Goes in, as soon as the bar is up.
     fn go_in(&'static self, bar: &AtomicUsize) -> Inside {
         let depth = DEPTH.get();
-        self.inside.fetch_add(1, Ordering::SeqCst);
+        let shard = self.shards.mine();
+        shard.go_in();
         // A thread that is inside already must not wait for a fork that waits for it; nor the one that forks,
         // whom another library's handler led here, for itself.
         if depth == 0 && FORKS.get() == 0 && bar.load(Ordering::SeqCst) != 0 {
-            self.wait(bar);
+            self.wait(bar, shard);
         }
         DEPTH.set(depth + 1);
-        Inside(self)
+        Inside { gate: self, shard }
     }
 
     /// Steps back out until the bar is up, or the fork is held up by others.
-    fn wait(&self, bar: &AtomicUsize) {
+    fn wait(&self, bar: &AtomicUsize, shard: &Shard) {
         let mut since = None;
         while bar.load(Ordering::SeqCst) != 0 {
-            self.inside.fetch_sub(1, Ordering::SeqCst);
+            shard.go_out();
             while bar.load(Ordering::SeqCst) != 0 {
                 std::thread::sleep(Duration::from_micros(50));
                 if self.prepared.load(Ordering::SeqCst) == 0 {
@@ -215,26 +215,29 @@ impl Gate {
                 } else if since.get_or_insert_with(Instant::now).elapsed() > FORK_TIME {
                     FORCED.set(true);
                     self.forced.fetch_add(1, Ordering::SeqCst);
-                    self.inside.fetch_add(1, Ordering::SeqCst);
+                    shard.go_in();
                     return;
                 }
             }
-            self.inside.fetch_add(1, Ordering::SeqCst);
+            shard.go_in();
         }
     }
 }
 
 /// A call at work.
-pub struct Inside(&'static Gate);
+pub struct Inside {
+    gate: &'static Gate,
+    shard: &'static Shard,
+}
 
 impl Drop for Inside {
     fn drop(&mut self) {
         // In a child that was forked in the midst of this call the count was never raised.
         if let Some(depth) = DEPTH.get().checked_sub(1) {
             DEPTH.set(depth);
-            self.0.inside.fetch_sub(1, Ordering::SeqCst);
+            self.shard.go_out();
             if depth == 0 && FORCED.replace(false) {
-                self.0.forced.fetch_sub(1, Ordering::SeqCst);
+                self.gate.forced.fetch_sub(1, Ordering::SeqCst);
             }
         }
     }
@@ -242,7 +245,7 @@ impl Drop for Inside {
 
 /// The module, between C_Initialize and C_Finalize, and the right to work in it. The module goes first.
 pub struct Call {
-    pub module: Arc<Module>,
+    pub module: Arc<Hold>,
     _inside: Inside,
 }
 
@@ -250,7 +253,7 @@ pub struct Call {
 pub fn call() -> Option<Call> {
     let gate = own(GATE.load(Ordering::Acquire))?;
     let inside = gate.go_in(&gate.forking);
-    let module = gate.module.read().clone()?;
+    let module = inside.shard.module()?;
     Some(Call {
         module,
         _inside: inside,
@@ -263,14 +266,17 @@ pub fn aside(wait: &mut dyn FnMut()) {
     struct Back(&'static Gate);
     impl Drop for Back {
         fn drop(&mut self) {
-            if self.0.process == std::process::id() {
+            if self.0.process == process::id() {
                 std::mem::forget(self.0.go_in(&self.0.closed));
             }
         }
     }
     let gate = own(GATE.load(Ordering::Acquire)).filter(|_| DEPTH.get() == 1);
     let _back = gate.map(|gate| {
-        drop(Inside(gate));
+        drop(Inside {
+            gate,
+            shard: gate.shards.mine(),
+        });
         Back(gate)
     });
     wait();
@@ -285,17 +291,12 @@ pub fn enter(make: impl FnOnce() -> Result<Module>) -> Result<()> {
         return Err(Error::new(Rv::FUNCTION_FAILED, why));
     }
     let _inside = gate.go_in(&gate.forking);
-    let mut module = gate.module.write();
-    if module.is_some() {
-        return Err(Rv::CRYPTOKI_ALREADY_INITIALIZED.into());
-    }
-    *module = Some(Arc::new(make()?));
-    Ok(())
+    gate.shards.put(|| make().map(Arc::new))
 }
 
 /// C_Finalize: takes the module out. Calls that are under way keep it until they return.
 pub fn leave() -> Result<Arc<Module>> {
     let gate = own(GATE.load(Ordering::Acquire)).ok_or(Rv::CRYPTOKI_NOT_INITIALIZED)?;
-    let module = gate.module.write().take();
+    let module = gate.shards.take();
     module.ok_or_else(|| Rv::CRYPTOKI_NOT_INITIALIZED.into())
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use hsm_api::{Error, Hidden, MechId, Mechanism, Op, Request, Result, Rv};
-use hsm_sim::mech::{self, Step};
+use hsm_sim::mech::{self, Mech, Step};
 use zeroize::Zeroizing;
 
 use super::iv::Ivs;
@@ -18,6 +18,7 @@ use crate::session::{Key, Session, State};
 pub(super) struct Process {
     /// For signatures and MACs with the parameters of the Init; a cipher's come with each message.
     mech: Mechanism<'static>,
+    row: &'static Mech,
     key: Arc<Key>,
     ivs: Ivs,
     /// A message in parts, under way.
@@ -26,7 +27,7 @@ pub(super) struct Process {
 
 impl Process {
     fn active(&self, mech: Mechanism<'static>) -> Active {
-        Active::new(mech, Some(self.key.clone()))
+        Active::new(mech, self.row, Some(self.key.clone()))
     }
 
     fn idle(&self) -> Result<()> {
@@ -119,6 +120,7 @@ pub fn init(
     }
     *state.ops.process(op) = Some(Process {
         mech,
+        row,
         key,
         ivs: Ivs::default(),
         message: None,
