@@ -15,5 +15,6 @@ mod soak;
 mod suites;
 mod symbols;
 mod token;
+mod token_fields;
 mod token_tool;
 mod vectors;
