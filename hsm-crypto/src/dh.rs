@@ -111,9 +111,9 @@ impl DhGroup {
         match bits(&self.p) {
             p_bits if !self.is_named() => p_bits - 1,
             ..=2048 => 256,
-            ..=3072 => 320,
-            ..=4096 => 384,
-            ..=6144 => 448,
+            2049..=3072 => 320,
+            3073..=4096 => 384,
+            4097..=6144 => 448,
             _ => 512,
         }
     }
@@ -178,7 +178,7 @@ impl DhKey {
             Some(_) => padded(x, group.p.len()).map_err(|_| Error::BadKey)?,
             None => Zeroizing::new(x.to_vec()),
         };
-        if is_zero(&x) || !less(&*padded(&x, group.p.len())?, &minus(&group.p, &[1])) {
+        if is_zero(&x) || !less(&padded(&x, group.p.len())?, &minus(&group.p, &[1])) {
             return Err(Error::BadKey);
         }
         let modulus = Modulus::new(&group.p)?;

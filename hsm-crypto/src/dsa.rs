@@ -274,7 +274,7 @@ impl DsaKey {
             let k = below(&self.domain.q)?;
             let power = self.mod_p.pow(&self.domain.g, &k)?;
             let (_, r) = div_rem(&power, &self.domain.q)?;
-            let sum = self.mod_q.add(&z, &*self.mod_q.mul(x, &r)?)?;
+            let sum = self.mod_q.add(&z, &self.mod_q.mul(x, &r)?)?;
             let s = self.mod_q.mul(&self.inverse(&k)?, &sum)?;
             if !is_zero(&r) && !is_zero(&s) {
                 let (to_r, to_s) = out.split_at_mut(len / 2);

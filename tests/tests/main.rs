@@ -16,5 +16,6 @@ mod soak;
 mod suites;
 mod symbols;
 mod token;
+mod token_fields;
 mod token_tool;
 mod vectors;

@@ -15,7 +15,7 @@ pub(super) const DH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11
 pub(super) const DHX: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10046.2.1");
 
 /// INTEGERs one behind the other.
-fn numbers<'a>(body: &'a [u8], most: usize) -> Result<Vec<UintRef<'a>>> {
+fn numbers(body: &[u8], most: usize) -> Result<Vec<UintRef<'_>>> {
     let mut reader = SliceReader::new(body).map_err(bad)?;
     let mut numbers = Vec::new();
     while numbers.len() < most && !reader.is_finished() {
@@ -24,7 +24,7 @@ fn numbers<'a>(body: &'a [u8], most: usize) -> Result<Vec<UintRef<'a>>> {
     Ok(numbers)
 }
 
-fn sequence<'a>(body: &'a [u8]) -> Result<&'a [u8]> {
+fn sequence(body: &[u8]) -> Result<&[u8]> {
     let mut reader = SliceReader::new(body).map_err(bad)?;
     let inner = <&SequenceRef>::decode(&mut reader).map_err(bad)?;
     if reader.is_finished() {

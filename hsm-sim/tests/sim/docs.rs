@@ -75,6 +75,12 @@ fn functions(mech: &Mech) -> String {
 
 /// Beginning or end of a name, and where vectors for it are; the first that fits.
 const TESTED: &[(&str, &str)] = &[
+    ("CKM_DSA_KEY_PAIR_GEN", "F"),
+    ("CKM_DH_PKCS_KEY_PAIR_GEN", "F"),
+    ("_PARAMETER_GEN", "F"),
+    ("CKM_DSA_SHA3", "K"),
+    ("CKM_DSA", "K C"),
+    ("CKM_DH_PKCS_DERIVE", "F C"),
     ("_KEY_PAIR_GEN", "K"),
     ("CKM_HOTP_KEY_GEN", "O"),
     ("_KEY_GEN", "K"),
@@ -154,8 +160,10 @@ fn render() -> String {
          *Encrypt* means decrypt too, *sign* verify, *wrap* unwrap, *encapsulate* decapsulate. *Parts* says whether the\n\
          mechanism can be fed in parts. *Legacy* rows are offered with `legacy = true` in the configuration only.\n\n\
          Where it is tested: **K** every function, whole and in parts, through the engine (`hsm-sim/tests/sim/keys.rs`);\n\
-         **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **T** wrapping through the\n\
-         engine (`hsm-sim/tests/sim/wrapping.rs`); **O** one-time passwords through the engine (`hsm-sim/tests/sim/otp.rs`); **V** known answers of OpenSSL or a standard\n\
+         **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **F** domains, pairs and\n\
+         agreement in finite fields through the engine (`hsm-sim/tests/sim/fields.rs`); **T** wrapping through the engine\n\
+         (`hsm-sim/tests/sim/wrapping.rs`); **O** one-time passwords through the engine (`hsm-sim/tests/sim/otp.rs`);\n\
+         **V** known answers of OpenSSL or a standard\n\
          (`hsm-crypto/tests/known/`); **U** known answers of a standard beside the algorithm (`hsm-crypto/src/`);\n\
          **W** Wycheproof's vectors (`hsm-crypto/tests/wycheproof/`); **C** vectors of Wycheproof or NIST through the C API\n\
          of the module (`tests/tests/vectors/`). What both AWS-LC and RustCrypto have is also held against each other on\n\

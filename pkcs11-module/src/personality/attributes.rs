@@ -311,6 +311,24 @@ mod tests {
             ),
             (Making::Unwrap, vec![], Rv::TEMPLATE_INCOMPLETE),
             (Making::Create, vec![secret()], Rv::TEMPLATE_INCOMPLETE),
+            (
+                Making::Create,
+                vec![number(ck::CKA_CLASS, ck::CKO_DOMAIN_PARAMETERS)],
+                Rv::ATTRIBUTE_VALUE_INVALID,
+            ),
+            (
+                Making::Unwrap,
+                vec![
+                    number(ck::CKA_CLASS, ck::CKO_PRIVATE_KEY),
+                    number(ck::CKA_KEY_TYPE, ck::CKK_DSA),
+                ],
+                Rv::ATTRIBUTE_VALUE_INVALID,
+            ),
+            (
+                Making::PrivateHalf,
+                vec![number(ck::CKA_KEY_TYPE, ck::CKK_DH)],
+                Rv::ATTRIBUTE_VALUE_INVALID,
+            ),
         ];
         for (making, template, rv) in cases {
             let refused = dressed(making, template.clone()).unwrap_err();

@@ -1,0 +1,95 @@
+//! `keystead token` and keys of finite fields: what openssl made goes in and comes out the same, and SoftHSM2's come over.
+
+use tests::openssl::openssl;
+use tests::p11::Token;
+use tests::run::Run;
+use tests::up::Home;
+
+const SO_PIN: &str = "87654321";
+const PIN: &str = "135790";
+
+fn tool(home: &Home, words: &str) -> Run {
+    let run = home.keystead("token").words(words);
+    run.env("KEYSTEAD_PIN", PIN).env("KEYSTEAD_SO_PIN", SO_PIN)
+}
+
+/// A directory with `dsa.pem`, OpenSSL's old form of it, `dh.pem`, and the public halves.
+fn keys() -> Home {
+    let home = Home::new();
+    let dir = home.path("");
+    for words in [
+        "dsaparam -out dsaparam.pem 2048",
+        "genpkey -paramfile dsaparam.pem -out dsa.pem",
+        "pkey -in dsa.pem -traditional -out dsa-old.pem",
+        "pkey -in dsa.pem -pubout -out dsa-public.pem",
+        "genpkey -algorithm DH -pkeyopt group:ffdhe2048 -out dh.pem",
+        "pkey -in dh.pem -pubout -out dh-public.pem",
+    ] {
+        openssl(&dir, words).ok();
+    }
+    home
+}
+
+fn read(home: &Home, file: &str) -> String {
+    let text = std::fs::read_to_string(home.path(file));
+    text.unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+#[test]
+fn keys_go_in_and_come_out_as_openssl_has_them() {
+    let home = keys();
+    tool(&home, "init --label t").ok();
+    for (file, same) in [("dsa.pem", "dsa"), ("dsa-old.pem", "dsa"), ("dh.pem", "dh")] {
+        assert!(!file.contains("old") || read(&home, file).contains("BEGIN DSA PRIVATE KEY"));
+        let import = format!("import --label {file} --not-sensitive --extractable {file}");
+        tool(&home, &import).ok().says("private key");
+        for (class, wanted) in [("private", ""), ("public", "-public")] {
+            let export = format!("export --label {file} --class {class} --format pem");
+            let came = tool(&home, &export).ok().text();
+            let wanted = read(&home, &format!("{same}{wanted}.pem"));
+            assert_eq!(came.trim(), wanted.trim(), "{file}, {class}");
+        }
+    }
+    // A public value that is not the private one's.
+    let old = pem_body(&read(&home, "dsa-old.pem"));
+    let mut wrong = old.clone();
+    let at = wrong.len() - 40;
+    wrong[at] ^= 1;
+    home.write("wrong.der", &wrong);
+    home.write("right.der", &old);
+    tool(&home, "import --label right right.der").ok();
+    tool(&home, "import --label wrong wrong.der").fails();
+}
+
+/// What stands between the lines of a PEM.
+fn pem_body(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    let lines = text.lines().filter(|line| !line.starts_with('-'));
+    let engine = base64::engine::general_purpose::STANDARD;
+    engine.decode(lines.collect::<String>()).expect("base64")
+}
+
+#[test]
+fn a_softhsm_token_with_dsa_comes_over() {
+    let home = keys();
+    let theirs = Token::softhsm(&home, "old", PIN);
+    theirs.init(SO_PIN);
+    let words = format!("--import dsa.pem --token old --label dsa --id 0a --pin {PIN}");
+    theirs
+        .run("softhsm2-util")
+        .words(&words)
+        .dir(&home.path(""))
+        .ok();
+    tool(&home, "migrate --from softhsm-tokens")
+        .ok()
+        .says("carried DSA private key")
+        .says("carried DSA public key")
+        .says("0 left behind")
+        .silent_about("not carried");
+    let public = tool(
+        &home,
+        "export --token old --label dsa --class public --format pem",
+    );
+    let public = public.ok().text();
+    assert_eq!(public.trim(), read(&home, "dsa-public.pem").trim());
+}
