@@ -1,7 +1,8 @@
 //! The library on a cluster of two HSMs, which run in this process behind real sockets and TLS: real
 //! engines and nodes, where only the certificate is handed over instead of signed through a CSR.
 
-use std::net::TcpListener;
+use std::borrow::Cow;
+use std::net::{SocketAddr, TcpListener};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +15,15 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
-use hsm_api::{Hello, Hidden, Hsm, Link, Peer, Reply, Request, Role, Secret, SessionId};
-use hsm_net::{Anchors, Credentials, Faults, Limits, Node, NodeConfig, Purpose, ServiceTrust};
-use hsm_sim::{Engine, NodeSettings, PinRules};
+use hsm_api::{
+    Attr, Hello, Hidden, Hsm, KeyRef, Link, ObjectId, Peer, Reply, Request, Role, Secret,
+    SessionId, Value,
+};
+use hsm_net::{
+    Anchors, Cluster, ClusterConfig, Credentials, Faults, Limits, Node, NodeConfig, Purpose,
+    ServiceTrust,
+};
+use hsm_sim::{Engine, NodeSettings, PinRules, attr};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use pkcs11_sys::{CK_ULONG, CKR_OK, CKU_USER};
@@ -27,6 +34,7 @@ use crate::raw::{Raw, p11};
 struct Rig {
     copy: Copy,
     nodes: Vec<Option<Node>>,
+    addresses: Vec<SocketAddr>,
     faults: Arc<Faults>,
 }
 
@@ -109,6 +117,7 @@ impl Rig {
         let mut rig = Rig {
             copy: Copy::with(""),
             nodes: Vec::new(),
+            addresses: Vec::new(),
             faults: Arc::default(),
         };
         let mut addresses = Vec::new();
@@ -133,7 +142,9 @@ impl Rig {
             let leaf = CertificateParams::default().signed_by(&key, &ca).unwrap();
             let identity = Credentials::from_pem(&leaf.pem(), &key.serialize_pem()).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            addresses.push(format!("\"{}\"", listener.local_addr().unwrap()));
+            let address = listener.local_addr().unwrap();
+            rig.addresses.push(address);
+            addresses.push(format!("\"{address}\""));
             let node = Node::start(NodeConfig {
                 listeners: vec![(Purpose::Client, listener)],
                 hsm: Arc::new(engine),
@@ -239,6 +250,49 @@ fn mechanism_info_tells_what_fips_mode_leaves() {
             p11.finalize().unwrap();
         }
     }
+}
+
+/// The counter of a one-time password key is on all HSMs before the password is shown.
+#[test]
+fn a_counter_moves_on_at_all_hsms() {
+    let mut rig = Rig::new("standard");
+    let anchor = std::fs::read_to_string(rig.copy.dir().join("customerCA.crt")).unwrap();
+    let config = ClusterConfig::new("c", rig.addresses.clone(), &anchor);
+    let cluster = Cluster::new(config).unwrap();
+    let (application, peer) = (7, Peer::Client);
+    let link = cluster.open(&Hello { application, peer }).unwrap();
+    let (role, name) = (Role::Cu, Some("cu1"));
+    let pin = Hidden(b"cu1password");
+    ask(&link, Request::Login { role, name, pin });
+    let id = ObjectId(1);
+    let template = [
+        (attr::CLASS, Value::Ulong(8)),
+        (attr::KEY_TYPE, Value::Ulong(0x23)),
+        (attr::TOKEN, Value::Bool(true)),
+        (attr::VALUE, Value::Bytes(b"12345678901234567890".to_vec())),
+    ];
+    let template = template.map(|(ty, value)| Attr { ty, value }).to_vec();
+    ask(&link, Request::Create { id, template });
+    let one = || {
+        let mech = hsm_api::Mechanism {
+            id: hsm_api::MechId(0x291),
+            params: hsm_api::Params::None,
+        };
+        let request = Request::Crypt {
+            op: hsm_api::Op::Sign,
+            mech: Cow::Owned(mech),
+            key: Some(Cow::Owned(KeyRef::by_id(id))),
+            data: Hidden(&[]),
+            signature: Hidden(&[]),
+        };
+        let mut made = [0; 16];
+        link.call(SessionId(1), &request, &mut made).unwrap();
+        u64::from_be_bytes(made[..8].try_into().unwrap())
+    };
+    let shown: Vec<u64> = (0..8).map(|_| one()).collect();
+    assert_eq!(shown, [0, 1, 2, 3, 4, 5, 6, 7], "whichever HSM answered");
+    rig.nodes[0] = None;
+    assert_eq!(one(), 8, "the HSM that is left knows");
 }
 
 #[test]
