@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use hsm_api::{
-    Attr, AttrType, Hello, Hidden, Hsm, MechId, Mechanism, ObjectId, Params, Peer, Request,
-    Role, SessionId, Value,
+    Attr, AttrType, Hello, Hidden, Hsm, MechId, Mechanism, ObjectId, Params, Peer, Request, Role,
+    SessionId, Value,
 };
 use hsm_sim::{Engine, Settings};
 

@@ -15,7 +15,7 @@ use crate::ids::Scope;
 use crate::keys;
 use crate::p11::{ModuleSpec, Modules, Token};
 use crate::quirks::PinForm;
-use crate::records::{Alias, Grant, Key};
+use crate::records::{Alias, Grant, Key, KeyStore};
 use crate::seal::Sealer;
 use crate::store::{Sqlite, Store};
 use crate::stores::{KeyStores, Live, Log};
@@ -137,6 +137,35 @@ impl Kms {
     pub fn stop(&self) {
         self.key_stores.stop();
         self.own.logout();
+    }
+
+    /// Forgets every key, alias, grant and key store, and destroys what keys have in the service's own HSM: for test
+    /// suites that start afresh. What they have in clusters goes with these.
+    ///
+    /// # Errors
+    /// KMSInternalException if the database failed.
+    pub fn reset(&self) -> Result<()> {
+        let keys = self.store.change(|rows| {
+            let keys = rows.every::<Key>()?;
+            for key in &keys {
+                rows.remove(key)?;
+            }
+            for alias in rows.every::<Alias>()? {
+                rows.remove(&alias)?;
+            }
+            for grant in rows.every::<Grant>()? {
+                rows.remove(&grant)?;
+            }
+            for store in rows.every::<KeyStore>()? {
+                rows.remove(&store)?;
+            }
+            Ok(keys)
+        })?;
+        self.key_stores.forget_all();
+        for key in keys.iter().filter(|key| key.key_store.is_empty()) {
+            self.destroy_material(key);
+        }
+        Ok(())
     }
 
     /// What time brings: connected key stores follow their clusters' HSMs, and keys whose deletion is due go. To be called every few seconds.

@@ -154,6 +154,15 @@ impl KeyStores {
         }
     }
 
+    /// The records of all key stores are gone. A connect that is under way finds that out when it is done.
+    pub(crate) fn forget_all(&self) {
+        let tokens = std::mem::take(&mut *self.live.tokens.write());
+        for token in tokens.into_values() {
+            token.logout();
+        }
+        self.live.refused.lock().clear();
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         self.live.stopping.load(Ordering::Relaxed)
     }

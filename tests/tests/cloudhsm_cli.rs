@@ -347,8 +347,7 @@ fn the_prompt_keeps_the_login_and_its_session_keys() {
         answers[8]["data"]["total_key_count"], 0,
         "its session ended"
     );
-    let again =
-        format!("login --username cu1 --role crypto-user --password password2\nkey list\nlogout\n");
+    let again = "login --username cu1 --role crypto-user --password password2\nkey list\nlogout\n";
     let done = interactive().stdin(again).ok();
     let found = self::answers(&done);
     assert_eq!(

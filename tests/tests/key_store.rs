@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tests::boto::Boto;
 use tests::p11::Token;
 use tests::run::Run;
-use tests::story::{Store, blob, bytes, decoded, decrypt, encrypt};
+use tests::story::{Cluster, Store, blob, bytes, decoded, decrypt, encrypt};
 use tests::tools;
 use tests::up::{Home, Up};
 
@@ -349,4 +349,58 @@ fn plain_up_makes_all_that_its_users_need() {
         store["TrustAnchorCertificate"].as_str().map(str::trim),
         Some(pem.trim())
     );
+}
+
+/// Test suites start afresh by it: nothing is left, of KMS neither, and all can be made again.
+#[test]
+fn a_reset_forgets_clusters_and_keys() {
+    let home = Home::new();
+    let up = Up::start(&home, &[], &[]);
+    let boto = Boto::new(&up);
+    let store = Store::only(&boto);
+    let inside = store.key();
+    let own = boto.kms("CreateKey", json!({}))["KeyMetadata"]["Arn"].clone();
+    let alias = json!({ "AliasName": "alias/mine", "TargetKeyId": own });
+    boto.kms("CreateAlias", alias.clone());
+    let grant = json!({ "KeyId": own, "GranteePrincipal": "arn:aws:iam::123456789012:role/r",
+                        "Operations": ["Encrypt"] });
+    boto.kms("CreateGrant", grant);
+    let sealed = encrypt(&boto, own.as_str().expect("an id"), b"text");
+
+    let host = up.authority();
+    let request = format!(
+        "POST /_keystead/reset HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    let answer = tests::http::send(host, request.as_bytes(), 60).expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+
+    let none = |operation: &str, member: &str| {
+        let all = boto.kms(operation, json!({}));
+        assert_eq!(all[member], json!([]), "{operation}");
+    };
+    none("ListKeys", "Keys");
+    none("ListAliases", "Aliases");
+    none("DescribeCustomKeyStores", "CustomKeyStores");
+    assert_eq!(
+        boto.hsm("DescribeClusters", json!({}))["Clusters"],
+        json!([])
+    );
+    for key in [json!(inside), own] {
+        boto.kms_refuses("NotFoundException", "DescribeKey", json!({ "KeyId": key }));
+    }
+    boto.kms_refuses(
+        "AccessDeniedException",
+        "Decrypt",
+        json!({ "CiphertextBlob": sealed }),
+    );
+    let again = boto.kms("CreateKey", json!({}))["KeyMetadata"]["Arn"].clone();
+    boto.kms(
+        "CreateAlias",
+        json!({ "AliasName": "alias/mine", "TargetKeyId": again }),
+    );
+    let id = again.as_str().expect("an id");
+    assert_eq!(decrypt(&boto, &encrypt(&boto, id, b"text")), b"text");
+    let cluster = Cluster::pair(&home, &boto);
+    assert_eq!(cluster.addresses().len(), 2);
+    up.stop();
 }

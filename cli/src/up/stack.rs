@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use aws_json::Service;
+use aws_json::{Response, Service};
 use cloudhsm_core::{CloudHsm, ProcessSpawner};
 use kms_core::clusters::Clusters;
 use kms_core::kms::{Kms, ServiceHsm, Settings};
@@ -86,7 +86,14 @@ impl Stack {
         let Some(service) = self.clusters.clone() else {
             return Vec::new();
         };
+        let kms = self.kms.clone();
         let answer = Arc::new(move |path: &str, body: &[u8]| {
+            // KMS first: it is logged in to the clusters.
+            if path == "/_keystead/reset"
+                && let Err(error) = kms.reset()
+            {
+                return Response::refusal(error, "message");
+            }
             cloudhsm_core::admin::handle(&service, path, body)
         });
         vec![Route {

@@ -15,7 +15,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hsm_api::{Error, Result, Rv};
@@ -30,8 +30,9 @@ static GATE: AtomicPtr<Gate> = AtomicPtr::new(std::ptr::null_mut());
 /// what may take longer is the making of a long RSA key.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a call waits for a fork that nothing of ours holds up. A fork takes milliseconds, so by then
-/// another library's handler waits for a lock, which the caller may hold.
+/// How long calls wait for a fork that nothing of ours holds up. A fork takes milliseconds, so by then
+/// another library's handler waits for a lock, which a caller may hold: from then on all calls go in, for he
+/// may have many to make before he gives the lock back.
 const FORK_TIME: Duration = Duration::from_secs(1);
 
 /// The module of one process. Never freed: at most one for each generation of forks.
@@ -48,6 +49,9 @@ struct Gate {
     closed: AtomicUsize,
     /// Forks under way for which nobody of ours has to wait any more: it is others' turn.
     prepared: AtomicUsize,
+    /// When the last of them became so, in milliseconds of the gate's life.
+    prepared_at: AtomicU64,
+    born: Instant,
     /// Calls that went in under such a fork. Whoever is a child of it may find their locks held.
     forced: AtomicUsize,
 }
@@ -137,6 +141,7 @@ extern "C" fn before_fork() {
     };
     QUIET.set(quiet);
     FORKS.set(FORKS.get() + 1);
+    gate.prepared_at.store(gate.age(), Ordering::SeqCst);
     gate.prepared.fetch_add(1, Ordering::SeqCst);
 }
 
@@ -176,6 +181,8 @@ impl Gate {
             forking: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
             prepared: AtomicUsize::new(0),
+            prepared_at: AtomicU64::new(0),
+            born: Instant::now(),
             forced: AtomicUsize::new(0),
         }))
     }
@@ -203,21 +210,32 @@ impl Gate {
         Inside { gate: self, shard }
     }
 
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a fork is prepared for so long that others must be holding it up.
+    fn is_held_up(&self) -> bool {
+        let limit = FORK_TIME.as_millis() as u64;
+        self.prepared.load(Ordering::SeqCst) != 0
+            && self.age()
+                > self
+                    .prepared_at
+                    .load(Ordering::SeqCst)
+                    .saturating_add(limit)
+    }
+
     /// Steps back out until the bar is up, or the fork is held up by others.
     fn wait(&self, bar: &AtomicUsize, shard: &Shard) {
-        let mut since = None;
         while bar.load(Ordering::SeqCst) != 0 {
+            if self.is_held_up() {
+                FORCED.set(true);
+                self.forced.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
             shard.go_out();
-            while bar.load(Ordering::SeqCst) != 0 {
+            while bar.load(Ordering::SeqCst) != 0 && !self.is_held_up() {
                 std::thread::sleep(Duration::from_micros(50));
-                if self.prepared.load(Ordering::SeqCst) == 0 {
-                    since = None;
-                } else if since.get_or_insert_with(Instant::now).elapsed() > FORK_TIME {
-                    FORCED.set(true);
-                    self.forced.fetch_add(1, Ordering::SeqCst);
-                    shard.go_in();
-                    return;
-                }
             }
             shard.go_in();
         }
