@@ -4,6 +4,7 @@ use hsm_api::{Error, Hidden, Params, Request, Result, Rv, Template};
 use zeroize::Zeroizing;
 
 use super::read;
+use hsm_sim::mech::{Func, offered};
 use pkcs11_sys::{CKF_DERIVE, CKF_GENERATE, CKF_GENERATE_KEY_PAIR, CKF_UNWRAP, CKF_WRAP};
 
 use crate::ck::message::{self, Generator};
@@ -247,6 +248,7 @@ pub fn encapsulate(
     let mut state = session.enter()?;
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
+    offered(Func::Encapsulate, &mech)?;
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
     let lasting = session.may_make(&template)?;
     let id = new_id()?;
@@ -286,6 +288,7 @@ pub fn decapsulate(
     let mut state = session.enter()?;
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
+    offered(Func::Decapsulate, &mech)?;
     let private = session
         .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
         .key
