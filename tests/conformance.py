@@ -106,8 +106,10 @@ class OnCluster(Module):
     def token(self, place):
         """Makes a cluster, which is gone afterwards; gives the environment in which the library finds it."""
         environment = {**os.environ, "KEYSTEAD_SO": str(self.library), "KEYSTEAD_BIN": str(self.keystead)}
-        with subprocess.Popen(["cargo", "run", "--quiet", "--locked", "-p", "tests", "--bin", "cluster"], text=True,
-                              cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cluster:
+        # `./check full` has built it (tests/src/bin/cluster.rs).
+        program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "cluster"
+        with subprocess.Popen([program], text=True, env=environment, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as cluster:
             configuration = cluster.stdout.readline().strip()
             if not configuration:
                 sys.exit("no cluster was made")
