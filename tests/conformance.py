@@ -2,7 +2,6 @@
 
     conformance.py smoke SO KEYSTEAD    the smoke marker, on ours
     conformance.py full SO KEYSTEAD     the whole, on ours (embedded and on a cluster), SoftHSM2 and (where it is) Kryoptic
-    conformance.py mint NAME SO KEYSTEAD DIRECTORY CONFIGURATION    a token to throw away, for the tests that destroy one
 
 `./check` and `./check full` call it with the Python of .cache/venv-p11check. A crash, a hang or an error fails the run,
 and so does a failed test that docs/conformance.md does not adjudicate, or an adjudicated one that does not fail any more.
@@ -22,7 +21,6 @@ import os
 import pathlib
 import queue
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -66,31 +64,20 @@ class Module:
     @contextlib.contextmanager
     def token(self, place):
         """Makes a token in `place`; gives the environment in which the library finds it."""
-        place.mkdir(parents=True)
-        environment = {**os.environ, **self.mint(place, place / "configuration", PIN, SO_PIN)}
-        mint = (sys.executable, __file__, "mint", self.name, self.library, self.keystead or "-")
-        environment |= {"PKCS11_CHECK_THROWAWAY_MODULE": str(self.library),
-                        "PKCS11_CHECK_TOKEN_CONF_ENV": self.CONFIGURATION[self.name][0],
-                        "PKCS11_CHECK_TOKEN_MINT_CMD": shlex.join(map(str, mint)) + " {token_dir} {conf_path}"}
-        yield environment
-
-    def mint(self, place, configuration, pin, so_pin):
-        """Makes a token in `place`, and the library's configuration; gives the variable that names that."""
-        tokens = place / "tokens"
-        tokens.mkdir(exist_ok=True)
+        tokens, configuration = place / "tokens", place / "configuration"
+        tokens.mkdir(parents=True)
         variable, text = self.CONFIGURATION[self.name]
         configuration.write_text(text.format(tokens))
-        named = {variable: str(configuration)}
+        environment = {**os.environ, variable: str(configuration)}
         if self.name == "Keystead":
             run(self.keystead, "token", "init", "--config", configuration, "--label", "check",
-                "--so-pin", so_pin, "--pin", pin)
-            return named
-        tool = ("pkcs11-tool", "--module", self.library)
-        environment = {**os.environ, **named}
-        run(*tool, "--slot-index", "0", "--init-token", "--label", "check", "--so-pin", so_pin, env=environment)
-        run(*tool, "--token-label", "check", "--login", "--login-type", "so", "--so-pin", so_pin,
-            "--init-pin", "--pin", pin, env=environment)
-        return named
+                "--so-pin", SO_PIN, "--pin", PIN)
+        else:
+            tool = ("pkcs11-tool", "--module", self.library)
+            run(*tool, "--slot-index", "0", "--init-token", "--label", "check", "--so-pin", SO_PIN, env=environment)
+            run(*tool, "--token-label", "check", "--login", "--login-type", "so", "--so-pin", SO_PIN,
+                "--init-pin", "--pin", PIN, env=environment)
+        yield environment
 
     def check(self, place, environment, *what):
         """One run of the tool; its report is in place/report/."""
@@ -119,8 +106,10 @@ class OnCluster(Module):
     def token(self, place):
         """Makes a cluster, which is gone afterwards; gives the environment in which the library finds it."""
         environment = {**os.environ, "KEYSTEAD_SO": str(self.library), "KEYSTEAD_BIN": str(self.keystead)}
-        with subprocess.Popen(["cargo", "run", "--quiet", "--locked", "-p", "tests", "--bin", "cluster"], text=True,
-                              cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cluster:
+        # `./check full` has built it (tests/src/bin/cluster.rs).
+        program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "cluster"
+        with subprocess.Popen([program], text=True, env=environment, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as cluster:
             configuration = cluster.stdout.readline().strip()
             if not configuration:
                 sys.exit("no cluster was made")
@@ -257,11 +246,6 @@ def table(columns):
 
 
 def main():
-    if sys.argv[1] == "mint":
-        name, library, keystead, place, configuration = sys.argv[2:]
-        # The PINs are those of the tests that use such a token.
-        Module(name, library, keystead).mint(pathlib.Path(place), pathlib.Path(configuration), "1234", "87654321")
-        return
     kind, library, keystead = sys.argv[1:]
     ours = Module("Keystead", library, pathlib.Path(keystead).resolve())
     wrong = []

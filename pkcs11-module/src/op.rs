@@ -18,7 +18,7 @@ use std::sync::Arc;
 use hsm_api::{
     Error, Hidden, KeyFacts, MechId, Mechanism, Op, Params, Request, Result, Rv, StreamId,
 };
-use hsm_sim::mech::{self, Mech, Step};
+use hsm_sim::mech::{self, Func, Mech, Step};
 use zeroize::Zeroizing;
 
 use crate::ck::{Out, Told, otp};
@@ -179,6 +179,7 @@ pub fn init(
     if state.ops.is_active(op) {
         return Err(Rv::OPERATION_ACTIVE.into());
     }
+    mech::offered(Func::Crypt(op), &mech)?;
     let key = key
         .map(|h| session.key(state, h, Rv::KEY_HANDLE_INVALID))
         .transpose()?;

@@ -288,6 +288,14 @@ fn pointers_and_lengths_that_lie() {
     );
     assert_eq!(
         call!(list, C_SignInit, h, &mut sha, 77),
+        CKR_MECHANISM_INVALID
+    );
+    let mut hmac = CK_MECHANISM {
+        mechanism: CKM_SHA256_HMAC,
+        ..Default::default()
+    };
+    assert_eq!(
+        call!(list, C_SignInit, h, &mut hmac, 77),
         CKR_KEY_HANDLE_INVALID
     );
     assert_eq!(

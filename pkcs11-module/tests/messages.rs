@@ -552,30 +552,33 @@ fn what_this_token_has_not() {
     let (public, private) = raw.ec();
     let (mut len, mut key) = (0, 0);
     let mut mech = plain(CKM_ECDSA);
-    let rv = p11_3_2!(
-        raw,
-        C_DecapsulateKey,
-        raw.h,
-        &mut mech,
-        private,
-        null_mut(),
-        0,
-        null_mut(),
-        0,
-        &mut key
-    );
-    assert_eq!(rv, CKR_MECHANISM_INVALID);
-    let rv = p11_3_2!(
-        raw,
-        C_EncapsulateKey,
-        raw.h,
-        &mut mech,
-        public,
-        null_mut(),
-        0,
-        null_mut(),
-        &mut len,
-        &mut key
-    );
-    assert_eq!(rv, CKR_MECHANISM_INVALID);
+    // With keys, and without any: the mechanism is looked at first.
+    for (public, private) in [(public, private), (0, 0)] {
+        let rv = p11_3_2!(
+            raw,
+            C_DecapsulateKey,
+            raw.h,
+            &mut mech,
+            private,
+            null_mut(),
+            0,
+            null_mut(),
+            0,
+            &mut key
+        );
+        assert_eq!(rv, CKR_MECHANISM_INVALID);
+        let rv = p11_3_2!(
+            raw,
+            C_EncapsulateKey,
+            raw.h,
+            &mut mech,
+            public,
+            null_mut(),
+            0,
+            null_mut(),
+            &mut len,
+            &mut key
+        );
+        assert_eq!(rv, CKR_MECHANISM_INVALID);
+    }
 }

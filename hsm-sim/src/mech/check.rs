@@ -30,17 +30,25 @@ pub fn check(
     mechanism: &Mechanism<'_>,
     key: Option<&KeyFacts>,
 ) -> Result<&'static Mech> {
-    let Some(mech) = find(mechanism.id).filter(|m| m.can(func)) else {
-        return Err(Error::new(
-            Rv::MECHANISM_INVALID,
-            format!("mechanism {:#x} cannot {func:?} here", mechanism.id.0),
-        ));
-    };
+    let mech = offered(func, mechanism)?;
     if let Some(facts) = key {
         check_key(func, mech, facts)?;
     }
     check_params(mech, func, &mechanism.params, key)?;
     Ok(mech)
+}
+
+/// Whether there is such a mechanism for this function at all: what to ask before any key is looked at.
+///
+/// # Errors
+/// MECHANISM_INVALID.
+pub fn offered(func: Func, mechanism: &Mechanism<'_>) -> Result<&'static Mech> {
+    find(mechanism.id).filter(|m| m.can(func)).ok_or_else(|| {
+        Error::new(
+            Rv::MECHANISM_INVALID,
+            format!("mechanism {:#x} cannot {func:?} here", mechanism.id.0),
+        )
+    })
 }
 
 fn check_key(func: Func, mech: &Mech, facts: &KeyFacts) -> Result<()> {

@@ -37,7 +37,7 @@ use std::sync::LazyLock;
 use hsm_api::{MechId, Op};
 use hsm_crypto::{Hash, PreHash};
 
-pub use check::{check, check_init};
+pub use check::{check, check_init, offered};
 pub(crate) use derive::DATA_FIRST;
 pub use length::{Step, encapsulated, max_output, slack};
 pub use row::{

@@ -8,6 +8,7 @@ use hsm_sim::attr;
 use zeroize::Zeroizing;
 
 use super::read;
+use hsm_sim::mech::{Func, offered};
 use pkcs11_sys::{CKF_DERIVE, CKF_GENERATE, CKF_GENERATE_KEY_PAIR, CKF_UNWRAP, CKF_WRAP};
 
 use crate::ck::message::{self, Generator};
@@ -275,6 +276,7 @@ pub fn encapsulate(
     let mut state = session.enter()?;
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
+    offered(Func::Encapsulate, &mech)?;
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
     let rule = attr::ENCAPSULATE_TEMPLATE;
     bind(&session, public.key.id, rule, &mut template)?;
@@ -316,6 +318,7 @@ pub fn decapsulate(
     let mut state = session.enter()?;
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
+    offered(Func::Decapsulate, &mech)?;
     let private = session
         .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
         .key

@@ -14,6 +14,7 @@
 //! Nothing here trusts a length further than it must: a count or size that no honest caller has is
 //! refused before anything is read or allocated.
 
+mod foreign;
 pub mod input;
 mod kdf;
 pub mod message;
@@ -114,7 +115,7 @@ pub struct InitArgs {
 
 impl InitArgs {
     /// # Safety
-    /// `at` is null or leads to a CK_C_INITIALIZE_ARGS whose pReserved is null or a C string.
+    /// `at` is null or leads to a CK_C_INITIALIZE_ARGS.
     pub unsafe fn read(at: *mut std::ffi::c_void) -> Result<InitArgs> {
         if at.is_null() {
             return Ok(InitArgs::default());
@@ -140,8 +141,7 @@ impl InitArgs {
         if args.pReserved.is_null() {
             return Ok(InitArgs::default());
         }
-        // SAFETY: this function's contract; the read stops at the string's end.
-        let bytes = unsafe { bounded_string(args.pReserved.cast()) };
+        let bytes = foreign::string(args.pReserved.cast(), MAX_RESERVED);
         let text = bytes.and_then(|b| String::from_utf8(b).ok());
         let bad = || null("pReserved is no UTF-8 string of at most 4096 bytes");
         text.map(|t| InitArgs { reserved: Some(t) }).ok_or_else(bad)
@@ -233,7 +233,7 @@ mod tests {
             0
         }
         let mut args = CK_C_INITIALIZE_ARGS::default();
-        // SAFETY: null or one live structure with a string or null inside, in every call below.
+        // SAFETY: one live structure in every call below.
         let read = |args: &mut CK_C_INITIALIZE_ARGS| unsafe {
             InitArgs::read((args as *mut CK_C_INITIALIZE_ARGS).cast())
         };
@@ -256,6 +256,8 @@ mod tests {
         );
         let long = vec![b'a'; 2 * MAX_RESERVED];
         args.pReserved = long.as_ptr().cast_mut().cast();
+        assert_eq!(read(&mut args).unwrap_err().rv, Rv::ARGUMENTS_BAD);
+        args.pReserved = std::ptr::without_provenance_mut(0xDEAD_BEEF);
         assert_eq!(read(&mut args).unwrap_err().rv, Rv::ARGUMENTS_BAD);
     }
 }
