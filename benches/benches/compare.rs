@@ -10,7 +10,7 @@ use benches::report::{self, Line, Ratio, Wants};
 use benches::rig::{self, Peer};
 use benches::rows::{self, Kind, ROWS, Row};
 use benches::window::{Work, interleaved};
-use benches::{limit, special};
+use benches::{cluster, limit, special};
 
 const CHILD: &str = "KEYSTEAD_BENCH_CHILD";
 
@@ -86,6 +86,9 @@ fn measure(words: &[String]) -> Result<(), Box<dyn Error>> {
         }
     }
     for line in special::lines(&wanted, &peers)? {
+        show(line);
+    }
+    for line in cluster::lines(&wanted, &peers[0])? {
         show(line);
     }
     if words.is_empty() {

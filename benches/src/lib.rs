@@ -7,12 +7,14 @@
 //! | [`rows`] | what is measured, and what must be true |
 //! | [`limit`] | the same work by AWS-LC directly |
 //! | [`window`] | interleaved windows, one thread and more |
+//! | [`cluster`] | what a cluster adds |
 //! | [`special`] | starts, and what many objects cost |
 //! | [`report`] | the table as text, JSON and SVG |
 //!
 //! Absolute figures drift with the machine, so the contenders take turns within one run and only ratios count.
 #![deny(unsafe_code)]
 
+pub mod cluster;
 pub mod limit;
 pub mod raw;
 pub mod report;

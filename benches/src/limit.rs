@@ -1,13 +1,15 @@
-//! The limit: AWS-LC called directly in this process, every key parsed and expanded before the windows begin. Bulk CBC
-//! decryption and CTR run on the `aes` crate, the faster of our two backends there.
+//! The limit: AWS-LC called directly in this process, every key parsed and expanded before the windows begin. Where our
+//! two backends both can, the faster one counts.
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use hsm_crypto::pq::{KemSet, MlDsaSet};
 use hsm_crypto::{AesKey, Curve, EcKey, EdKey, EdMode, GcmKey, Hash, HmacKey, Oaep, RsaKey};
+use ml_dsa::{ExpandedSigningKey, MlDsa65};
 
 use rusqlite::{Connection, params};
 
@@ -118,10 +120,31 @@ pub fn work(kind: Kind, threads: usize) -> Option<Vec<Work>> {
         }),
         Kind::MlDsa => {
             let key = Arc::new(hsm_crypto::pq::MlDsaKey::generate(MlDsaSet::MlDsa65).ok()?);
-            each(threads, || {
+            let ours = || -> Work {
                 let (key, mut out) = (key.clone(), vec![0; 3309]);
                 Box::new(move || used(key.sign(b"", &[5; 64], &mut out).expect("signs")))
-            })
+            };
+            // Without fresh randomness, which is nothing beside the rest.
+            let expanded = key.expanded().ok()?;
+            let expanded = expanded[..].try_into().ok()?;
+            #[allow(deprecated)]
+            let other = Arc::new(ExpandedSigningKey::<MlDsa65>::from_expanded(&expanded));
+            let theirs = || -> Work {
+                let key = other.clone();
+                Box::new(move || {
+                    used(
+                        key.sign_deterministic(&[5; 64], b"")
+                            .expect("signs")
+                            .encode(),
+                    )
+                })
+            };
+            let faster: &dyn Fn() -> Work = if is_faster(theirs(), ours()) {
+                &theirs
+            } else {
+                &ours
+            };
+            each(threads, faster)
         }
         Kind::MlKem => {
             let key = Arc::new(hsm_crypto::pq::MlKemKey::generate(KemSet::MlKem768).ok()?);
@@ -160,6 +183,16 @@ fn database() -> Connection {
 
 fn each(threads: usize, make: impl Fn() -> Work) -> Vec<Work> {
     (0..threads).map(|_| make()).collect()
+}
+
+/// Whether one way to do the work takes less time than another, over as many acts as even out a signature's luck.
+fn is_faster(mut one: Work, mut other: Work) -> bool {
+    let time = |work: &mut Work| {
+        let began = Instant::now();
+        (0..200).for_each(|_| work());
+        began.elapsed()
+    };
+    time(&mut one) < time(&mut other)
 }
 
 /// What was made is looked at, so that making it is not left out.

@@ -60,17 +60,13 @@ impl Peer {
         })
     }
 
-    /// A cluster's slot of a module that is loaded already.
+    /// Another slot of a module that is loaded already, its user logged in.
     pub fn cluster(
         name: &'static str,
         of: &Peer,
+        slot: CK_SLOT_ID,
         pin: &str,
     ) -> Result<Peer, Box<dyn std::error::Error>> {
-        let slots = of.module.slots()?;
-        let slot = *slots
-            .iter()
-            .find(|s| **s != of.slot)
-            .ok_or("the cluster's slot has no token")?;
         let session = of.module.open(slot)?;
         session.login(CKU_USER, pin)?;
         Ok(Peer {

@@ -521,10 +521,11 @@ fn keys_travel_wrapped_and_come_back_the_same() {
 fn a_digest_swallows_a_secret_key() {
     let (_dir, link) = link();
     let key = id();
+    let secret = b"a secret too long to guess";
     let template = vec![
         n(attr::CLASS, 4),
         n(attr::KEY_TYPE, 0x10),
-        bytes(attr::VALUE, b"secret"),
+        bytes(attr::VALUE, secret),
     ];
     link.made(&Request::Create { id: key, template });
     let stream = StreamId(1);
@@ -547,7 +548,7 @@ fn a_digest_swallows_a_secret_key() {
         "and the stream lives on"
     );
     let digest = link.ask_out(&finish, 32).unwrap();
-    assert_eq!(digest, hsm_crypto::Hash::Sha256.digest(b"secret").to_vec());
+    assert_eq!(digest, hsm_crypto::Hash::Sha256.digest(secret).to_vec());
     assert!(matches!(
         link.refused(&finish),
         Rv::OPERATION_NOT_INITIALIZED
