@@ -447,7 +447,11 @@ fn fips_mode_has_none_of_this() {
     };
     let has = |mech: u64| all.iter().any(|offered| offered.mech == mech);
     assert!(has(0x1041));
-    assert!(![0x10, 0x11, 0x20, 0x21, 0x2000, 0x2001].into_iter().any(has));
+    assert!(
+        ![0x10, 0x11, 0x20, 0x21, 0x2000, 0x2001]
+            .into_iter()
+            .any(has)
+    );
 }
 
 fn link_of(service: &Service, dir: &std::path::Path) -> Arc<dyn Link> {
