@@ -15,6 +15,7 @@
 use aws_json::error::SERIALIZATION;
 use aws_json::{Response, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -50,11 +51,22 @@ pub fn handle(service: &CloudHsm, path: &str, body: &[u8]) -> Response {
     }
 }
 
-fn answer(service: &CloudHsm, verb: &str, body: &[u8]) -> Result<Value> {
+/// A body that [`handle`] would take.
+///
+/// # Errors
+/// It is no JSON object of the members that there are.
+pub fn readable(body: &[u8]) -> Result<()> {
+    read::<Common>(body).map(drop)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let body = if body.is_empty() { b"{}" } else { body };
-    let text =
-        |e: serde_json::Error| SERIALIZATION.says(format!("The request cannot be read: {e}"));
-    let common: Common = serde_json::from_slice(body).map_err(text)?;
+    serde_json::from_slice(body)
+        .map_err(|e| SERIALIZATION.says(format!("The request cannot be read: {e}")))
+}
+
+fn answer(service: &CloudHsm, verb: &str, body: &[u8]) -> Result<Value> {
+    let common: Common = read(body)?;
     let default = &service.config.scope;
     let scope = Scope {
         account: common
@@ -99,7 +111,7 @@ fn answer(service: &CloudHsm, verb: &str, body: &[u8]) -> Result<Value> {
         }
         other => match other.strip_prefix("fault/") {
             Some(verb) => {
-                let fault: Fault = serde_json::from_slice(body).map_err(text)?;
+                let fault: Fault = read(body)?;
                 service.fault(&scope, verb, &fault)
             }
             None => Err(NOT_FOUND.says(format!("There is no /_keystead/{other}."))),

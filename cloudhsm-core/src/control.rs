@@ -178,6 +178,14 @@ impl CloudHsm {
     /// Files cannot be removed.
     pub fn reset(&self) -> io::Result<()> {
         self.halt();
+        let emptied = self.empty();
+        // Whatever is left is looked after as before.
+        self.0.stopping.store(false, Ordering::SeqCst);
+        self.begin();
+        emptied
+    }
+
+    fn empty(&self) -> io::Result<()> {
         self.0.store.change(|s| {
             s.clear();
             Ok::<_, io::Error>(())
@@ -187,8 +195,6 @@ impl CloudHsm {
             fs::remove_dir_all(&dir)?;
             private_dir(&dir)?;
         }
-        self.0.stopping.store(false, Ordering::SeqCst);
-        self.begin();
         Ok(())
     }
 

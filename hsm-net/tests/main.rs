@@ -2,6 +2,7 @@
 
 mod cluster;
 mod fake;
+mod homes;
 mod node;
 mod pki;
 mod raw;

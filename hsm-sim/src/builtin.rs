@@ -84,15 +84,19 @@ fn kind(class: Class) -> Option<AttrType> {
     }
 }
 
-/// A built-in object.
-pub(crate) fn get(id: ObjectId) -> Option<&'static Arc<Object>> {
+/// A built-in object, of a cluster's HSM (`node`) or of a token alone. The former have no counter: two of them
+/// would give the same number.
+pub(crate) fn get(id: ObjectId, node: bool) -> Option<&'static Arc<Object>> {
     kind(Class((id.0 >> 64) as u64))?;
-    ALL.iter().find(|o| o.id == id)
+    ALL.iter().find(|o| o.id == id && !(node && counts(o)))
+}
+
+fn counts(object: &Object) -> bool {
+    object.attrs.ulong(attr::HW_FEATURE_TYPE) == Some(COUNTER)
 }
 
 /// What a search for a built-in class finds among those mechanisms that `offered` lets through; `None` where
-/// the template asks for something else. HSMs of a cluster have no counter: two of them would give the same
-/// number.
+/// the template asks for something else.
 pub(crate) fn find(
     template: &Template,
     node: bool,
@@ -104,8 +108,7 @@ pub(crate) fn find(
         kind(Class(class))?;
     }
     let shown = |o: &Object| {
-        let counts = o.attrs.ulong(attr::HW_FEATURE_TYPE) == Some(COUNTER);
-        o.attrs.ulong(attr::MECHANISM_TYPE).is_none_or(&offered) && !(node && counts)
+        o.attrs.ulong(attr::MECHANISM_TYPE).is_none_or(&offered) && !(node && counts(o))
     };
     let found = ALL.iter().filter(|o| matches(o, template) && shown(o));
     Some(found.map(|o| o.id).collect())

@@ -56,6 +56,12 @@ pub(crate) fn encode(attrs: &Attrs) -> Result<Zeroizing<Vec<u8>>> {
     key.to_pkcs8().map_err(|_| no_encoding())
 }
 
+/// Whether so many zeros may fill up a block behind a secret key. Whether they are zeros decides on C_UnwrapKey's success;
+/// were it one of them, or a few, whoever chooses the block before could find the key behind them byte by byte.
+pub(crate) fn fills(zeros: usize, block: usize) -> bool {
+    (8..block).contains(&zeros)
+}
+
 /// The reverse of [`encode`], into the attributes of a key that is being unwrapped, of a mechanism with blocks of this
 /// length.
 ///
@@ -80,10 +86,10 @@ pub(crate) fn decode(plain: &[u8], block: usize, attrs: &mut Attrs) -> Result<()
             .ok_or_else(invalid)?;
         // The length takes off what C_WrapKey put there and nothing else: of a key that comes in by its first byte, then
         // by its first two, an HMAC tells each byte.
-        if rest.len() >= block || rest.iter().any(|&b| b != 0) {
+        if !(rest.is_empty() || fills(rest.len(), block) && rest.iter().all(|&b| b == 0)) {
             return Err(Error::new(
                 Rv::WRAPPED_KEY_INVALID,
-                "CKA_VALUE_LEN or the key type would cut off more than a block's padding with zeros",
+                "CKA_VALUE_LEN or the key type would cut off something else than a block's padding with zeros",
             ));
         }
         attrs.set(attr::VALUE, Value::Bytes(value.to_vec()));

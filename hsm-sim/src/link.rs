@@ -146,7 +146,7 @@ impl SimLink {
     pub(crate) fn object(&self, id: ObjectId) -> Result<Arc<Object>> {
         let own = self.own.lock().objects.get(&id).map(|(_, o)| Arc::clone(o));
         let object = own.or_else(|| self.inner.find(id));
-        let object = object.or_else(|| builtin::get(id).cloned());
+        let object = object.or_else(|| builtin::get(id, self.who().node).cloned());
         let object = object.ok_or_else(absent)?;
         if policy::may_see(self.who(), &object) {
             return Ok(object);

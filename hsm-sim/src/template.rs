@@ -270,7 +270,7 @@ pub(crate) const GUESSABLE: usize = 10;
 pub(crate) fn hides_short(attrs: &Attrs) -> bool {
     let hidden = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
     let len = attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len);
-    attrs.class() == class::SECRET
+    class::is_secret(attrs.class())
         && hidden
         && len < GUESSABLE
         && kt::fixed_len(attrs.key_type()).is_none()
@@ -484,8 +484,12 @@ pub fn change(old: &Attrs, template: &Template, when: When, officer: bool) -> Re
         }
         new.set(given.ty, given.value.clone());
     }
-    agree(&new)?;
-    if class == class::CERTIFICATE || class == class::TRUST {
+    // One that was kept before there were these rules can still be given another label.
+    if agree(old).is_ok() {
+        agree(&new)?;
+    }
+    let vouches = class == class::CERTIFICATE || class == class::TRUST;
+    if vouches && cert::check(old).is_ok() {
         cert::check(&new)?;
     }
     let info = attr::PUBLIC_KEY_INFO;

@@ -74,6 +74,14 @@ impl KeyStores {
             // The one that it replaces logs out when the last operation that uses it is done.
             let mut tokens = self.live.tokens.write();
             tokens.insert(record.id.clone(), Arc::new(token));
+            drop(tokens);
+            // All may have been reset meanwhile, which waits for nobody's turn.
+            let still = self
+                .store
+                .view(|rows| rows.fetch::<KeyStore>(&store.scope, &store.id))?;
+            if still.is_none() {
+                self.forget(&store.id);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use hsm_api::reply::AttrReply;
-use hsm_api::{Attr, MechId, Mechanism, ObjectId, Params, Reply, Request, Template, Value};
+use hsm_api::{
+    Attr, MechId, Mechanism, ObjectId, Params, Reply, Request, Template, UserInfo, Value,
+};
 use hsm_sim::attr;
 use serde_json::{Value as Json, json};
 
@@ -12,6 +14,8 @@ use super::attributes;
 use super::grammar::{Both, Filter, Key, Named, Pair, Role, Secret, Share, Symmetric};
 use super::session::{Answer, Session, coverage, object, said};
 use crate::hsms::{SESSION, unexpected};
+
+const NOT_SHARED: &str = "session keys are not shared";
 
 /// A key and which HSMs have it.
 struct Found {
@@ -116,8 +120,14 @@ impl Session {
                         found.on.push(n);
                     }
                     if found.attributes.is_empty() {
-                        let values = server.attributes(key.id, attributes::all());
-                        found.attributes = there(values.map_err(said)?);
+                        match server.attributes(key.id, attributes::all()) {
+                            Ok(values) => found.attributes = there(values),
+                            // Somebody destroyed it since it was listed.
+                            Err(refused) if is_gone(&refused) => {
+                                all.remove(&key.id);
+                            }
+                            Err(refused) => return Err(said(refused)),
+                        }
                     }
                 }
             }
@@ -248,6 +258,7 @@ impl Session {
         template.push(number(attr::VALUE_LEN, key.key_length_bytes));
         template.extend([yes(attr::EXTRACTABLE, true), yes(attr::VERIFY, true)]);
         attributes::override_with(&mut template, &key.attributes)?;
+        self.may_share(key.session, &key.share_crypto_users)?;
         self.ask_cluster(&Request::GenerateKey {
             mech: plain(mech),
             id,
@@ -277,6 +288,7 @@ impl Session {
         };
         let (public, private) = (ObjectId(rand::random()), ObjectId(rand::random()));
         let (public_template, private_template) = halves(both, domain)?;
+        self.may_share(both.session, &both.share_crypto_users)?;
         self.ask_cluster(&Request::GenerateKeyPair {
             mech: plain(mech),
             public,
@@ -312,6 +324,20 @@ impl Session {
         Ok(json!({ "message": format!("Key {done} successfully") }))
     }
 
+    /// Whether a new key can be shared with these, before there is one.
+    fn may_share(&self, session: bool, users: &[String]) -> Result<(), String> {
+        if session && !users.is_empty() {
+            return Err(NOT_SHARED.into());
+        }
+        for server in &self.fleet.servers {
+            let there = server.users().map_err(said)?;
+            users
+                .iter()
+                .try_for_each(|user| number_of(&there, user).map(drop))?;
+        }
+        Ok(())
+    }
+
     fn share_with(&self, id: ObjectId, users: &[String]) -> Result<(), String> {
         if users.is_empty() {
             return Ok(());
@@ -327,23 +353,31 @@ impl Session {
     /// On each HSM that has the key. Users have numbers of their own on each.
     fn share_one(&self, key: &Found, with: &str, on: bool) -> Result<(), String> {
         if key.on.is_empty() {
-            return Err("session keys are not shared".into());
+            return Err(NOT_SHARED.into());
         }
         for n in &key.on {
             let server = &self.fleet.servers[*n];
             let users = server.users().map_err(said)?;
-            let user = users.iter().find(|user| {
-                user.role == hsm_api::Role::Cu && user.name.eq_ignore_ascii_case(with)
-            });
-            let user = user
-                .ok_or_else(|| format!("there is no crypto user {with}"))?
-                .id;
+            let user = number_of(&users, with)?;
             let (key, share) = (key.id, on);
             let asked = server.ask(&Request::Share { key, user, share });
             asked.map_err(said)?;
         }
         Ok(())
     }
+}
+
+/// A crypto user's number on one HSM.
+fn number_of(users: &[UserInfo], name: &str) -> Result<u32, String> {
+    let named =
+        |user: &&UserInfo| user.role == hsm_api::Role::Cu && user.name.eq_ignore_ascii_case(name);
+    let user = users.iter().find(named);
+    user.map(|user| user.id)
+        .ok_or_else(|| format!("there is no crypto user {name}"))
+}
+
+fn is_gone(refused: &hsm_api::Error) -> bool {
+    refused.rv == hsm_api::Rv::OBJECT_HANDLE_INVALID
 }
 
 /// Attributes that the key has and shows.

@@ -335,6 +335,10 @@ fn typed(
         return Ok(Ok(Zeroizing::new(password)));
     }
     let password = Zeroizing::new(input.password("Enter password: ")?);
+    // The end of the input too: an empty password would be a failed attempt, of which there are few.
+    if password.is_empty() {
+        return Ok(Err("no password was given".into()));
+    }
     if is_new && *password != *Zeroizing::new(input.password("Confirm password: ")?) {
         return Ok(Err("the two passwords differ".into()));
     }

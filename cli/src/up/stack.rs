@@ -88,11 +88,15 @@ impl Stack {
         };
         let kms = self.kms.clone();
         let answer = Arc::new(move |path: &str, body: &[u8]| {
-            // KMS first: it is logged in to the clusters.
-            if path == "/_keystead/reset"
-                && let Err(error) = kms.reset()
-            {
-                return Response::refusal(error, "message");
+            if path == "/_keystead/reset" {
+                // A request that would be refused takes nothing away.
+                if let Err(error) = cloudhsm_core::admin::readable(body) {
+                    return Response::refusal(error, "Message");
+                }
+                // KMS first: it is logged in to the clusters.
+                if let Err(error) = kms.reset() {
+                    return Response::refusal(error, "message");
+                }
             }
             cloudhsm_core::admin::handle(&service, path, body)
         });

@@ -19,6 +19,13 @@ pub struct Place {
     pub link: u64,
 }
 
+/// Where a request goes.
+pub struct Home {
+    pub place: Place,
+    /// What it concerns is there and nowhere else; otherwise it is only better off there.
+    pub must: bool,
+}
+
 #[derive(Default)]
 pub struct Homes {
     inner: Mutex<Inner>,
@@ -53,7 +60,7 @@ pub enum Kind {
 
 impl Homes {
     /// Where a request must go, if it concerns something that is on one node only, or should.
-    pub fn of(&self, session: SessionId, request: &Request<'_>) -> Option<Place> {
+    pub fn of(&self, session: SessionId, request: &Request<'_>) -> Option<Home> {
         if self.entries.load(Relaxed) == 0 {
             return None;
         }
@@ -72,9 +79,10 @@ impl Homes {
         } else {
             None
         };
-        let place = found.or(context).or(common);
         self.count(&inner);
-        place
+        let home = |place, must| Home { place, must };
+        let must = found.or(context).map(|place| home(place, true));
+        must.or(common.map(|place| home(place, false)))
     }
 
     /// Where a stream is.
@@ -165,6 +173,9 @@ impl Homes {
             if inner.common == Some(place) {
                 inner.common = None;
             }
+            // No session key can join what has ended.
+            let ended = inner.streams.values_mut().filter(|s| s.place == place);
+            ended.for_each(|stream| stream.digests = false);
         });
     }
 

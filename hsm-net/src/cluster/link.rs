@@ -8,7 +8,7 @@ use hsm_api::{Error, Hello, Link, ObjectId, Reply, Request, Result, Rv, SessionI
 use super::ClusterConfig;
 use super::balance::{Balance, Done};
 use super::carry::Carrier;
-use super::homes::{Homes, Kind, Place, begins_digest};
+use super::homes::{Home, Homes, Kind, Place, begins_digest};
 use super::line::{Line, Terms};
 use super::login::{Credential, Login};
 use crate::Anchors;
@@ -82,18 +82,21 @@ impl ClusterLink {
         request: &Request<'_>,
         out: &mut [u8],
     ) -> Result<Done> {
-        match self.homes.of(session, request) {
-            Some(place) => {
-                let reply = self.ask_at(place, is, session, request, out)?;
-                Ok(Done {
-                    reply,
-                    node: place.node,
-                    link: place.link,
-                    doubtful: false,
-                })
+        while let Some(Home { place, must }) = self.homes.of(session, request) {
+            match self.ask_at(place, is, session, request, out) {
+                // What drew it there is gone with the place, and with it whatever was half made.
+                Err(e) if e.rv == Rv::DEVICE_REMOVED && !must => {}
+                answer => {
+                    return answer.map(|reply| Done {
+                        reply,
+                        node: place.node,
+                        link: place.link,
+                        doubtful: false,
+                    });
+                }
             }
-            None => self.balance.ask(terms(is), session, request, out),
         }
+        self.balance.ask(terms(is), session, request, out)
     }
 
     /// One node, in the link of its that we had: what is asked about exists nowhere else.
@@ -122,13 +125,7 @@ impl ClusterLink {
     /// The first step of a stream chooses its node.
     fn begin(&self, session: SessionId, stream: StreamId, request: &Request<'_>) -> Result<Reply> {
         let is = self.login.current();
-        let done = match self.route(is.as_ref(), session, request, &mut []) {
-            // It was only drawn to where session objects were, and they are forgotten now.
-            Err(e) if e.rv == Rv::DEVICE_REMOVED && begins_digest(request) => {
-                self.route(is.as_ref(), session, request, &mut [])?
-            }
-            done => done?,
-        };
+        let done = self.route(is.as_ref(), session, request, &mut [])?;
         let place = Place {
             node: done.node,
             link: done.link,

@@ -1,6 +1,7 @@
 //! The public key of a private one (PKCS#11 3.2, "Public key from private key").
 
 use hsm_api::{Error, MechId, Result, Rv, Value};
+use hsm_crypto::modular;
 
 use super::{Mech, fault};
 use crate::attr;
@@ -22,8 +23,8 @@ fn publish(key: &Material, private: &Attrs, public: &mut Attrs) -> Result<()> {
             public.set(attr::PUBLIC_EXPONENT, Value::Bytes(e));
             (attr::MODULUS, key.n().map_err(fault::template)?)
         }
-        Material::Dsa(key) => (attr::VALUE, key.y().to_vec()),
-        Material::Dh(key) => (attr::VALUE, key.y().to_vec()),
+        Material::Dsa(key) => (attr::VALUE, modular::trim(key.y()).to_vec()),
+        Material::Dh(key) => (attr::VALUE, modular::trim(key.y()).to_vec()),
         Material::Ec(key) => {
             let point = key.point().map_err(fault::template)?;
             (attr::EC_POINT, der::octet_string(&point))

@@ -515,6 +515,16 @@ fn whole_enough(mechanism: &Mechanism<'_>, attrs: &Attrs, bases: &[&Attrs]) -> R
         _ => 0,
     };
     let shown = len(attrs).saturating_sub(known);
+    // Of a key from elsewhere, or derived from such a one, the caller may know all but a few bytes: no part of it
+    // comes out, however long.
+    let all: usize = bases.iter().filter(|b| hides(b)).map(|b| len(b)).sum();
+    let ours = |base: &&&Attrs| base.is(attr::LOCAL);
+    if shown < all && !bases.iter().filter(|b| hides(b)).all(|b| ours(&b)) {
+        return Err(Error::new(
+            Rv::KEY_SIZE_RANGE,
+            "a part of a key that hides its value comes out only where this token has generated it",
+        ));
+    }
     if hidden.is_none_or(|hidden| shown >= hidden.min(template::GUESSABLE)) {
         return Ok(());
     }

@@ -29,7 +29,7 @@ impl SimLink {
 
     pub(crate) fn attributes(&self, id: ObjectId, types: &[AttrType]) -> Result<Reply> {
         let object = self.object(id)?;
-        if builtin::get(id).is_some() {
+        if builtin::get(id, self.who().node).is_some() {
             let show = |ty: &AttrType| {
                 let value = builtin::value(&self.inner.store, &object, *ty)?;
                 Ok(value.map_or(
@@ -46,7 +46,7 @@ impl SimLink {
     }
 
     pub(crate) fn set_attributes(&self, id: ObjectId, template: &Template) -> Result<Reply> {
-        if builtin::get(id).is_some() {
+        if builtin::get(id, self.who().node).is_some() {
             let why = "the object is the token's own";
             return Err(Error::new(Rv::ACTION_PROHIBITED, why));
         }

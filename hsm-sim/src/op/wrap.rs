@@ -100,6 +100,15 @@ impl SimLink {
             // The block modes fill a key up with zeros; C_UnwrapKey cuts it by CKA_VALUE_LEN.
             let mut whole = Zeroizing::new(vec![0; plain.len().next_multiple_of(block)]);
             whole[..plain.len()].copy_from_slice(&plain);
+            let zeros = whole.len() - plain.len();
+            if zeros != 0 && !crate::encode::fills(zeros, block) {
+                let why = format!(
+                    "{} would fill a key of {} bytes up with {zeros} zeros, which C_UnwrapKey does not take off: wrap it by a mechanism that pads",
+                    mech.name,
+                    plain.len()
+                );
+                return Err(Error::new(Rv::KEY_SIZE_RANGE, why));
+            }
             plain = whole;
         }
         let facts = Some(&with.facts);

@@ -32,6 +32,22 @@ fn known(link: &Arc<dyn Link>, key_type: u64, value: &[u8], extra: Template) -> 
     new
 }
 
+/// One that the token made, and hides.
+fn made(link: &Arc<dyn Link>, len: u64) -> ObjectId {
+    let new = id();
+    let template = vec![
+        n(attr::VALUE_LEN, len),
+        b(attr::DERIVE, true),
+        b(attr::SENSITIVE, true),
+    ];
+    link.made(&Request::GenerateKey {
+        mech: plain(0x350),
+        id: new,
+        template,
+    });
+    new
+}
+
 fn open() -> Template {
     vec![b(attr::SENSITIVE, false), b(attr::EXTRACTABLE, true)]
 }
@@ -209,7 +225,7 @@ fn pbkdf2_makes_a_key_of_a_password() {
 #[test]
 fn no_part_of_a_hidden_base_is_short_enough_to_guess() {
     let (_dir, link) = setup();
-    let base = known(&link, 0x10, &[1; 16], vec![b(attr::SENSITIVE, true)]);
+    let base = made(&link, 16);
     let front = known(&link, 0x10, &[2; 31], open());
     let data = |len| Params::Data(vec![9; len].into());
     let take = |mech, params, from, len| {
@@ -229,15 +245,39 @@ fn no_part_of_a_hidden_base_is_short_enough_to_guess() {
     assert_eq!(take(0x365, Params::Bit(120), base, 10), Ok(()));
     assert_eq!(take(0x362, data(4), front, 1), Ok(()), "it is in the open");
     // All of a short one is no part of it.
-    let short = known(&link, 0x10, &[7; 4], vec![b(attr::SENSITIVE, true)]);
+    let short = made(&link, 4);
     assert_eq!(take(0x362, data(1), short, 5), Ok(()));
     assert_eq!(take(0x362, data(1), short, 3), refused);
+}
+
+/// However long a part is, the caller may know all of it but a byte: of a key that he brought in and hid, and of one that
+/// was made of such a key or of data.
+#[test]
+fn parts_come_out_of_the_tokens_own_keys_only() {
+    let (_dir, link) = setup();
+    let base = made(&link, 16);
+    let take = |mech, params, from, len| {
+        let template = vec![n(attr::VALUE_LEN, len)];
+        derive(&link, mech, params, from, template).map_err(|e| e.rv)
+    };
+    let refused = Err(Rv::KEY_SIZE_RANGE);
+    let brought = known(&link, 0x10, &[0; 15], vec![b(attr::SENSITIVE, true)]);
+    assert_eq!(take(0x360, Params::Key(base), brought, 16), refused);
+    let derives = vec![b(attr::DERIVE, true)];
+    let whole = derive(&link, 0x360, Params::Key(base), brought, derives.clone()).unwrap();
+    assert_eq!(take(0x365, Params::Bit(0), whole, 16), refused);
+    let zeros = |len| Params::Data(vec![0; len].into());
+    let behind = derive(&link, 0x362, zeros(15), base, derives).unwrap();
+    assert_eq!(take(0x365, Params::Bit(120), behind, 16), refused);
+    assert_eq!(take(0x364, zeros(16), behind, 16), refused);
+    assert_eq!(take(0x362, zeros(1), behind, 17), refused);
+    assert!(take(0x362, zeros(1), behind, 32).is_ok(), "all of it");
 }
 
 #[test]
 fn what_shows_its_base_is_guarded_like_it() {
     let (_dir, link) = setup();
-    let secret = known(&link, 0x10, &[1; 16], vec![b(attr::SENSITIVE, true)]);
+    let secret = made(&link, 16);
     let free = known(&link, 0x10, &[2; 16], open());
     let data = |len| Params::Data(vec![9; len].into());
     for (mech, params) in [

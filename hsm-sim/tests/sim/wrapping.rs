@@ -92,7 +92,7 @@ fn every_row_that_wraps() {
         key
     };
     // Whole blocks; no whole block.
-    let keys = [(value(5, 32), 32), (value(6, 45), 45)];
+    let keys = [(value(5, 32), 32), (value(6, 40), 40), (value(7, 45), 45)];
     let mut tried = 0;
     for row in ALL.iter().filter(|m| m.wrap.is_some()) {
         let (there, back): (ObjectId, ObjectId) = match row.keys[0].0 {
@@ -115,7 +115,13 @@ fn every_row_that_wraps() {
                 key,
                 aad: Hidden(&[]),
             };
-            if row.output == Output::KeyWrap && len % 8 != 0 {
+            // Few zeros behind a key would tell by C_UnwrapKey whether a chosen block makes them.
+            let refuses = match row.output {
+                Output::KeyWrap | Output::Block8 => len % 8 != 0,
+                Output::Block => len % 16 > 8,
+                _ => false,
+            };
+            if refuses {
                 let refused = link.ask_out(&wrap, 4096).unwrap_err().rv;
                 assert_eq!(refused, Rv::KEY_SIZE_RANGE, "{}", row.name);
                 continue;
@@ -146,8 +152,13 @@ fn every_row_that_wraps() {
                 hsm_api::reply::AttrReply::Is(a) => a.value.as_bytes().unwrap().to_vec(),
                 other => panic!("{}: {other:?}", row.name),
             };
-            let wanted = if len == 32 { vec![5; 32] } else { vec![6; 45] };
-            assert_eq!(again, wanted, "{}", row.name);
+            let byte = [(32, 5), (40, 6), (45, 7)].iter().find(|(l, _)| *l == len);
+            assert_eq!(
+                again,
+                vec![byte.unwrap().1; byte.unwrap().0 as usize],
+                "{}",
+                row.name
+            );
             let authentic = matches!(
                 row.output,
                 Output::Gcm
@@ -223,6 +234,47 @@ fn what_an_unwrapped_key_is_where_its_template_is_silent() {
     is(new, attr::EXTRACTABLE, true);
     // A generated key stays where it is unless its template says otherwise.
     is(link.aes(vec![]), attr::EXTRACTABLE, false);
+}
+
+/// Whoever may unwrap by CKM_AES_CBC and chooses the block before a key's asks about zeros at its end: one byte of them would
+/// tell a byte, and so byte by byte the key.
+#[test]
+fn the_end_of_a_block_tells_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    let kek = link.aes(vec![]);
+    let key = link.aes(vec![b(attr::EXTRACTABLE, true)]);
+    let mech = Mechanism {
+        id: MechId(0x1082),
+        params: hsm_api::Params::Iv(vec![0; 16].into()),
+    };
+    let wrap = Request::Wrap {
+        mech: mech.clone(),
+        with: link.key(kek).0,
+        key,
+        aad: Hidden(&[]),
+    };
+    let wrapped = link.ask_out(&wrap, 64).unwrap();
+    let asks = |first: u8, len| {
+        let both = [&[first; 16][..], &wrapped[..16]].concat();
+        let unwrap = Request::Unwrap {
+            mech: mech.clone(),
+            with: link.key(kek).0,
+            wrapped: Hidden(&both),
+            aad: Hidden(&[]),
+            id: id(),
+            template: vec![
+                n(attr::CLASS, 4),
+                n(attr::KEY_TYPE, 0x10),
+                n(attr::VALUE_LEN, len),
+            ],
+        };
+        link.ask(&unwrap).map(drop).map_err(|e| e.rv)
+    };
+    for guess in 0..=255 {
+        assert_eq!(asks(guess, 31), Err(Rv::WRAPPED_KEY_INVALID));
+    }
+    assert_eq!(asks(0, 32), Ok(()));
 }
 
 /// Else whoever makes wrapping keys could ask by their templates what a key's value is.

@@ -139,9 +139,14 @@ extern "C" fn before_fork() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(1));
     };
-    QUIET.set(quiet);
+    // A fork within the handlers of another finds no more than what that one found is true of both.
+    let outer = FORKS.get() == 0 || QUIET.get();
+    QUIET.set(quiet && outer);
     FORKS.set(FORKS.get() + 1);
-    gate.prepared_at.store(gate.age(), Ordering::SeqCst);
+    // Callers wait for the fork that has been held up longest.
+    if gate.prepared.load(Ordering::SeqCst) == 0 {
+        gate.prepared_at.store(gate.age(), Ordering::SeqCst);
+    }
     gate.prepared.fetch_add(1, Ordering::SeqCst);
 }
 
@@ -152,7 +157,9 @@ extern "C" fn after_in_parent() {
         return;
     };
     FORKS.set(before);
-    QUIET.set(true);
+    if before == 0 {
+        QUIET.set(true);
+    }
     if let Some(gate) = own(GATE.load(Ordering::Acquire)) {
         gate.prepared.fetch_sub(1, Ordering::SeqCst);
         gate.closed.fetch_sub(1, Ordering::SeqCst);
@@ -200,14 +207,24 @@ impl Gate {
     fn go_in(&'static self, bar: &AtomicUsize) -> Inside {
         let depth = DEPTH.get();
         let shard = self.shards.mine();
+        // Before the count: a signal handler that forks in between must not wait for its own thread.
+        DEPTH.set(depth + 1);
         shard.go_in();
         // A thread that is inside already must not wait for a fork that waits for it; nor the one that forks,
-        // whom another library's handler led here, for itself.
-        if depth == 0 && FORKS.get() == 0 && bar.load(Ordering::SeqCst) != 0 {
+        // whom another library's handler led here, for itself. But another thread may fork at the same time, and its
+        // child would not know of this call.
+        if depth == 0 && FORKS.get() != 0 {
+            self.force();
+        } else if depth == 0 && bar.load(Ordering::SeqCst) != 0 {
             self.wait(bar, shard);
         }
-        DEPTH.set(depth + 1);
         Inside { gate: self, shard }
+    }
+
+    /// This thread goes in past a bar.
+    fn force(&self) {
+        FORCED.set(true);
+        self.forced.fetch_add(1, Ordering::SeqCst);
     }
 
     fn age(&self) -> u64 {
@@ -229,8 +246,7 @@ impl Gate {
     fn wait(&self, bar: &AtomicUsize, shard: &Shard) {
         while bar.load(Ordering::SeqCst) != 0 {
             if self.is_held_up() {
-                FORCED.set(true);
-                self.forced.fetch_add(1, Ordering::SeqCst);
+                self.force();
                 return;
             }
             shard.go_out();
@@ -252,11 +268,11 @@ impl Drop for Inside {
     fn drop(&mut self) {
         // In a child that was forked in the midst of this call the count was never raised.
         if let Some(depth) = DEPTH.get().checked_sub(1) {
-            DEPTH.set(depth);
             self.shard.go_out();
             if depth == 0 && FORCED.replace(false) {
                 self.gate.forced.fetch_sub(1, Ordering::SeqCst);
             }
+            DEPTH.set(depth);
         }
     }
 }
