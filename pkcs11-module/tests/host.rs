@@ -94,6 +94,7 @@ fn forks_under_a_lock_of_another_library() {
 #[test]
 fn forks_out_of_a_signal_handler() {
     host(&["fork-in-a-signal-handler"]);
+    host(&["fork-within-a-fork"]);
 }
 
 #[test]
