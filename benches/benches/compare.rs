@@ -66,6 +66,9 @@ fn measure(words: &[String]) -> Result<(), Box<dyn Error>> {
         println!("{}", line.text());
         lines.push(line);
     };
+    if let Some(line) = special::starts(&wanted, &peers)? {
+        show(line);
+    }
     for row in ROWS.iter().filter(|r| wanted(r.name)) {
         if let Kind::Find(count) = row.kind {
             for peer in &peers {
