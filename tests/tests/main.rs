@@ -17,5 +17,6 @@ mod suites;
 mod symbols;
 mod token;
 mod token_fields;
+mod token_migrate;
 mod token_tool;
 mod vectors;

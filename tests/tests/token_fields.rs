@@ -1,17 +1,9 @@
 //! `keystead token` and keys of finite fields: what openssl made goes in and comes out the same, and SoftHSM2's come over.
 
+use crate::token_tool::{PIN, SO_PIN, tool};
 use tests::openssl::openssl;
 use tests::p11::Token;
-use tests::run::Run;
 use tests::up::Home;
-
-const SO_PIN: &str = "87654321";
-const PIN: &str = "135790";
-
-fn tool(home: &Home, words: &str) -> Run {
-    let run = home.keystead("token").words(words);
-    run.env("KEYSTEAD_PIN", PIN).env("KEYSTEAD_SO_PIN", SO_PIN)
-}
 
 /// A directory with `dsa.pem`, OpenSSL's old form of it, `dh.pem`, and the public halves.
 fn keys() -> Home {
