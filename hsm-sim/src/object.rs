@@ -49,6 +49,10 @@ impl Attrs {
     pub fn bool(&self, ty: AttrType) -> Option<bool> {
         self.get(ty)?.as_bool()
     }
+    /// Whether a key keeps its value to itself: CKA_SENSITIVE, or not CKA_EXTRACTABLE.
+    pub fn hides_value(&self) -> bool {
+        self.is(attr::SENSITIVE) || !self.is(attr::EXTRACTABLE)
+    }
     /// Whether the boolean is there and true.
     pub fn is(&self, ty: AttrType) -> bool {
         self.bool(ty) == Some(true)

@@ -266,14 +266,17 @@ pub fn complete(id: ObjectId, attrs: &mut Attrs, past: &Past<'_>) -> Result<()> 
 /// Secrets of fewer bytes can be found by trying all of them.
 pub(crate) const GUESSABLE: usize = 10;
 
+/// Whether a secret key can be found by trying all of its values. Types of one length are known to be as
+/// long as they are.
+pub(crate) fn guessable(attrs: &Attrs) -> bool {
+    class::is_secret(attrs.class())
+        && kt::fixed_len(attrs.key_type()).is_none()
+        && attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len) < GUESSABLE
+}
+
 /// Whether a key hides a value that anything computed from it would tell.
 pub(crate) fn hides_short(attrs: &Attrs) -> bool {
-    let hidden = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
-    let len = attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len);
-    class::is_secret(attrs.class())
-        && hidden
-        && len < GUESSABLE
-        && kt::fixed_len(attrs.key_type()).is_none()
+    attrs.hides_value() && guessable(attrs)
 }
 
 fn complete_secret(attrs: &mut Attrs) -> Result<()> {

@@ -4,7 +4,7 @@ use hsm_api::{Error, MechId, Op, Params, Result, Rv};
 use hsm_crypto::{GcmEncryptor, ccm, cts};
 
 use super::stream::Gather;
-use super::{Call, Mech, Output, Shape, Stream, Transform, Unit, fault};
+use super::{Call, Mech, Output, Shape, Stream, Transform, fault};
 use crate::code::key_type as kt;
 
 struct Ccm<'a> {
@@ -107,9 +107,6 @@ pub(super) const fn late(
     Mech {
         id: MechId(code),
         name,
-        keys: &[kt::AES],
-        sizes: (16, 32),
-        unit: Unit::Bytes,
         params,
         output,
         encrypt: Some(there),
@@ -123,7 +120,7 @@ pub(super) const fn late(
         }),
         wrap: Some(there),
         unwrap: Some(back),
-        ..Mech::REFUSES
+        ..Mech::AES
     }
 }
 
@@ -202,9 +199,6 @@ impl Stream for Gmac {
 static GMAC: Mech = Mech {
     id: MechId(0x108E),
     name: "CKM_AES_GMAC",
-    keys: &[kt::AES],
-    sizes: (16, 32),
-    unit: Unit::Bytes,
     params: Shape::Gcm,
     output: Output::Tag,
     sign: Some(|call, data, out| {
@@ -218,7 +212,7 @@ static GMAC: Mech = Mech {
         mac.verify(call, signature)
     }),
     stream: Some(|call, _op| Ok(Gmac::open(call)?)),
-    ..Mech::REFUSES
+    ..Mech::AES
 };
 
 pub(super) static ALL: &[&Mech] = &[&CCM, &CTS, &XTS, &GMAC];

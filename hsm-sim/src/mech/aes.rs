@@ -4,8 +4,7 @@ use hsm_api::{Error, MechId, Op, Params, Result, Rv};
 use hsm_crypto::{AesStream, Mode, keywrap};
 
 use super::stream::{Blocks, Gather, GcmSeal};
-use super::{Call, Mech, Output, Shape, Stream, Transform, Unit, fault};
-use crate::code::key_type as kt;
+use super::{Call, Mech, Output, Shape, Stream, Transform, fault};
 
 pub(super) fn iv(call: &Call<'_>) -> Result<[u8; 16]> {
     match call.params {
@@ -139,9 +138,6 @@ pub(super) const fn cipher(code: u64, name: &'static str, params: Shape, output:
     Mech {
         id: MechId(code),
         name,
-        keys: &[kt::AES],
-        sizes: (16, 32),
-        unit: Unit::Bytes,
         params,
         output,
         encrypt: Some(encrypt),
@@ -149,7 +145,7 @@ pub(super) const fn cipher(code: u64, name: &'static str, params: Shape, output:
         stream: Some(stream),
         wrap: Some(encrypt),
         unwrap: Some(decrypt),
-        ..Mech::REFUSES
+        ..Mech::AES
     }
 }
 

@@ -3,19 +3,15 @@
 use hsm_api::MechId;
 use hsm_crypto::{CbcMac, Cmac};
 
-use super::{Check, Mech, OpenStream, Output, Shape, Stream, Transform, Unit};
-use crate::code::key_type as kt;
+use super::{Check, Mech, OpenStream, Output, Shape, Stream, Transform};
 
 const fn row(code: u64, name: &'static str, params: Shape, output: Output) -> Mech {
     Mech {
         id: MechId(code),
         name,
-        keys: &[kt::AES],
-        sizes: (16, 32),
-        unit: Unit::Bytes,
         params,
         output,
-        ..Mech::REFUSES
+        ..Mech::AES
     }
 }
 

@@ -154,12 +154,9 @@ fn encrypt_data(call: &Call<'_>, wanted: &Wanted<'_>) -> Result<Secret> {
 static ECB_ENCRYPT_DATA: Mech = Mech {
     id: MechId(0x1104),
     name: "CKM_AES_ECB_ENCRYPT_DATA",
-    keys: &[kt::AES],
-    sizes: (16, 32),
-    unit: Unit::Bytes,
     params: Shape::Data,
     derive: Some(encrypt_data),
-    ..Mech::REFUSES
+    ..Mech::AES
 };
 
 static CBC_ENCRYPT_DATA: Mech = Mech {
@@ -169,11 +166,8 @@ static CBC_ENCRYPT_DATA: Mech = Mech {
     ..ECB_ENCRYPT_DATA_LIKE
 };
 const ECB_ENCRYPT_DATA_LIKE: Mech = Mech {
-    keys: &[kt::AES],
-    sizes: (16, 32),
-    unit: Unit::Bytes,
     derive: Some(encrypt_data),
-    ..Mech::REFUSES
+    ..Mech::AES
 };
 
 const fn hashed(code: u64, name: &'static str, hash: PreHash) -> Mech {

@@ -4,8 +4,7 @@
 use hsm_api::{MechId, Op, Result};
 use hsm_crypto::{Feedback, FeedbackMode};
 
-use super::{Call, Mech, Output, Shape, Stream, Unit, aes, fault};
-use crate::code::key_type as kt;
+use super::{Call, Mech, Output, Shape, Stream, aes, fault};
 
 const OFB: u64 = 0x2104;
 const CFB64: u64 = 0x2105;
@@ -39,15 +38,12 @@ const fn row(code: u64, name: &'static str) -> Mech {
     Mech {
         id: MechId(code),
         name,
-        keys: &[kt::AES],
-        sizes: (16, 32),
-        unit: Unit::Bytes,
         params: Shape::Iv(16),
         output: Output::Same,
         encrypt: Some(|call, data, out| Stream::update(&mut open(call, true)?, data, out)),
         decrypt: Some(|call, data, out| Stream::update(&mut open(call, false)?, data, out)),
         stream: Some(|call, op| Ok(Box::new(open(call, op != Op::Decrypt)?))),
-        ..Mech::REFUSES
+        ..Mech::AES
     }
 }
 

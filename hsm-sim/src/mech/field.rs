@@ -78,8 +78,7 @@ fn set_domain(attrs: &mut Attrs, p: &[u8], q: Option<&[u8]>, g: &[u8]) {
 
 /// A big integer: no leading zeros.
 fn integer(number: &[u8]) -> Value {
-    let zeros = number.iter().take_while(|&&b| b == 0).count();
-    Value::Bytes(number[zeros..].to_vec())
+    Value::Bytes(modular::trim(number).to_vec())
 }
 
 /// A private key's numbers, into its attributes.

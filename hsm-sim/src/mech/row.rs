@@ -314,6 +314,14 @@ impl Mech {
         decapsulate: None,
     };
 
+    /// A row for AES keys of all sizes.
+    pub(super) const AES: Mech = Mech {
+        keys: &[key_type::AES],
+        sizes: (16, 32),
+        unit: Unit::Bytes,
+        ..Mech::REFUSES
+    };
+
     /// Whether the row has the function.
     pub const fn can(&self, func: Func) -> bool {
         match func {

@@ -407,7 +407,7 @@ impl SimLink {
         })?;
         let block = super::wrap::block(mech);
         crate::encode::decode(&plain[..len], block, &mut attrs)?;
-        if bare(mech) && guessable(&attrs) {
+        if bare(mech) && template::guessable(&attrs) {
             return Err(Error::new(
                 Rv::WRAPPED_KEY_INVALID,
                 "a key this short may be the front of a longer one: wrap it by a mechanism that pads or authenticates",
@@ -492,40 +492,29 @@ fn bare(mech: &Mech) -> bool {
     matches!(mech.output, Output::Same | Output::Block | Output::Block8)
 }
 
-/// Whether a secret key can be found by trying all of its values. Types of one length are known to be as
-/// long as they are.
-fn guessable(attrs: &Attrs) -> bool {
-    class::is_secret(attrs.class())
-        && kt::fixed_len(attrs.key_type()).is_none()
-        && attrs
-            .bytes(attr::VALUE)
-            .is_some_and(|v| v.len() < template::GUESSABLE)
-}
-
 /// Of a base that hides its value no part may come out that can be guessed: part by part it would tell the
 /// whole (Clulow's reduction of the key space).
 fn whole_enough(mechanism: &Mechanism<'_>, attrs: &Attrs, bases: &[&Attrs]) -> Result<()> {
     let len = |attrs: &Attrs| attrs.bytes(attr::VALUE).map_or(0, <[u8]>::len);
-    let hides = |base: &Attrs| base.is(attr::SENSITIVE) || !base.is(attr::EXTRACTABLE);
-    let hidden = bases.iter().filter(|b| hides(b)).map(|b| len(b)).max();
+    let hidden: Vec<&Attrs> = bases.iter().copied().filter(|b| b.hides_value()).collect();
     // What stands in front and is known takes room from what is not.
     let known = match (&mechanism.params, bases.first()) {
         (Params::Data(data), _) if mechanism.id == mech::DATA_FIRST => data.len(),
-        (Params::Key(_), Some(base)) if !hides(base) => len(base),
+        (Params::Key(_), Some(base)) if !base.hides_value() => len(base),
         _ => 0,
     };
     let shown = len(attrs).saturating_sub(known);
     // Of a key from elsewhere, or derived from such a one, the caller may know all but a few bytes: no part of it
     // comes out, however long.
-    let all: usize = bases.iter().filter(|b| hides(b)).map(|b| len(b)).sum();
-    let ours = |base: &&&Attrs| base.is(attr::LOCAL);
-    if shown < all && !bases.iter().filter(|b| hides(b)).all(|b| ours(&b)) {
+    let all: usize = hidden.iter().map(|base| len(base)).sum();
+    if shown < all && !hidden.iter().all(|base| base.is(attr::LOCAL)) {
         return Err(Error::new(
             Rv::KEY_SIZE_RANGE,
             "a part of a key that hides its value comes out only where this token has generated it",
         ));
     }
-    if hidden.is_none_or(|hidden| shown >= hidden.min(template::GUESSABLE)) {
+    let longest = hidden.iter().map(|base| len(base)).max();
+    if longest.is_none_or(|longest| shown >= longest.min(template::GUESSABLE)) {
         return Ok(());
     }
     Err(Error::new(

@@ -185,9 +185,8 @@ fn show(attrs: &Attrs, ty: AttrType, secrets: bool) -> AttrReply {
     let Some(rule) = row.rule(of, attrs.kind()) else {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_TYPE_INVALID);
     };
-    let guarded = attrs.is(attr::SENSITIVE) || !attrs.is(attr::EXTRACTABLE);
     let private = !secrets && of != class::CERTIFICATE;
-    if row.secret && (private || attr::hides(of) && guarded) {
+    if row.secret && (private || attr::hides(of) && attrs.hides_value()) {
         return AttrReply::Withheld(ty, Rv::ATTRIBUTE_SENSITIVE);
     }
     match attrs.get(ty) {

@@ -7,6 +7,7 @@ use hsm_api::{Attr, AttrType, Hidden, Link, MechId, Mechanism, ObjectId, Op, Par
 use hsm_crypto::{DhGroup, DsaDomain};
 use hsm_sim::attr;
 
+use super::keys::pair;
 use super::rig::*;
 
 const DSA: u64 = 1;
@@ -33,23 +34,6 @@ fn dsa() -> Vec<Attr> {
 fn dh() -> Vec<Attr> {
     let group = DhGroup::named(2048).unwrap();
     vec![bytes(attr::PRIME, group.p()), bytes(attr::BASE, group.g())]
-}
-
-fn pair(
-    link: &Arc<dyn Link>,
-    mech: u64,
-    public: Vec<Attr>,
-    private: Vec<Attr>,
-) -> (ObjectId, ObjectId) {
-    let ids = (id(), id());
-    link.made(&Request::GenerateKeyPair {
-        mech: plain(mech),
-        public: ids.0,
-        public_template: public,
-        private: ids.1,
-        private_template: private,
-    });
-    ids
 }
 
 fn typed(class: u64, key_type: u64, with: Vec<Attr>) -> Vec<Attr> {
