@@ -1,5 +1,7 @@
 //! As much DER as key attributes need; whole keys are `hsm_crypto::pkcs8`'s.
 
+use hsm_api::{Error, Rv};
+
 /// An octet string.
 pub(crate) fn octet_string(body: &[u8]) -> Vec<u8> {
     let mut out = vec![4];
@@ -46,6 +48,29 @@ pub(crate) fn point(input: &[u8]) -> &[u8] {
     unwrap_octet_string(input).unwrap_or(input)
 }
 
+/// What is wrong with CKA_EC_PARAMS that name no curve of the key's type: their form, or only that nobody has this curve here.
+pub(crate) fn no_curve(params: &[u8]) -> Error {
+    // An object identifier, a curve's name, explicit parameters, or "implicitly CA" (6.3, "EC mechanism parameters").
+    let form = [6, 0x13, 0x30, 5].iter().any(|&tag| {
+        let mut rest = params;
+        take(tag, &mut rest).is_some_and(|body| {
+            // The last byte of an identifier's last number has no continuation bit.
+            rest.is_empty() && (tag != 6 || body.last().is_some_and(|b| b & 0x80 == 0))
+        })
+    });
+    if form {
+        Error::new(
+            Rv::CURVE_NOT_SUPPORTED,
+            "CKA_EC_PARAMS names no curve of this key type here",
+        )
+    } else {
+        Error::new(
+            Rv::DOMAIN_PARAMS_INVALID,
+            "CKA_EC_PARAMS is no DER of a curve's object identifier or name",
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +96,28 @@ mod tests {
             None,
             "a lie"
         );
+    }
+
+    #[test]
+    fn a_curve_nobody_has_is_told_from_bytes_that_name_none() {
+        let rv = |params: &[u8]| no_curve(params).rv;
+        for named in [
+            &b"\x06\x05\x2b\x81\x04\x00\x0f"[..],
+            b"\x13\x05P-999",
+            b"\x30\x00",
+            b"\x05\x00",
+        ] {
+            assert_eq!(rv(named), Rv::CURVE_NOT_SUPPORTED, "{named:02x?}");
+        }
+        for garbage in [
+            &b""[..],
+            b"\x06\x00",
+            b"\x06\x05\x2b\x81\x04\x00",
+            b"\x06\x02\x2b\x81",
+            b"\x13\x05P-256x",
+            b"\x04\x01a",
+        ] {
+            assert_eq!(rv(garbage), Rv::DOMAIN_PARAMS_INVALID, "{garbage:02x?}");
+        }
     }
 }

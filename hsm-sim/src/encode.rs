@@ -66,7 +66,7 @@ pub(crate) fn fills(zeros: usize, block: usize) -> bool {
 /// length.
 ///
 /// # Errors
-/// WRAPPED_KEY_INVALID, TEMPLATE_INCONSISTENT where the key is of another type than the template says.
+/// WRAPPED_KEY_INVALID; WRAPPED_KEY_LEN_RANGE where its length is not the template's or its type's (5.18.4); TEMPLATE_INCONSISTENT where the key is of another type than the template says.
 pub(crate) fn decode(plain: &[u8], block: usize, attrs: &mut Attrs) -> Result<()> {
     let invalid = || {
         Error::new(
@@ -83,12 +83,16 @@ pub(crate) fn decode(plain: &[u8], block: usize, attrs: &mut Attrs) -> Result<()
         let (value, rest) = len
             .ok()
             .and_then(|len| plain.split_at_checked(len))
-            .ok_or_else(invalid)?;
+            .filter(|(value, _)| kt::takes_len(attrs.key_type(), value.len()))
+            .ok_or_else(|| {
+                let why = "the unwrapped value has not the length of CKA_VALUE_LEN or the key type";
+                Error::new(Rv::WRAPPED_KEY_LEN_RANGE, why)
+            })?;
         // The length takes off what C_WrapKey put there and nothing else: of a key that comes in by its first byte, then
         // by its first two, an HMAC tells each byte.
         if !(rest.is_empty() || fills(rest.len(), block) && rest.iter().all(|&b| b == 0)) {
             return Err(Error::new(
-                Rv::WRAPPED_KEY_INVALID,
+                Rv::WRAPPED_KEY_LEN_RANGE,
                 "CKA_VALUE_LEN or the key type would cut off something else than a block's padding with zeros",
             ));
         }

@@ -195,7 +195,7 @@ impl Material {
                 DhKey::from_private(field::group(attrs)?, bytes(attr::VALUE)).map_err(fault)?,
             ),
             (class::PUBLIC, kt::EC) => {
-                let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
+                let curve = curve(bytes(attr::EC_PARAMS))?;
                 let wrapped = bytes(attr::EC_POINT);
                 let point = der::point(wrapped);
                 let key = EcKey::from_point(curve, point)
@@ -204,7 +204,7 @@ impl Material {
                 Material::Ec(key)
             }
             (class::PRIVATE, kt::EC) => {
-                let curve = Curve::from_ec_params(bytes(attr::EC_PARAMS)).map_err(fault)?;
+                let curve = curve(bytes(attr::EC_PARAMS))?;
                 Material::Ec(EcKey::from_scalar(curve, bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::EC_EDWARDS) if Ed448Key::is_params(bytes(attr::EC_PARAMS)) => {
@@ -215,7 +215,10 @@ impl Material {
                 Material::Ed448(Ed448Key::from_seed(bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::EC_EDWARDS) => {
-                known(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(
+                    EdKey::is_params(bytes(attr::EC_PARAMS)),
+                    bytes(attr::EC_PARAMS),
+                )?;
                 let point = der::point(bytes(attr::EC_POINT));
                 Material::Ed {
                     key: EdKey::from_public(point).map_err(fault)?,
@@ -223,7 +226,10 @@ impl Material {
                 }
             }
             (class::PRIVATE, kt::EC_EDWARDS) => {
-                known(EdKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(
+                    EdKey::is_params(bytes(attr::EC_PARAMS)),
+                    bytes(attr::EC_PARAMS),
+                )?;
                 Material::Ed {
                     key: EdKey::from_seed(bytes(attr::VALUE)).map_err(fault)?,
                     named: object::named_curve(attrs),
@@ -234,7 +240,10 @@ impl Material {
             }
             (class::PUBLIC, kt::EC_MONTGOMERY) => {
                 let x448 = X448Key::is_params(bytes(attr::EC_PARAMS));
-                known(x448 || XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(
+                    x448 || XKey::is_params(bytes(attr::EC_PARAMS)),
+                    bytes(attr::EC_PARAMS),
+                )?;
                 let len = if x448 { 56 } else { 32 };
                 if der::point(bytes(attr::EC_POINT)).len() != len {
                     return Err(fault(hsm_crypto::Error::BadKey));
@@ -242,7 +251,10 @@ impl Material {
                 Material::Nothing
             }
             (class::PRIVATE, kt::EC_MONTGOMERY) => {
-                known(XKey::is_params(bytes(attr::EC_PARAMS)))?;
+                known(
+                    XKey::is_params(bytes(attr::EC_PARAMS)),
+                    bytes(attr::EC_PARAMS),
+                )?;
                 Material::X(XKey::from_private(bytes(attr::VALUE)).map_err(fault)?)
             }
             (class::PUBLIC, kt::ML_DSA) => Material::MlDsa(
@@ -383,14 +395,13 @@ pub(crate) fn signature_len(key_type: KeyType, set: u32) -> usize {
     }
 }
 
-fn known(known: bool) -> Result<()> {
-    if known {
-        return Ok(());
-    }
-    Err(Error::new(
-        Rv::CURVE_NOT_SUPPORTED,
-        "CKA_EC_PARAMS names no curve of this key type here",
-    ))
+/// The curve that CKA_EC_PARAMS names.
+pub(crate) fn curve(params: &[u8]) -> Result<Curve> {
+    Curve::from_ec_params(params).map_err(|_| der::no_curve(params))
+}
+
+fn known(known: bool, params: &[u8]) -> Result<()> {
+    known.then_some(()).ok_or_else(|| der::no_curve(params))
 }
 
 fn rsa_parts(attrs: &Attrs) -> Parts {

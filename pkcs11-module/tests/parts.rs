@@ -248,7 +248,7 @@ fn the_front_of_a_wrapped_key_is_no_key() {
         let len: CK_ULONG = len;
         let cut = [attr(CKA_VALUE_LEN, &len)];
         let made = unwrap(&raw, plain(CKM_AES_ECB), by, &wrapped, generic, &cut);
-        assert_eq!(made, invalid, "{len} of 32 bytes");
+        assert_eq!(made, Err(CKR_WRAPPED_KEY_LEN_RANGE), "{len} of 32 bytes");
     }
     // What C_WrapKey filled up is cut off, as it must be.
     let odd = key(

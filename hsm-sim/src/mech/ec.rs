@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use hsm_api::{Error, MechId, Op, Params, Result, Rv, Secret, Value};
-use hsm_crypto::{Curve, EcKey, Hash};
+use hsm_crypto::{EcKey, Hash};
 
 use super::stream::HashThen;
 use super::{Call, Cut, Mech, Output, Shape, Unit, Wanted, fault};
 use crate::attr;
 use crate::code::key_type as kt;
 use crate::der;
-use crate::material::Material;
+use crate::material::{Material, curve};
 use crate::object::Attrs;
 
 fn sign(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> {
@@ -47,7 +47,7 @@ fn generate_pair(
     private: &mut Attrs,
 ) -> Result<()> {
     let params = public.bytes(attr::EC_PARAMS).unwrap_or_default().to_vec();
-    let curve = Curve::from_ec_params(&params).map_err(fault::template)?;
+    let curve = curve(&params)?;
     let key = EcKey::generate(curve).map_err(fault::template)?;
     let point = key.point().map_err(fault::template)?;
     let scalar = key.scalar().map_err(fault::template)?;

@@ -71,13 +71,6 @@ fn set_pair(public: &mut Attrs, private: &mut Attrs, params: Vec<u8>, point: &[u
     private.set(attr::VALUE, Value::Bytes(value.to_vec()));
 }
 
-fn unknown() -> hsm_api::Error {
-    hsm_api::Error::new(
-        Rv::CURVE_NOT_SUPPORTED,
-        "CKA_EC_PARAMS names no curve of this key type here",
-    )
-}
-
 fn edwards(
     _: &'static Mech,
     _: &Params<'_>,
@@ -94,7 +87,7 @@ fn edwards(
         let seed = key.seed().map_err(fault::template)?;
         set_pair(public, private, params, key.public(), seed);
     } else {
-        return Err(unknown());
+        return Err(der::no_curve(&params));
     }
     Ok(())
 }
@@ -113,7 +106,7 @@ fn montgomery(
         let key = X448Key::generate().map_err(fault::template)?;
         set_pair(public, private, params, key.public(), &key.private()[..]);
     } else {
-        return Err(unknown());
+        return Err(der::no_curve(&params));
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ pub(crate) fn fill_dh(key: &DhKey, private: &mut Attrs) -> Result<()> {
 
 fn no_size(bits: u64, what: &str) -> Error {
     let why = format!("no {what} of {bits} bits are made here");
-    Error::new(Rv::KEY_SIZE_RANGE, why)
+    Error::new(Rv::ATTRIBUTE_VALUE_INVALID, why)
 }
 
 fn generate_dsa_domain(_: &'static Mech, _: &Params<'_>, attrs: &mut Attrs) -> Result<()> {

@@ -137,7 +137,17 @@ fn oaep_decrypt(call: &Call<'_>, data: &[u8], out: &mut [u8]) -> Result<usize> {
 fn sign_digest(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> {
     let key = call.key.rsa()?;
     match (call.mech.params, call.mech.hash) {
-        (Shape::Pss, _) => key.sign_pss(&pss(call)?, digest, out),
+        (Shape::Pss, _) => {
+            let pss = pss(call)?;
+            let long = pss.salt_len.saturating_add(pss.hash.len() + 2) > key.size();
+            if long {
+                return Err(Error::new(
+                    Rv::MECHANISM_PARAM_INVALID,
+                    "the salt is too long for the key",
+                ));
+            }
+            key.sign_pss(&pss, digest, out)
+        }
         (_, Some(hash)) => key.sign_pkcs1(hash, digest, out),
         _ => return Err(Rv::MECHANISM_INVALID.into()),
     }
@@ -169,7 +179,7 @@ fn generate_pair(
     let fits = u32::try_from(bits).is_ok_and(|b| (mech.sizes.0..=mech.sizes.1).contains(&b));
     if !fits {
         return Err(Error::new(
-            Rv::KEY_SIZE_RANGE,
+            Rv::ATTRIBUTE_VALUE_INVALID,
             format!("no RSA keys of {bits} bits here"),
         ));
     }
@@ -178,9 +188,10 @@ fn generate_pair(
         .filter(|e| !e.is_empty());
     let exponent = exponent.unwrap_or(&[1, 0, 1]).to_vec();
     let key = RsaKey::generate(bits as usize, &exponent).map_err(|e| match e {
-        hsm_crypto::Error::BadLength => {
-            Error::new(Rv::KEY_SIZE_RANGE, "the modulus is a multiple of 128 bits")
-        }
+        hsm_crypto::Error::BadLength => Error::new(
+            Rv::ATTRIBUTE_VALUE_INVALID,
+            "the modulus is a multiple of 128 bits",
+        ),
         e => fault::template(e),
     })?;
     fill_private(&key, private)?;

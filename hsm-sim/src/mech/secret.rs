@@ -28,7 +28,7 @@ pub(super) fn generate(mech: &'static Mech, _params: &Params<'_>, key: &mut Attr
     let fits = u32::try_from(size).is_ok_and(|n| (mech.sizes.0..=mech.sizes.1).contains(&n));
     if !fits || !kt::takes_len(key.key_type(), len as usize) {
         return Err(Error::new(
-            Rv::KEY_SIZE_RANGE,
+            Rv::ATTRIBUTE_VALUE_INVALID,
             format!("{} does not make keys of {len} bytes", mech.name),
         ));
     }

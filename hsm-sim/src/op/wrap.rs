@@ -58,8 +58,9 @@ fn check(with: &Object, key: &Object) -> Result<()> {
     if let Some(Value::Template(rule)) = with.attrs.get(attr::WRAP_TEMPLATE)
         && !rule.iter().all(fits)
     {
+        // The code that 5.18.3 demands.
         return Err(Error::new(
-            Rv::KEY_NOT_WRAPPABLE,
+            Rv::KEY_HANDLE_INVALID,
             "the key is not as the wrapping key's CKA_WRAP_TEMPLATE demands",
         ));
     }

@@ -124,22 +124,30 @@ fn a_domain_is_made_copied_out_and_in_and_makes_pairs() {
     }
     for (mech, template, rv) in [
         (0x2000, vec![], Rv::TEMPLATE_INCOMPLETE),
-        (0x2000, vec![n(attr::PRIME_BITS, 1000)], Rv::KEY_SIZE_RANGE),
+        (
+            0x2000,
+            vec![n(attr::PRIME_BITS, 1000)],
+            Rv::ATTRIBUTE_VALUE_INVALID,
+        ),
         (
             0x2000,
             vec![n(attr::PRIME_BITS, u64::MAX)],
-            Rv::KEY_SIZE_RANGE,
+            Rv::ATTRIBUTE_VALUE_INVALID,
         ),
         (
             0x2000,
             vec![n(attr::PRIME_BITS, 2048), n(attr::SUBPRIME_BITS, 160)],
-            Rv::KEY_SIZE_RANGE,
+            Rv::ATTRIBUTE_VALUE_INVALID,
         ),
-        (0x2001, vec![n(attr::PRIME_BITS, 512)], Rv::KEY_SIZE_RANGE),
+        (
+            0x2001,
+            vec![n(attr::PRIME_BITS, 512)],
+            Rv::ATTRIBUTE_VALUE_INVALID,
+        ),
         (
             0x2001,
             vec![n(attr::PRIME_BITS, 1 << 40)],
-            Rv::KEY_SIZE_RANGE,
+            Rv::ATTRIBUTE_VALUE_INVALID,
         ),
         (
             0x2001,

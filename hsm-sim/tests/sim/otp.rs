@@ -231,8 +231,8 @@ fn keys_are_made_wrapped_and_held_to_their_rules() {
     }
     for (template, wanted) in [
         (vec![n(attr::CLASS, 4)], Rv::TEMPLATE_INCONSISTENT),
-        (vec![n(attr::VALUE_LEN, 15)], Rv::KEY_SIZE_RANGE),
-        (vec![n(attr::VALUE_LEN, 65)], Rv::KEY_SIZE_RANGE),
+        (vec![n(attr::VALUE_LEN, 15)], Rv::ATTRIBUTE_VALUE_INVALID),
+        (vec![n(attr::VALUE_LEN, 65)], Rv::ATTRIBUTE_VALUE_INVALID),
         (vec![n(attr::OTP_LENGTH, 5)], Rv::ATTRIBUTE_VALUE_INVALID),
         (vec![n(attr::OTP_LENGTH, 9)], Rv::ATTRIBUTE_VALUE_INVALID),
         (vec![n(attr::OTP_FORMAT, 3)], Rv::ATTRIBUTE_VALUE_INVALID),

@@ -179,7 +179,7 @@ fn wrapping_obeys_the_keys_attributes() {
     };
     assert_eq!(
         link.ask_out(&request, 200).unwrap_err().rv,
-        Rv::KEY_NOT_WRAPPABLE
+        Rv::KEY_HANDLE_INVALID
     );
 }
 
@@ -376,11 +376,11 @@ fn templates_are_held_against_the_rows() {
     assert_eq!(generate(vec![]), Some(Rv::TEMPLATE_INCOMPLETE));
     assert_eq!(
         generate(vec![n(attr::VALUE_LEN, 17)]),
-        Some(Rv::KEY_SIZE_RANGE)
+        Some(Rv::ATTRIBUTE_VALUE_INVALID)
     );
     assert_eq!(
         generate(vec![n(attr::VALUE_LEN, u64::MAX)]),
-        Some(Rv::KEY_SIZE_RANGE)
+        Some(Rv::ATTRIBUTE_VALUE_INVALID)
     );
     assert_eq!(
         generate(vec![n(attr::VALUE_LEN, 16), n(attr::KEY_TYPE, 0x10)]),

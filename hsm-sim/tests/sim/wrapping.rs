@@ -272,7 +272,7 @@ fn the_end_of_a_block_tells_nothing() {
         link.ask(&unwrap).map(drop).map_err(|e| e.rv)
     };
     for guess in 0..=255 {
-        assert_eq!(asks(guess, 31), Err(Rv::WRAPPED_KEY_INVALID));
+        assert_eq!(asks(guess, 31), Err(Rv::WRAPPED_KEY_LEN_RANGE));
     }
     assert_eq!(asks(0, 32), Ok(()));
 }
@@ -309,6 +309,6 @@ fn no_rule_of_a_wrapping_key_is_about_a_value() {
     assert!(wrap(vec![n(attr::KEY_TYPE, 0x10)]).is_ok());
     for guess in [value, [8; 32]] {
         let refused = wrap(vec![bytes(attr::VALUE, &guess)]);
-        assert_eq!(refused, Err(Rv::KEY_NOT_WRAPPABLE));
+        assert_eq!(refused, Err(Rv::KEY_HANDLE_INVALID));
     }
 }
