@@ -37,6 +37,12 @@ QUIET = (("setup", "passed"), ("teardown", "passed"))
 HARM = ("crashed", "timeout", "crash_limited", "child_crash", "child_timeout", "error")
 COUNTS = ("total", "passed", "failed", "xfailed", "skipped", *HARM)
 OUTCOMES = ("passed", "failed", "xfailed", "skipped")
+# Why a test was skipped or expected to fail, where it says something of the module. The suite has for each mechanism that is
+# offered tests of which most ask that one nothing ("CKF_ENCRYPT not advertised" of a digest, "registered mechanism"), and
+# tests that would make a key with a mechanism that makes none: the more is offered, the more of these.
+LACKING = re.compile(r"not (supported|advertised|available|implemented|present)|does not (support|advertise)|[Nn]o \w+.* mechanism")
+NO_QUESTION = re.compile(r"CKF_\w+ not advertised|CKO_\w+ objects|skipped here")
+NO_KEY = re.compile(r"keygen rejected at runtime: CKR_MECHANISM_(PARAM_)?INVALID$")
 
 
 def run(*command, **more):
@@ -87,7 +93,7 @@ class Module:
             subprocess.run(
                 [TOOL, "test", "--module", self.library, "--slot", "0", "--destructive", "--output", "json",
                  "--output-file", "report/results.json", *what],
-                cwd=place, env={**environment, "P11TEST_PIN": pin, "P11TEST_SO_PIN": so_pin},
+                cwd=place, env={**environment, "P11TEST_PIN": pin, "P11TEST_SO_PIN": so_pin, "PYTEST_ADDOPTS": "--p11-thread-safe"},
                 stdout=log, stderr=subprocess.STDOUT)
         # Its status is 1 when a test failed: the report tells more. No report is no result.
         if not (place / "report" / "results.json").is_file():
@@ -154,6 +160,7 @@ class Result:
             sys.exit(f"the report in {report} is incomplete")
         self.counts = {name: summary.get(name, 0) for name in COUNTS}
         self.outcomes, self.failed = {}, {}
+        self.lacking = self.no_key = 0
         for line in open(report / "report.jsonl"):
             record = json.loads(line)
             # A set-up or a tear-down that passed says nothing yet.
@@ -161,6 +168,11 @@ class Result:
                 continue
             test = record["nodeid"].split("testcases/")[-1]
             self.outcomes[test] = "xfailed" if "wasxfail" in record else record["outcome"]
+            if self.outcomes[test] == "xfailed":
+                self.no_key += bool(NO_KEY.search(record["wasxfail"]))
+            elif record["outcome"] == "skipped":
+                why = str(record["longrepr"])
+                self.lacking += bool(LACKING.search(why)) and not NO_QUESTION.search(why)
             if record["outcome"] == "failed":
                 why = record.get("longrepr")
                 why = why.get("reprcrash", {}).get("message", "") if isinstance(why, dict) else str(why)
@@ -234,6 +246,9 @@ def table(columns):
     lines = ["| pkcs11-check, without vectors | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for name in COUNTS:
         lines.append(f"| {name} | " + " | ".join(str(found.counts[name]) for found in columns.values()) + " |")
+    lines.append("| skipped since the module lacks it | " + " | ".join(str(f.lacking) for f in columns.values()) + " |")
+    kept = (str(f.counts["xfailed"] - f.no_key) for f in columns.values())
+    lines.append("| xfailed where the suite had a key | " + " | ".join(kept) + " |")
     ours = columns["Keystead"]
     for name, found in columns.items():
         if name == "Keystead":
