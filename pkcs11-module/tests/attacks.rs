@@ -15,45 +15,24 @@ fn aes(raw: &Raw, said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)]) -> Result<CK_OBJECT_HA
     let len: CK_ULONG = 32;
     let mut template = vec![attr(CKA_VALUE_LEN, &len)];
     template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
-    let (mut mech, mut key) = (plain(CKM_AES_KEY_GEN), 0);
-    let (at, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
-    match p11!(raw, C_GenerateKey, raw.h, &mut mech, at, n, &mut key) {
-        CKR_OK => Ok(key),
-        rv => Err(rv),
-    }
+    raw.generated(plain(CKM_AES_KEY_GEN), template)
 }
 
 fn set(raw: &Raw, key: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE, value: CK_BBOOL) -> CK_RV {
-    let mut template = [attr(ty, &value)];
-    p11!(
-        raw,
-        C_SetAttributeValue,
-        raw.h,
-        key,
-        template.as_mut_ptr(),
-        1
-    )
+    raw.set(key, attr(ty, &value))
 }
 
 fn copy(raw: &Raw, key: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE, value: CK_BBOOL) -> CK_RV {
-    let (mut template, mut made) = ([attr(ty, &value)], 0);
-    let at = template.as_mut_ptr();
-    p11!(raw, C_CopyObject, raw.h, key, at, 1, &mut made)
+    match raw.copied(key, attr(ty, &value)) {
+        Ok(_) => CKR_OK,
+        Err(rv) => rv,
+    }
 }
 
 /// A key wrapped by CBC with padding, which plain decryption could undo.
 fn wrap(raw: &Raw, by: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE) -> Result<Vec<u8>, CK_RV> {
     let mut iv = [0u8; 16];
-    let mut mech = with(CKM_AES_CBC_PAD, &mut iv);
-    let (mut out, mut len) = (vec![0u8; 128], 128);
-    let at = out.as_mut_ptr();
-    match p11!(raw, C_WrapKey, raw.h, &mut mech, by, key, at, &mut len) {
-        CKR_OK => {
-            out.truncate(len as usize);
-            Ok(out)
-        }
-        rv => Err(rv),
-    }
+    raw.wrap(with(CKM_AES_CBC_PAD, &mut iv), by, key)
 }
 
 fn decrypt(raw: &Raw, by: CK_OBJECT_HANDLE, data: &mut [u8]) -> Result<Vec<u8>, CK_RV> {
@@ -77,33 +56,16 @@ fn decrypt(raw: &Raw, by: CK_OBJECT_HANDLE, data: &mut [u8]) -> Result<Vec<u8>, 
 fn unwrap(
     raw: &Raw,
     by: CK_OBJECT_HANDLE,
-    wrapped: &mut [u8],
+    wrapped: &[u8],
     said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
 ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
     let mut iv = [0u8; 16];
-    let mut mech = with(CKM_AES_CBC_PAD, &mut iv);
     let mut template = vec![
         attr(CKA_CLASS, &CKO_SECRET_KEY),
         attr(CKA_KEY_TYPE, &CKK_AES),
     ];
     template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
-    let (t, tn, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
-    let (w, wn) = (wrapped.as_mut_ptr(), wrapped.len() as CK_ULONG);
-    match p11!(
-        raw,
-        C_UnwrapKey,
-        raw.h,
-        &mut mech,
-        by,
-        w,
-        wn,
-        t,
-        tn,
-        &mut made
-    ) {
-        CKR_OK => Ok(made),
-        rv => Err(rv),
-    }
+    raw.unwrap(with(CKM_AES_CBC_PAD, &mut iv), by, wrapped, template)
 }
 
 #[test]
@@ -147,15 +109,15 @@ fn what_comes_back_was_never_guarded() {
     let said = [(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, YES)];
     let key = aes(&raw, &said).unwrap();
     let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
-    let mut wrapped = wrap(&raw, by, key).unwrap();
+    let wrapped = wrap(&raw, by, key).unwrap();
     let said = [(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, NO)];
-    let back = unwrap(&raw, by, &mut wrapped, &said).unwrap();
+    let back = unwrap(&raw, by, &wrapped, &said).unwrap();
     for ty in [CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_LOCAL] {
         assert_eq!(raw.get(back, ty), Ok(vec![0]), "{ty:#x}");
     }
     let guarded = [(CKA_SENSITIVE, YES), (CKA_ALWAYS_SENSITIVE, YES)];
     let refused = Err(CKR_ATTRIBUTE_READ_ONLY);
-    assert_eq!(unwrap(&raw, by, &mut wrapped, &guarded), refused);
+    assert_eq!(unwrap(&raw, by, &wrapped, &guarded), refused);
 }
 
 /// The default, SoftHSM2's too: whoever makes a key for both gets both.
@@ -192,6 +154,6 @@ fn wrap_and_decrypt_are_parted_by_the_setting() {
     assert_eq!(set(&raw, by, CKA_WRAP, NO), CKR_OK);
     assert_eq!(set(&raw, by, CKA_WRAP, YES), CKR_ATTRIBUTE_READ_ONLY);
     let back = [(CKA_WRAP, YES), (CKA_DECRYPT, YES)];
-    assert_eq!(unwrap(&raw, by, &mut wrapped, &back), both);
-    assert!(unwrap(&raw, by, &mut wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
+    assert_eq!(unwrap(&raw, by, &wrapped, &back), both);
+    assert!(unwrap(&raw, by, &wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
 }

@@ -374,37 +374,20 @@ fn unwrap(
     let mut values = without(&specimen.minimal, CKA_EXTRACTABLE);
     values.push((CKA_EXTRACTABLE, vec![1]));
     let key = create(raw, &values)?;
-    let (mut mech, mut wrapped) = (plain(CKM_AES_KEY_WRAP_KWP), vec![0; 20_000]);
-    let (at, mut len) = (wrapped.as_mut_ptr(), 20_000);
-    let rv = p11!(raw, C_WrapKey, raw.h, &mut mech, by, key, at, &mut len);
-    if rv != CKR_OK {
+    let kwp = plain(CKM_AES_KEY_WRAP_KWP);
+    let Ok(wrapped) = raw.wrap(kwp, by, key).map_err(|rv| {
         // A public key: nothing is unwrapped into one.
         assert_eq!(rv, CKR_KEY_NOT_WRAPPABLE, "{}", specimen.name);
+    }) else {
         return Err(CKR_TEMPLATE_INCONSISTENT);
-    }
+    };
     let [class, key_type] = [CKA_CLASS, CKA_KEY_TYPE].map(|ty| raw.get(key, ty).unwrap());
-    let given = [
+    let given = vec![
         bytes(CKA_CLASS, &class),
         bytes(CKA_KEY_TYPE, &key_type),
         bytes(ty, value),
     ];
-    let (mut made, at) = (0, wrapped.as_mut_ptr());
-    let t = given.as_ptr().cast_mut();
-    match p11!(
-        raw,
-        C_UnwrapKey,
-        raw.h,
-        &mut mech,
-        by,
-        at,
-        len,
-        t,
-        3,
-        &mut made
-    ) {
-        CKR_OK => Ok(made),
-        rv => Err(rv),
-    }
+    raw.unwrap(kwp, by, &wrapped, given)
 }
 
 #[test]

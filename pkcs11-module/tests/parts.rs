@@ -20,39 +20,18 @@ fn key(
     len: CK_ULONG,
     more: &[CK_ATTRIBUTE],
 ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
-    let mut template = [&[attr(CKA_VALUE_LEN, &len)], more].concat();
-    let (mut mech, mut made) = (plain(mech), 0);
-    let (t, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
-    match p11!(raw, C_GenerateKey, raw.h, &mut mech, t, n, &mut made) {
-        CKR_OK => Ok(made),
-        rv => Err(rv),
-    }
+    let template = [&[attr(CKA_VALUE_LEN, &len)], more].concat();
+    raw.generated(plain(mech), template)
 }
 
 fn aes(raw: &Raw, more: &[CK_ATTRIBUTE]) -> CK_OBJECT_HANDLE {
     key(raw, CKM_AES_KEY_GEN, 32, more).unwrap()
 }
 
-fn wrap(
-    raw: &Raw,
-    mut mech: CK_MECHANISM,
-    by: CK_OBJECT_HANDLE,
-    key: CK_OBJECT_HANDLE,
-) -> Result<Vec<u8>, CK_RV> {
-    let (mut out, mut len) = (vec![0u8; 4096], 4096);
-    let at = out.as_mut_ptr();
-    match p11!(raw, C_WrapKey, raw.h, &mut mech, by, key, at, &mut len) {
-        CKR_OK => {
-            out.truncate(len as usize);
-            Ok(out)
-        }
-        rv => Err(rv),
-    }
-}
-
+/// A secret key of this type unwrapped, with these attributes more.
 fn unwrap(
     raw: &Raw,
-    mut mech: CK_MECHANISM,
+    mech: CK_MECHANISM,
     by: CK_OBJECT_HANDLE,
     wrapped: &[u8],
     key_type: CK_KEY_TYPE,
@@ -62,24 +41,7 @@ fn unwrap(
         attr(CKA_CLASS, &CKO_SECRET_KEY),
         attr(CKA_KEY_TYPE, &key_type),
     ];
-    let mut template = [&given, more].concat();
-    let (t, n, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
-    let (w, len) = (wrapped.as_ptr().cast_mut(), wrapped.len() as CK_ULONG);
-    match p11!(
-        raw,
-        C_UnwrapKey,
-        raw.h,
-        &mut mech,
-        by,
-        w,
-        len,
-        t,
-        n,
-        &mut made
-    ) {
-        CKR_OK => Ok(made),
-        rv => Err(rv),
-    }
+    raw.unwrap(mech, by, wrapped, [&given, more].concat())
 }
 
 fn starts(raw: &Raw, mut mech: CK_MECHANISM, key: CK_OBJECT_HANDLE) -> CK_RV {
@@ -113,9 +75,9 @@ fn everywhere(raw: &Raw) {
     let picky = [hidden[0], hidden[1], attr(CKA_WRAP_WITH_TRUSTED, &YES)];
     let guarded = aes(raw, &picky);
     let no = Err(CKR_KEY_NOT_WRAPPABLE);
-    assert_eq!(wrap(raw, plain(WRAP), by, guarded), no);
+    assert_eq!(raw.wrap(plain(WRAP), by, guarded), no);
     if let Ok(public) = public {
-        assert_eq!(wrap(raw, plain(CKM_RSA_PKCS), public, guarded), no);
+        assert_eq!(raw.wrap(plain(CKM_RSA_PKCS), public, guarded), no);
     }
 
     // Wrapping and decryption are told apart where the template tells them apart.
@@ -132,7 +94,7 @@ fn everywhere(raw: &Raw) {
     assert_eq!(starts(raw, plain(CKM_AES_ECB), narrow), refused);
 
     // A wrapped key that was cut or changed is none, and its other forms are not either.
-    let wrapped = wrap(raw, plain(WRAP), narrow, target).unwrap();
+    let wrapped = raw.wrap(plain(WRAP), narrow, target).unwrap();
     let aes = CKK_AES;
     assert!(unwrap(raw, plain(WRAP), narrow, &wrapped, aes, &[]).is_ok());
     for cut in [8, 16, 24, wrapped.len() - 8] {
@@ -170,7 +132,7 @@ fn everywhere(raw: &Raw) {
         },
     ];
     let by = key(raw, CKM_AES_KEY_GEN, 32, &bound).unwrap();
-    let wrapped = wrap(raw, plain(WRAP), by, target).unwrap();
+    let wrapped = raw.wrap(plain(WRAP), by, target).unwrap();
     for opens in [attr(CKA_EXTRACTABLE, &YES), attr(CKA_SENSITIVE, &NO)] {
         let made = unwrap(raw, plain(WRAP), by, &wrapped, aes, &[opens]);
         assert_eq!(made, Err(CKR_TEMPLATE_INCONSISTENT));
@@ -178,7 +140,7 @@ fn everywhere(raw: &Raw) {
     let back = unwrap(raw, plain(WRAP), by, &wrapped, aes, &[]).unwrap();
     assert_eq!(raw.get(back, CKA_EXTRACTABLE), Ok(vec![0]));
     assert_eq!(raw.get(back, CKA_SENSITIVE), Ok(vec![1]));
-    assert_eq!(wrap(raw, plain(WRAP), by, back), Err(CKR_KEY_UNEXTRACTABLE));
+    assert_eq!(raw.wrap(plain(WRAP), by, back), Err(CKR_KEY_UNEXTRACTABLE));
 }
 
 #[test]
@@ -219,7 +181,7 @@ fn cloudhsm(raw: &Raw) {
     // The modes that any front of a key passes through as a key.
     let by = aes(raw, &[attr(CKA_WRAP, &YES), attr(CKA_UNWRAP, &YES)]);
     for mech in [plain(CKM_AES_ECB), with(CKM_AES_CBC, &mut iv)] {
-        assert_eq!(wrap(raw, mech, by, target), Err(CKR_MECHANISM_INVALID));
+        assert_eq!(raw.wrap(mech, by, target), Err(CKR_MECHANISM_INVALID));
     }
 }
 
@@ -234,7 +196,7 @@ fn the_front_of_a_wrapped_key_is_no_key() {
         ulCounterBits: 128,
         cb: [7; 16],
     };
-    let wrapped = wrap(&raw, with(CKM_AES_CTR, &mut ctr), by, target).unwrap();
+    let wrapped = raw.wrap(with(CKM_AES_CTR, &mut ctr), by, target).unwrap();
     let invalid = Err(CKR_WRAPPED_KEY_INVALID);
     for len in 1..10 {
         let ctr = with(CKM_AES_CTR, &mut ctr);
@@ -243,7 +205,7 @@ fn the_front_of_a_wrapped_key_is_no_key() {
     }
     let ctr = with(CKM_AES_CTR, &mut ctr);
     assert!(unwrap(&raw, ctr, by, &wrapped, CKK_AES, &[]).is_ok());
-    let wrapped = wrap(&raw, plain(CKM_AES_ECB), by, target).unwrap();
+    let wrapped = raw.wrap(plain(CKM_AES_ECB), by, target).unwrap();
     for len in [1, 10, 16, 31] {
         let len: CK_ULONG = len;
         let cut = [attr(CKA_VALUE_LEN, &len)];
@@ -258,7 +220,7 @@ fn the_front_of_a_wrapped_key_is_no_key() {
         &[attr(CKA_EXTRACTABLE, &YES)],
     )
     .unwrap();
-    let wrapped = wrap(&raw, plain(CKM_AES_ECB), by, odd).unwrap();
+    let wrapped = raw.wrap(plain(CKM_AES_ECB), by, odd).unwrap();
     assert_eq!(wrapped.len(), 32);
     let len: CK_ULONG = 20;
     let cut = [attr(CKA_VALUE_LEN, &len)];
@@ -371,7 +333,7 @@ fn allowed_mechanisms_stay_with_the_key() {
     let invalid = CKR_MECHANISM_INVALID;
     for key in [bound, copy] {
         assert_eq!(starts(&raw, plain(CKM_AES_ECB), key), invalid);
-        assert_eq!(wrap(&raw, plain(CKM_AES_ECB), key, target), Err(invalid));
+        assert_eq!(raw.wrap(plain(CKM_AES_ECB), key, target), Err(invalid));
         let made = unwrap(&raw, plain(CKM_AES_ECB), key, &[0; 16], CKK_AES, &[]);
         assert_eq!(made, Err(invalid));
         let (mut bit, mut made): (CK_ULONG, _) = (0, 0);
@@ -381,7 +343,7 @@ fn allowed_mechanisms_stay_with_the_key() {
         let t = template.as_mut_ptr();
         let rv = p11!(raw, C_DeriveKey, raw.h, &mut mech, key, t, 1, &mut made);
         assert_eq!(rv, invalid);
-        assert!(wrap(&raw, plain(CKM_AES_KEY_WRAP_KWP), key, target).is_ok());
+        assert!(raw.wrap(plain(CKM_AES_KEY_WRAP_KWP), key, target).is_ok());
     }
 }
 
@@ -413,7 +375,7 @@ fn a_trusted_key_gains_no_use() {
         attr(CKA_WRAP_WITH_TRUSTED, &YES),
     ];
     let target = aes(&raw, &target);
-    assert!(wrap(&raw, plain(WRAP), by, target).is_ok());
+    assert!(raw.wrap(plain(WRAP), by, target).is_ok());
     for use_ in [CKA_DECRYPT, CKA_ENCRYPT, CKA_UNWRAP, CKA_SIGN, CKA_DERIVE] {
         let gained = attr(use_, &YES);
         assert_eq!(raw.set(by, gained), CKR_ATTRIBUTE_READ_ONLY, "{use_:#x}");

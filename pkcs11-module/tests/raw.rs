@@ -186,6 +186,64 @@ impl Raw {
         }
     }
 
+    /// C_GenerateKey.
+    pub fn generated(
+        &self,
+        mut mech: CK_MECHANISM,
+        mut template: Vec<CK_ATTRIBUTE>,
+    ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+        let (t, n, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
+        match p11!(self, C_GenerateKey, self.h, &mut mech, t, n, &mut made) {
+            CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    }
+
+    /// C_WrapKey.
+    pub fn wrap(
+        &self,
+        mut mech: CK_MECHANISM,
+        by: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+    ) -> Result<Vec<u8>, CK_RV> {
+        let (mut out, mut len) = (vec![0u8; 20_000], 20_000);
+        let at = out.as_mut_ptr();
+        match p11!(self, C_WrapKey, self.h, &mut mech, by, key, at, &mut len) {
+            CKR_OK => {
+                out.truncate(len as usize);
+                Ok(out)
+            }
+            rv => Err(rv),
+        }
+    }
+
+    /// C_UnwrapKey.
+    pub fn unwrap(
+        &self,
+        mut mech: CK_MECHANISM,
+        by: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        mut template: Vec<CK_ATTRIBUTE>,
+    ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+        let (t, n, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
+        let (w, len) = (wrapped.as_ptr().cast_mut(), wrapped.len() as CK_ULONG);
+        match p11!(
+            self,
+            C_UnwrapKey,
+            self.h,
+            &mut mech,
+            by,
+            w,
+            len,
+            t,
+            n,
+            &mut made
+        ) {
+            CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    }
+
     /// C_SetAttributeValue.
     pub fn set(&self, object: CK_OBJECT_HANDLE, mut attr: CK_ATTRIBUTE) -> CK_RV {
         p11!(self, C_SetAttributeValue, self.h, object, &mut attr, 1)

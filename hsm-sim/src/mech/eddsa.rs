@@ -1,6 +1,6 @@
 //! Edwards and Montgomery curves: EdDSA, and key pairs of both kinds (PKCS#11 3.2, "Elliptic Curve").
 
-use hsm_api::{MechId, Params, Result, Rv, Value};
+use hsm_api::{MechId, Params, Result, Value};
 use hsm_crypto::{Ed448Key, EdKey, EdMode, X448Key, XKey};
 
 use super::{Call, Mech, Output, Shape, Unit, fault};
