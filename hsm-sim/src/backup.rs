@@ -209,7 +209,9 @@ mod tests {
         change(role, name, b"kmsPswd2");
         let stale = link(&away, Peer::Client);
         login(&stale, role, name, b"kmsPswd1").expect("nobody has told this HSM");
+        assert!(stale.is_logged_in());
         copy(&here, &away);
+        assert!(!stale.is_logged_in(), "the restore ended it");
         let ids = Request::Export { ids: Vec::new() };
         let refused = stale.call(SessionId(1), &ids, &mut []);
         assert_eq!(refused.expect_err("logged out").rv, Rv::USER_NOT_LOGGED_IN);
