@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change;
 use crate::encode;
+use crate::engine::NODE_MARK;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
 use crate::store::Tx;
@@ -101,7 +102,7 @@ impl SimLink {
         let commit = |tx: &Tx<'_>| {
             tx.wipe()?;
             users::import(tx, &contents.users)?;
-            put_sealed(store, tx, "token key", token.expose())?;
+            put_sealed(store, tx, NODE_MARK, token.expose())?;
             put_sealed(store, tx, "masking key", masking.expose())?;
             if let Some(identity) = &identity {
                 put_sealed(store, tx, "identity", identity)?;

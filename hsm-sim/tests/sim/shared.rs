@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hsm_api::{Hidden, MechId, Mechanism, Op, Params, Peer, Reply, Request, Role, Rv};
-use hsm_sim::attr;
+use hsm_sim::{Engine, Settings, attr};
 
 use super::rig::*;
 
@@ -204,6 +204,40 @@ fn a_damaged_record_costs_its_own_object_only() {
         link.refused(&Request::Resolve { id: bad }),
         Rv::OBJECT_HANDLE_INVALID
     );
+}
+
+#[test]
+fn a_directory_is_a_tokens_or_a_nodes() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let (_, user) = token(dirs[0].path());
+    let node = service.active(dirs[1].path(), 1);
+    let refused = Engine::node(dirs[0].path(), service.settings(2)).err();
+    let refused = refused.unwrap();
+    assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+    assert!(
+        refused.why.contains("holds the embedded token"),
+        "{refused}"
+    );
+    assert!(refused.why.contains(&*dirs[0].path().to_string_lossy()));
+    let refused = Engine::embedded(dirs[1].path(), Settings::default()).err();
+    let refused = refused.unwrap();
+    assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+    assert!(
+        refused.why.contains("holds an HSM of a cluster"),
+        "{refused}"
+    );
+    // Nothing happened to either.
+    user.aes(vec![b(attr::TOKEN, true)]);
+    drop(node);
+    service.node(dirs[1].path(), 1);
+    assert_eq!(link_again(dirs[0].path()).found(vec![]).len(), 1);
+}
+
+fn link_again(dir: &std::path::Path) -> Arc<dyn hsm_api::Link> {
+    let user = link(&embedded(dir), Peer::Client);
+    user.login(Role::Cu, None, "1234").unwrap();
+    user
 }
 
 #[test]
