@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hsm_api::reply::AttrReply;
 use hsm_api::{Hidden, MechId, Mechanism, Op, Params, Peer, Reply, Request, Role, Rv};
 use hsm_sim::{Engine, Settings, attr};
 
@@ -204,6 +205,36 @@ fn a_damaged_record_costs_its_own_object_only() {
         link.refused(&Request::Resolve { id: bad }),
         Rv::OBJECT_HANDLE_INVALID
     );
+}
+
+/// "The counter is guaranteed to increase each time its value is read" (4.3): a call is one reading.
+#[test]
+fn a_call_counts_once_and_needs_no_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_one, user) = token(dir.path());
+    let stranger = link(&embedded(dir.path()), Peer::Client);
+    let wanted = vec![n(attr::CLASS, 5), n(attr::HW_FEATURE_TYPE, 1)];
+    let counter = stranger.found(wanted)[0];
+    let read = |link: &Arc<dyn hsm_api::Link>, types: &[hsm_api::AttrType]| {
+        let types = types.to_vec();
+        let Ok(Reply::Attributes(all)) = link.ask(&Request::Attributes { id: counter, types })
+        else {
+            panic!("not shown");
+        };
+        let number = |reply: &AttrReply| match reply {
+            AttrReply::Is(a) if a.ty == attr::VALUE => {
+                Some(u64::from_be_bytes(a.value.as_bytes()?.try_into().ok()?))
+            }
+            _ => None,
+        };
+        all.iter().filter_map(number).collect::<Vec<_>>()
+    };
+    let first = read(&stranger, &[attr::VALUE])[0];
+    let thrice = [attr::VALUE, attr::CLASS, attr::VALUE, attr::VALUE];
+    assert_eq!(read(&stranger, &thrice), [first + 1; 3]);
+    assert_eq!(read(&stranger, &[attr::CLASS, attr::HAS_RESET]), []);
+    assert_eq!(read(&user, &[attr::VALUE]), [first + 2], "another process");
+    assert_eq!(read(&stranger, &[attr::VALUE]), [first + 3]);
 }
 
 #[test]
