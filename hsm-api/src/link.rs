@@ -25,6 +25,13 @@ pub trait Link: Send + Sync {
     /// # Errors
     /// Whatever the HSM refuses; DEVICE_REMOVED where the HSM of a stream is gone.
     fn call(&self, session: SessionId, request: &Request<'_>, out: &mut [u8]) -> Result<Reply>;
+
+    /// Whether somebody is logged in here now, as far as it can be told without asking anybody. A node
+    /// asks the HSM that it serves; answers to requests would not tell, for a refused request may say
+    /// USER_NOT_LOGGED_IN to who is (a key that wants a login before each use).
+    fn is_logged_in(&self) -> bool {
+        false
+    }
 }
 
 /// Who opens a link.

@@ -137,7 +137,7 @@ struct Seat {
 
 impl Seat {
     fn is_proven(&self) -> bool {
-        self.proof.get().is_some_and(|proof| proof.load(SeqCst))
+        self.proof.get().is_some_and(Proof::holds)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Fake {
     pub exports: AtomicUsize,
     /// Clones are refused.
     pub refuses_clones: std::sync::atomic::AtomicBool,
+    /// Logins of an earlier epoch are void.
+    pub epoch: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -57,6 +59,7 @@ struct FakeLink {
 #[derive(Default)]
 struct Mine {
     user: Option<String>,
+    epoch: usize,
     session_objects: HashMap<ObjectId, (SessionId, u8)>,
     streams: HashMap<StreamId, Vec<u8>>,
     saved: Vec<Vec<u8>>,
@@ -71,6 +74,7 @@ impl Fake {
             counts: Mutex::default(),
             loses_prepared: false.into(),
             refuses_clones: false.into(),
+            epoch: AtomicUsize::new(0),
             exports: AtomicUsize::new(usize::MAX),
         });
         fake.add_user("kmsuser", b"kmsPswd");
@@ -83,6 +87,11 @@ impl Fake {
             pending: None,
         };
         self.state.lock().users.insert(name.to_owned(), user);
+    }
+
+    /// As a restore from a backup does.
+    pub fn forget_logins(&self) {
+        self.epoch.fetch_add(1, SeqCst);
     }
 
     pub fn count(&self, what: &str) -> usize {
@@ -155,9 +164,19 @@ impl FakeLink {
 }
 
 impl Link for FakeLink {
+    fn is_logged_in(&self) -> bool {
+        // A request that is carried out right now is somebody's; no test asks meanwhile.
+        let mine = self.mine.lock();
+        mine.user.is_some() && mine.epoch == self.hsm.epoch.load(SeqCst)
+    }
+
     fn call(&self, session: SessionId, request: &Request<'_>, out: &mut [u8]) -> Result<Reply> {
         use Request as R;
         let mut mine = self.mine.lock();
+        let epoch = self.hsm.epoch.load(SeqCst);
+        if mine.epoch != epoch {
+            (mine.user, mine.epoch) = (None, epoch);
+        }
         let debug = format!("{request:?}");
         let name: &'static str = [
             "Login",
@@ -282,6 +301,11 @@ impl Link for FakeLink {
                     .for_each(|(to, from)| *to = from ^ key);
                 Ok(Reply::Written(data.len()))
             }
+            // Every key here wants a login before each signature.
+            R::Crypt { op: Op::Sign, .. } => Err(Error::new(
+                Rv::USER_NOT_LOGGED_IN,
+                "the key wants a context-specific login before each use",
+            )),
             R::Begin { stream, .. } => {
                 mine.streams.insert(*stream, Vec::new());
                 Ok(Reply::Done)

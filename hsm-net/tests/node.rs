@@ -1,15 +1,16 @@
 //! The serving side under bad input, many connections, faults and shutdown.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hsm_api::{Hidden, Link, ObjectId, Request, Role, Rv};
+use hsm_api::{Hidden, KeyRef, Link, ObjectId, Op, Request, Role, Rv};
 use hsm_net::Limits;
 
-use crate::rig::{Box1, Pki, Rig, S, config, encrypt, open, until};
+use crate::rig::{Box1, MECH, Pki, Rig, S, config, encrypt, open, until};
 
 #[test]
 fn what_is_no_tls_closes_that_connection_and_the_node_stays_up() {
@@ -152,6 +153,42 @@ fn a_login_counts_for_all_connections_of_its_application_until_the_logout() {
     let tool = at.tool(&pki).unwrap();
     assert!(at.logged("the oldest without a login is closed"));
     tool.ask(&Request::Random).unwrap();
+}
+
+#[test]
+fn a_refusal_that_speaks_of_a_login_ends_none() {
+    let pki = Pki::new();
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let at = Box1::with(&pki, 1, pki.customer.leaf_v1("cluster"), limits);
+    let tools = [at.tool(&pki).unwrap(), at.tool(&pki).unwrap()];
+    for tool in &tools {
+        let (name, pin) = (Some("kmsuser"), Hidden(b"kmsPswd"));
+        tool.ask(&Request::Login {
+            role: Role::Cu,
+            name,
+            pin,
+        })
+        .unwrap();
+    }
+    let sign = Request::Crypt {
+        op: Op::Sign,
+        mech: Cow::Borrowed(&MECH),
+        key: Some(Cow::Owned(KeyRef::by_id(ObjectId(1)))),
+        data: Hidden(b"x"),
+        signature: Hidden(&[]),
+    };
+    let refused = tools[0].ask(&sign).unwrap_err();
+    assert_eq!(refused.rv, Rv::USER_NOT_LOGGED_IN);
+    let third = at.tool(&pki).err().map(|e| e.rv);
+    assert_eq!(third, Some(Rv::TOKEN_NOT_PRESENT), "both are logged in");
+    assert!(!at.logged("the oldest without a login is closed"));
+    // A login that ends without a request of its application's no longer holds the place.
+    at.fake.forget_logins();
+    at.tool(&pki).unwrap();
+    assert!(at.logged("the oldest without a login is closed"));
 }
 
 #[test]

@@ -377,7 +377,7 @@ attributes! {
     ALWAYS_SENSITIVE = 0x165, Bool, [rule(On::HIDDEN, NEVER, Computed)];
     KEY_GEN_MECHANISM = 0x166, Ulong, [rule(On::KEYS, NEVER, Computed)];
     MODIFIABLE = 0x170, Bool, [rule(On::ALL, BORN, YES)];
-    COPYABLE = 0x171, Bool, [rule(On::ALL, ALWAYS, YES)], one_way = false;
+    COPYABLE = 0x171, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::ALL, ALWAYS, YES)], one_way = false;
     DESTROYABLE = 0x172, Bool, [rule(On::ALL, BORN, YES)];
     EC_PARAMS = 0x180, Bytes, [
         of(On::PUBLIC, CURVES, IMPORTED.or(When::GENERATE), IMPORTED.or(When::GENERATE), Computed),

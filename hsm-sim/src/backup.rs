@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change;
 use crate::encode;
+use crate::engine::NODE_MARK;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
 use crate::store::Tx;
@@ -101,7 +102,7 @@ impl SimLink {
         let commit = |tx: &Tx<'_>| {
             tx.wipe()?;
             users::import(tx, &contents.users)?;
-            put_sealed(store, tx, "token key", token.expose())?;
+            put_sealed(store, tx, NODE_MARK, token.expose())?;
             put_sealed(store, tx, "masking key", masking.expose())?;
             if let Some(identity) = &identity {
                 put_sealed(store, tx, "identity", identity)?;
@@ -209,7 +210,9 @@ mod tests {
         change(role, name, b"kmsPswd2");
         let stale = link(&away, Peer::Client);
         login(&stale, role, name, b"kmsPswd1").expect("nobody has told this HSM");
+        assert!(stale.is_logged_in());
         copy(&here, &away);
+        assert!(!stale.is_logged_in(), "the restore ended it");
         let ids = Request::Export { ids: Vec::new() };
         let refused = stale.call(SessionId(1), &ids, &mut []);
         assert_eq!(refused.expect_err("logged out").rv, Rv::USER_NOT_LOGGED_IN);

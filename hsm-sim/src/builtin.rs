@@ -114,16 +114,15 @@ pub(crate) fn find(
     Some(found.map(|o| o.id).collect())
 }
 
-/// The value of a built-in object's attribute.
+/// CKA_VALUE of a built-in object, of those that have one: the time, or the counter's next number.
 ///
 /// # Errors
 /// DEVICE_ERROR where the counter cannot be kept.
-pub(crate) fn value(store: &Store, object: &Object, ty: AttrType) -> Result<Option<Value>> {
-    let feature = object.attrs.ulong(attr::HW_FEATURE_TYPE);
-    Ok(match (ty, feature) {
-        (attr::VALUE, Some(CLOCK)) => Some(Value::Bytes(utc(SystemTime::now()).to_vec())),
-        (attr::VALUE, Some(COUNTER)) => Some(Value::Bytes(count(store)?.to_be_bytes().to_vec())),
-        _ => object.attrs.get(ty).cloned(),
+pub(crate) fn value(store: &Store, object: &Object) -> Result<Option<Value>> {
+    Ok(match object.attrs.ulong(attr::HW_FEATURE_TYPE) {
+        Some(CLOCK) => Some(Value::Bytes(utc(SystemTime::now()).to_vec())),
+        Some(COUNTER) => Some(Value::Bytes(count(store)?.to_be_bytes().to_vec())),
+        _ => None,
     })
 }
 

@@ -226,6 +226,11 @@ impl Drop for SimLink {
 }
 
 impl Link for SimLink {
+    fn is_logged_in(&self) -> bool {
+        self.quick.load(Ordering::Acquire) != 0
+            && self.since.load(Ordering::Acquire) == self.inner.epoch()
+    }
+
     fn call(&self, session: SessionId, request: &Request<'_>, out: &mut [u8]) -> Result<Reply> {
         use Request as R;
         self.inner.refresh()?;

@@ -328,6 +328,8 @@ fn complete_otp(attrs: &mut Attrs) -> Result<()> {
         "CKA_OTP_COUNTER_REQUIREMENT is none of CK_OTP_PARAM_*"
     } else if attrs.bytes(attr::OTP_TIME).is_some_and(|t| !t.is_empty()) {
         "HOTP knows no time: CKA_OTP_TIME is empty"
+    } else if attrs.is(attr::COPYABLE) {
+        "CKA_COPYABLE is CK_FALSE where there is a counter: two keys would give the same passwords"
     } else if attrs.bytes(attr::OTP_COUNTER).is_some_and(|c| c.len() != 8) {
         "CKA_OTP_COUNTER has 8 bytes"
     } else {

@@ -2,15 +2,24 @@
 //! session objects and streams; the link ends with the last of them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
-use hsm_api::{Hello, Hsm, Link, Peer, Reply, Request, Result, Rv};
+use hsm_api::{Hello, Hsm, Link, Peer, Result};
 use parking_lot::Mutex;
 
-/// Whether a user is logged in on an application's link, or the caller has a certificate: one fact for all
-/// connections of the application, those that rest too.
-pub type Proof = Arc<AtomicBool>;
+/// Tells whether a user is logged in on an application's link, or the caller has a certificate: the same
+/// for all connections of the application, those that rest too.
+pub struct Proof {
+    certified: bool,
+    link: Weak<dyn Link>,
+}
+
+impl Proof {
+    /// Asks the HSM itself: a login may end without a request (the HSM is restored from a backup).
+    pub fn holds(&self) -> bool {
+        self.certified || self.link.upgrade().is_some_and(|link| link.is_logged_in())
+    }
+}
 
 pub struct Apps {
     hsm: Arc<dyn Hsm>,
@@ -21,7 +30,6 @@ pub struct Apps {
 struct Shared {
     link: Arc<dyn Link>,
     number: u64,
-    proven: Proof,
 }
 
 /// One connection's share of its application's link.
@@ -50,7 +58,6 @@ impl Apps {
                 let shared = Arc::new(Shared {
                     link,
                     number: rand::random(),
-                    proven: Arc::new(AtomicBool::new(hello.peer != Peer::Client)),
                 });
                 open.insert(who, Arc::downgrade(&shared));
                 shared
@@ -70,28 +77,11 @@ impl Joined<'_> {
         self.shared.as_ref().map(|shared| &*shared.link)
     }
     /// What proves this application, for its connections' seats.
-    pub fn proof(&self) -> Proof {
-        let shared = self.shared.as_ref();
-        shared.map_or_else(Proof::default, |s| Arc::clone(&s.proven))
-    }
-    /// Takes note of what an answer tells about the login.
-    pub fn heard(&self, request: &Request<'_>, answer: &Result<Reply>) {
-        let Some(shared) = self.shared.as_ref().filter(|_| self.who.1 == Peer::Client) else {
-            return;
-        };
-        let is = match (request, answer) {
-            (Request::Login { .. }, Ok(_)) => true,
-            (Request::Logout, Ok(_)) => false,
-            (_, Err(e)) => match e.rv {
-                Rv::USER_ALREADY_LOGGED_IN | Rv::USER_ANOTHER_ALREADY_LOGGED_IN => true,
-                // Not by its own logout: the HSM was restored from a backup. (A key that wants a login for
-                // each use says the same; a client that logs in again hears that it is, as above.)
-                Rv::USER_NOT_LOGGED_IN => false,
-                _ => return,
-            },
-            _ => return,
-        };
-        shared.proven.store(is, SeqCst);
+    pub fn proof(&self) -> Option<Proof> {
+        self.shared.as_ref().map(|shared| Proof {
+            certified: self.who.1 != Peer::Client,
+            link: Arc::downgrade(&shared.link),
+        })
     }
     /// Tells this link from another one of the same application.
     pub fn number(&self) -> u64 {

@@ -63,7 +63,9 @@ pub fn connection(
     match joined {
         Ok(joined) => {
             tls.sock.0.set_read_timeout(Some(shared.limits.idle))?;
-            proof.get_or_init(|| joined.proof());
+            if let Some(of) = joined.proof() {
+                let _ = proof.set(of);
+            }
             requests(shared, shared.limits.frame_on(purpose), &mut tls, &joined)
         }
         Err(refused) => Err(io::Error::other(refused.to_string()).into()),
@@ -125,7 +127,6 @@ fn requests(
         frame::begin_reply(out, &mut reply);
         let secret = frame::holds_secret(&request);
         let result = link.call(head.session, &request, frame::output(&mut reply));
-        joined.heard(&request, &result);
         drop(request);
         if secret {
             received.zeroize();

@@ -1,5 +1,6 @@
 //! What the HSMs of a cluster tell each other, and what officers see of keys.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::encode;
 use crate::link::SimLink;
 use crate::node::NodeState;
 use crate::object::Object;
-use crate::store::record::{self, Record};
+use crate::store::record;
 use crate::users;
 
 impl SimLink {
@@ -118,6 +119,7 @@ impl SimLink {
     pub(crate) fn apply_opened(&self, opened: &[change::Opened]) -> Result<()> {
         let epoch = self.inner.epoch();
         let token = self.inner.token();
+        let device = self.inner.store.device();
         let newer = |own: Option<(u64, u64, bool)>, new: &change::Opened| match own {
             None => true,
             Some((version, origin, alive)) => new.beats(version, origin, alive),
@@ -128,13 +130,13 @@ impl SimLink {
             opened
                 .iter()
                 .filter(|c| {
+                    if c.rises() {
+                        return true;
+                    }
                     let alive = table.gone(c.id).is_none();
                     newer(table.version(c.id).map(|(v, o)| (v, o, alive)), c)
                 })
-                .map(|c| {
-                    c.record(self.inner.store.device(), token.as_deref())
-                        .map(|r| (c, r))
-                })
+                .map(|c| c.record(device, token.as_deref()).map(|r| (c, r)))
                 .collect::<Result<Vec<_>>>()?
         };
         if records.is_empty() {
@@ -144,11 +146,18 @@ impl SimLink {
             tx.still(epoch)?;
             for (change, record) in &records {
                 // One that is damaged yields to any.
-                let readable =
-                    |r: &Record| r.open(self.inner.store.device(), token.as_deref()).is_ok();
-                let own = record::find(tx.sql(), change.id)?.filter(readable);
-                if newer(own.map(|r| (r.version, r.origin, r.body.is_some())), change) {
-                    record::put(tx, record)?;
+                let own = record::find(tx.sql(), change.id)?;
+                let own = own.and_then(|r| r.open(device, token.as_deref()).ok().map(|o| (r, o)));
+                match own {
+                    Some((_, Some(own))) => match change.over(&own, self.inner.origin()) {
+                        Some(Cow::Borrowed(_)) => record::put(tx, record)?,
+                        Some(Cow::Owned(merged)) => {
+                            record::put(tx, &merged.record(device, token.as_deref())?)?;
+                        }
+                        None => {}
+                    },
+                    Some((r, None)) if !newer(Some((r.version, r.origin, false)), change) => {}
+                    _ => record::put(tx, record)?,
                 }
             }
             Ok(())

@@ -136,7 +136,8 @@ impl SimLink {
         }
         let from = self.object(from)?;
         policy::may_dispose(self.who(), &from)?;
-        if !from.attrs.is(attr::COPYABLE) {
+        // A one-time password key that was made before it was never CKA_COPYABLE is not copied either.
+        if !from.attrs.is(attr::COPYABLE) || from.facts.class == class::OTP {
             return Err(Error::new(
                 Rv::ACTION_PROHIBITED,
                 "the object is not CKA_COPYABLE",

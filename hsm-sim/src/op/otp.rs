@@ -1,6 +1,7 @@
 //! One-time passwords (PKCS#11 3.2, "OTP"): the counter is an attribute of the key, and its use moves it on. It is written
 //! before the password leaves, so that no crash gives one out twice. In a cluster the change goes the way of all changes:
-//! two applications that use the key at two HSMs at the same moment may get the same password.
+//! two applications that use the key at two HSMs at the same moment may get the same password, and after that the
+//! higher counter is everybody's (`change.rs`). An answer that is lost on its way costs the password in it.
 
 use hsm_api::{Error, Op, Params, Reply, Result, Rv, Value};
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use hsm_api::{Error, Result, Rv};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::engine::TOKEN_MARK;
+
+use super::format::seq_name;
 use super::{fault, number, value};
 
 /// What a store holds.
@@ -47,7 +50,7 @@ fn text(sql: &Connection, name: &str) -> Result<Option<String>> {
 /// # Errors
 /// DEVICE_ERROR where there is no store or none that can be read.
 pub fn serial(dir: &Path) -> Result<String> {
-    let serial = text(&read_only(dir)?, "serial")?;
+    let serial = text(&read_only(dir)?, TOKEN_MARK)?;
     serial.ok_or_else(|| Error::new(Rv::DEVICE_ERROR, "the store has no serial number"))
 }
 
@@ -59,7 +62,7 @@ pub fn inspect(dir: &Path) -> Result<Report> {
     let sql = read_only(dir)?;
     let mut report = Report {
         label: text(&sql, "label")?,
-        serial: text(&sql, "serial")?,
+        serial: text(&sql, TOKEN_MARK)?,
         ..Report::default()
     };
     integrity(&sql, &mut report)?;
@@ -75,7 +78,7 @@ pub fn inspect(dir: &Path) -> Result<Report> {
     report.public = count(&sql, "sealed IS NOT NULL AND NOT private")?;
     report.private = count(&sql, "sealed IS NOT NULL AND private")?;
     report.tombstones = count(&sql, "sealed IS NULL")?;
-    let seq = number(&sql, "seq")?;
+    let seq = number(&sql, seq_name(&sql)?)?;
     let newest = sql
         .query_row("SELECT coalesce(max(seq), 0) FROM objects", [], |row| {
             row.get::<_, i64>(0)

@@ -4,6 +4,7 @@
 //! | file | duty |
 //! |---|---|
 //! | `generation` | the mapped number |
+//! | `format` | the tables, and what became of earlier ones |
 //! | `fork` | SQLite's view of files in a forked child |
 //! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
@@ -15,6 +16,7 @@
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod fork;
+mod format;
 pub mod generation;
 pub mod inspect;
 pub mod record;
@@ -29,27 +31,12 @@ use hsm_api::{Error, ObjectId, Result, Rv};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use format::SEQ;
 use generation::Generation;
 use record::Record;
 use seal::SealKey;
 
 use crate::users::Guesses;
-
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS objects (
-        id BLOB PRIMARY KEY, seq INTEGER NOT NULL, version INTEGER NOT NULL, origin INTEGER NOT NULL,
-        private INTEGER NOT NULL, open BLOB, sealed BLOB
-    ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS objects_by_seq ON objects (seq);
-    CREATE TABLE IF NOT EXISTS users (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, role INTEGER NOT NULL, name TEXT NOT NULL,
-        credential BLOB NOT NULL, pending BLOB, failures INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (role, name)
-    );
-    INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('epoch', 0);
-    PRAGMA user_version = 1;
-";
 
 /// The store of one HSM.
 pub struct Store {
@@ -136,8 +123,8 @@ impl Store {
         private_dir(dir)?;
         let device = device_key(dir)?;
         let path = dir.join("token.db");
-        let writer = connect(&path)?;
-        lay_out(&writer)?;
+        let mut writer = connect(&path)?;
+        format::lay_out(&mut writer)?;
         restrict(&path)?;
         let reader = connect(&path)?;
         let at = dir.join("generation");
@@ -200,10 +187,10 @@ impl Store {
         let sql = writer
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(fault)?;
-        let seq = number(&sql, "seq")? + 1;
+        let seq = number(&sql, SEQ)? + 1;
         let tx = Tx { sql, seq };
         let done = work(&tx)?;
-        tx.put_number("seq", seq)?;
+        tx.put_number(SEQ, seq)?;
         let keeps = self.keeps.load(Ordering::Relaxed);
         if keeps != 0 && seq % SWEEP_EVERY == 0 {
             tx.sweep(seq.saturating_sub(keeps))?;
@@ -236,7 +223,7 @@ impl Store {
             let news = News {
                 sql,
                 epoch: number(sql, "epoch")?,
-                seq: number(sql, "seq")?,
+                seq: number(sql, SEQ)?,
                 swept: number_if_any(sql, SWEPT)?,
             };
             work(&news)
@@ -248,7 +235,7 @@ impl Store {
         let mut reader = self.reader.lock();
         let _ = reader.busy_timeout(Duration::ZERO);
         if let Ok(sql) = reader.transaction_with_behavior(TransactionBehavior::Immediate)
-            && let Ok(seq) = number(&sql, "seq")
+            && let Ok(seq) = number(&sql, SEQ)
         {
             self.generation.store(seq);
         }
@@ -417,21 +404,6 @@ fn connect(path: &Path) -> Result<Connection> {
             }
             Err(e) => return Err(fault(e)),
         }
-    }
-}
-
-/// Makes the tables, once: an open of a store that has them writes nothing.
-fn lay_out(sql: &Connection) -> Result<()> {
-    let version = || sql.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
-    match version().map_err(fault)? {
-        0 => sql
-            .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
-            .map_err(fault),
-        1 => Ok(()),
-        newer => Err(Error::new(
-            Rv::TOKEN_NOT_RECOGNIZED,
-            format!("the store has format {newer}: a newer Keystead wrote it"),
-        )),
     }
 }
 

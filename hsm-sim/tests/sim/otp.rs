@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hsm_api::reply::AttrReply;
 use hsm_api::{
-    Attr, AttrType, Error, Hidden, Link, MechId, Mechanism, ObjectId, Op, Params, Request, Result,
-    Role, Rv, Template, Value,
+    Attr, AttrType, Error, Hidden, Link, MechId, Mechanism, ObjectId, Op, Params, Peer, Reply,
+    Request, Result, Role, Rv, Template, Value,
 };
 use hsm_sim::attr;
 
@@ -85,6 +85,88 @@ fn rfc_4226_and_the_counter_outlives_the_process() {
         );
     }
     assert_eq!(counter(&again, lasting), 10);
+}
+
+#[test]
+fn no_copy_gives_a_password_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    for lasting in [false, true] {
+        let own = key(&link, vec![b(attr::TOKEN, lasting)]).unwrap();
+        for template in [vec![], vec![b(attr::TOKEN, true)]] {
+            let refused = link.refused(&Request::Copy {
+                from: own,
+                id: id(),
+                template,
+            });
+            assert_eq!(refused, Rv::ACTION_PROHIBITED);
+        }
+        let shown = link.get(own, attr::COPYABLE);
+        assert!(matches!(shown, AttrReply::Is(a) if a.value == Value::Bool(false)));
+    }
+    let refused = key(&link, vec![b(attr::COPYABLE, true)]);
+    assert_eq!(rv(refused), Some(Rv::ATTRIBUTE_VALUE_INVALID));
+}
+
+/// Two HSMs that could not reach each other: one gave three passwords out, the other one and a new label.
+#[test]
+fn of_two_changes_the_higher_counter_stays() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let engines = [
+        service.active(dirs[0].path(), 1),
+        service.node(dirs[1].path(), 2),
+    ];
+    let Ok(Reply::Bytes(block)) = link(&engines[0], Peer::Service).ask(&Request::Backup) else {
+        panic!("no backup");
+    };
+    let backup = Hidden(&block);
+    link(&engines[1], Peer::Service)
+        .ask(&Request::Restore { backup })
+        .unwrap();
+    let users = [0, 1].map(|at| {
+        let user = link(&engines[at], Peer::Client);
+        user.login(Role::Cu, Some("cu1"), "password1").unwrap();
+        user
+    });
+    let nodes = [0, 1].map(|at| link(&engines[at], Peer::Node));
+    let export = |at: usize, key| match nodes[at].ask(&Request::Export { ids: vec![key] }) {
+        Ok(Reply::Changes(changes)) => changes,
+        other => panic!("{other:?}"),
+    };
+    let apply = |at: usize, changes| nodes[at].ask(&Request::Apply { changes }).unwrap();
+    for ahead in [0, 1] {
+        let own = key(&users[0], vec![b(attr::TOKEN, true)]).unwrap();
+        apply(1, export(0, own));
+        let behind = 1 - ahead;
+        for at in 0..3 {
+            let made = password(&users[ahead], own, &hotp(None, None)).unwrap();
+            assert_eq!(made, PASSWORDS[at]);
+        }
+        password(&users[behind], own, &hotp(None, None)).unwrap();
+        // The change that wins is the one that knows of fewer passwords.
+        for _ in 0..3 {
+            users[behind].made(&Request::SetAttributes {
+                id: own,
+                template: vec![bytes(attr::LABEL, b"renamed")],
+            });
+        }
+        let both = [export(0, own), export(1, own)];
+        let [first, second] = both;
+        apply(1, first);
+        apply(0, second);
+        apply(1, export(0, own));
+        apply(0, export(1, own));
+        for user in &users {
+            assert_eq!(counter(user, own), 3, "HSM {ahead} was ahead");
+            assert_eq!(
+                user.found(vec![bytes(attr::LABEL, b"renamed")]).len(),
+                1 + ahead
+            );
+        }
+        let versions = [export(0, own), export(1, own)].map(|c| (c[0].version, c[0].origin));
+        assert_eq!(versions[0], versions[1]);
+    }
 }
 
 fn link_again(dir: &std::path::Path) -> Arc<dyn Link> {

@@ -227,30 +227,30 @@ impl Default for Service {
 
 impl Service {
     pub fn node(&self, dir: &Path, origin: u64) -> Engine {
+        Engine::node(dir, self.settings(origin)).unwrap()
+    }
+
+    pub fn settings(&self, origin: u64) -> NodeSettings {
         let hardware = rcgen::KeyPair::generate().unwrap();
         let issuer = rcgen::Issuer::from_params(&self.root, &self.aws.1);
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
         let over = params.signed_by(&hardware, &issuer).unwrap();
-        Engine::node(
-            dir,
-            NodeSettings {
-                hsm_id: format!("hsm-{origin}"),
-                serial: format!("{origin:08X}"),
-                origin,
-                fips: true,
-                preco_password: Secret::from(&b"password"[..]),
-                hardware_key: Secret::from(hardware.serialize_pem().as_bytes()),
-                aws_hardware: over.pem(),
-                manufacturer_hardware: over.pem(),
-                backup_key: self.backup_key.clone(),
-                pins: PinRules {
-                    cost: CHEAP,
-                    ..PinRules::cluster()
-                },
+        NodeSettings {
+            hsm_id: format!("hsm-{origin}"),
+            serial: format!("{origin:08X}"),
+            origin,
+            fips: true,
+            preco_password: Secret::from(&b"password"[..]),
+            hardware_key: Secret::from(hardware.serialize_pem().as_bytes()),
+            aws_hardware: over.pem(),
+            manufacturer_hardware: over.pem(),
+            backup_key: self.backup_key.clone(),
+            pins: PinRules {
+                cost: CHEAP,
+                ..PinRules::cluster()
             },
-        )
-        .unwrap()
+        }
     }
 
     /// An activated HSM with crypto users `cu1` and `cu2`.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use hsm_api::reply::AttrReply;
 use hsm_api::{Hidden, MechId, Mechanism, Op, Params, Peer, Reply, Request, Role, Rv};
-use hsm_sim::attr;
+use hsm_sim::{Engine, Settings, attr};
 
 use super::rig::*;
 
@@ -204,6 +205,70 @@ fn a_damaged_record_costs_its_own_object_only() {
         link.refused(&Request::Resolve { id: bad }),
         Rv::OBJECT_HANDLE_INVALID
     );
+}
+
+/// "The counter is guaranteed to increase each time its value is read" (4.3): a call is one reading.
+#[test]
+fn a_call_counts_once_and_needs_no_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_one, user) = token(dir.path());
+    let stranger = link(&embedded(dir.path()), Peer::Client);
+    let wanted = vec![n(attr::CLASS, 5), n(attr::HW_FEATURE_TYPE, 1)];
+    let counter = stranger.found(wanted)[0];
+    let read = |link: &Arc<dyn hsm_api::Link>, types: &[hsm_api::AttrType]| {
+        let types = types.to_vec();
+        let Ok(Reply::Attributes(all)) = link.ask(&Request::Attributes { id: counter, types })
+        else {
+            panic!("not shown");
+        };
+        let number = |reply: &AttrReply| match reply {
+            AttrReply::Is(a) if a.ty == attr::VALUE => {
+                Some(u64::from_be_bytes(a.value.as_bytes()?.try_into().ok()?))
+            }
+            _ => None,
+        };
+        all.iter().filter_map(number).collect::<Vec<_>>()
+    };
+    let first = read(&stranger, &[attr::VALUE])[0];
+    let thrice = [attr::VALUE, attr::CLASS, attr::VALUE, attr::VALUE];
+    assert_eq!(read(&stranger, &thrice), [first + 1; 3]);
+    assert_eq!(read(&stranger, &[attr::CLASS, attr::HAS_RESET]), []);
+    assert_eq!(read(&user, &[attr::VALUE]), [first + 2], "another process");
+    assert_eq!(read(&stranger, &[attr::VALUE]), [first + 3]);
+}
+
+#[test]
+fn a_directory_is_a_tokens_or_a_nodes() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let service = Service::default();
+    let (_, user) = token(dirs[0].path());
+    let node = service.active(dirs[1].path(), 1);
+    let refused = Engine::node(dirs[0].path(), service.settings(2)).err();
+    let refused = refused.unwrap();
+    assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+    assert!(
+        refused.why.contains("holds the embedded token"),
+        "{refused}"
+    );
+    assert!(refused.why.contains(&*dirs[0].path().to_string_lossy()));
+    let refused = Engine::embedded(dirs[1].path(), Settings::default()).err();
+    let refused = refused.unwrap();
+    assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+    assert!(
+        refused.why.contains("holds an HSM of a cluster"),
+        "{refused}"
+    );
+    // Nothing happened to either.
+    user.aes(vec![b(attr::TOKEN, true)]);
+    drop(node);
+    service.node(dirs[1].path(), 1);
+    assert_eq!(link_again(dirs[0].path()).found(vec![]).len(), 1);
+}
+
+fn link_again(dir: &std::path::Path) -> Arc<dyn hsm_api::Link> {
+    let user = link(&embedded(dir), Peer::Client);
+    user.login(Role::Cu, None, "1234").unwrap();
+    user
 }
 
 #[test]
