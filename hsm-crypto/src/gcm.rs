@@ -1,14 +1,26 @@
 //! AES-GCM (NIST SP 800-38D): one shot on caller's buffers, and streams.
 
 use crate::backend::gcm as imp;
+#[cfg(target_arch = "x86_64")]
+use crate::vaes;
 use crate::{Error, Result};
 use std::fmt;
+use std::sync::OnceLock;
+use zeroize::Zeroizing;
 
 /// The longest message: 2^32 - 2 blocks, since the counter has 32 bits.
 const MAX_DATA: u64 = ((1 << 32) - 2) * 16;
 
 /// An AES-GCM key with its tables, expanded once. Shareable.
-pub struct GcmKey(imp::Key);
+pub struct GcmKey {
+    /// Where the processor is one of those that our own code is for.
+    #[cfg(target_arch = "x86_64")]
+    own: Option<Box<vaes::Key>>,
+    /// The backend's, made when it is needed first: where our own code runs, for streams only.
+    backend: OnceLock<imp::Key>,
+    /// For that.
+    key: Zeroizing<Vec<u8>>,
+}
 
 impl GcmKey {
     /// A key of 16, 24 or 32 bytes.
@@ -16,10 +28,35 @@ impl GcmKey {
     /// # Errors
     /// `BadKey` for another length.
     pub fn new(key: &[u8]) -> Result<Self> {
-        match key.len() {
-            16 | 24 | 32 => Ok(GcmKey(imp::Key::new(key)?)),
-            _ => Err(Error::BadKey),
+        Ok(GcmKey {
+            #[cfg(target_arch = "x86_64")]
+            own: vaes::Key::new(key),
+            ..GcmKey::on_backend(key)?
+        })
+    }
+
+    /// A key that never uses this crate's own code, on any processor: what that code is measured and tested against.
+    ///
+    /// # Errors
+    /// `BadKey` for a length other than 16, 24 or 32.
+    pub fn on_backend(key: &[u8]) -> Result<Self> {
+        if !matches!(key.len(), 16 | 24 | 32) {
+            return Err(Error::BadKey);
         }
+        Ok(GcmKey {
+            #[cfg(target_arch = "x86_64")]
+            own: None,
+            backend: OnceLock::new(),
+            key: Zeroizing::new(key.to_vec()),
+        })
+    }
+
+    fn backend(&self) -> Result<&imp::Key> {
+        if let Some(key) = self.backend.get() {
+            return Ok(key);
+        }
+        let key = imp::Key::new(&self.key)?;
+        Ok(self.backend.get_or_init(|| key))
     }
 
     /// Encrypts `data` into `out`, tag behind, and returns how many bytes that is: `data.len() + tag_len`. Does not allocate.
@@ -42,7 +79,7 @@ impl GcmKey {
             .ok_or(Error::BadLength)?
             .split_at_mut(data.len());
         let mut tag = [0; 16];
-        self.0.seal(iv, aad, data, cipher, &mut tag)?;
+        self.seal_whole(iv, aad, data, cipher, &mut tag)?;
         rest.copy_from_slice(&tag[..tag_len]);
         Ok(total)
     }
@@ -64,8 +101,39 @@ impl GcmKey {
         check(iv, len, tag_len)?;
         let (cipher, tag) = data.split_at(len);
         let out = out.get_mut(..len).ok_or(Error::BadLength)?;
-        self.0.open(iv, aad, cipher, tag, out)?;
+        self.open_whole(iv, aad, cipher, tag, out)?;
         Ok(len)
+    }
+
+    fn seal_whole(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        data: &[u8],
+        out: &mut [u8],
+        tag: &mut [u8; 16],
+    ) -> Result<()> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(own) = &self.own {
+            own.seal(iv, aad, data, out, tag);
+            return Ok(());
+        }
+        self.backend()?.seal(iv, aad, data, out, tag)
+    }
+
+    fn open_whole(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        data: &[u8],
+        tag: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(own) = &self.own {
+            return own.open(iv, aad, data, tag, out);
+        }
+        self.backend()?.open(iv, aad, data, tag, out)
     }
 
     /// Begins an encryption in parts.
@@ -75,7 +143,7 @@ impl GcmKey {
     pub fn encryptor(&self, iv: &[u8]) -> Result<GcmEncryptor> {
         check(iv, 0, 16)?;
         Ok(GcmEncryptor {
-            state: self.0.stream(iv, true)?,
+            state: self.backend()?.stream(iv, true)?,
             len: 0,
         })
     }
@@ -87,7 +155,7 @@ impl GcmKey {
     pub fn decryptor(&self, iv: &[u8]) -> Result<GcmDecryptor> {
         check(iv, 0, 16)?;
         Ok(GcmDecryptor {
-            state: self.0.stream(iv, false)?,
+            state: self.backend()?.stream(iv, false)?,
             len: 0,
         })
     }

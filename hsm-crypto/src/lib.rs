@@ -21,6 +21,7 @@
 //! | `pq`, `slh` | ML-DSA, ML-KEM; SLH-DSA |
 //! | `pkcs8` | keys in DER |
 //! | `oracle` | tests: one backend against the other |
+//! | `vaes/` | AES-GCM of our own for processors that the libraries have no good code for |
 //! | `aws_lc/`, `rustcrypto/` | the two backends: one file a family, the same names in both |
 #![deny(unsafe_code)]
 
@@ -60,6 +61,10 @@ pub mod xts;
 #[cfg(feature = "aws-lc")]
 #[allow(unsafe_code)]
 mod aws_lc;
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod vaes;
 
 #[cfg(all(test, feature = "aws-lc"))]
 mod oracle;
