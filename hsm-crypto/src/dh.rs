@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 
 /// Bits of the prime: shorter ones are within reach of precomputation (Logjam), longer ones make a call last for seconds.
 pub const SIZES: std::ops::RangeInclusive<usize> = 1024..=8192;
+/// Bits of the longest prime that is taken without being known by sight. The test of a longer one would cost more than
+/// the making of any key does: ten seconds at 8,192 bits.
+pub const LONGEST_TESTED: usize = 4096;
 /// The shortest private value, in bits: half of it is the strength that it can have.
 pub const SHORTEST: usize = 160;
 
@@ -88,22 +91,27 @@ impl DhGroup {
         &self.g
     }
 
-    /// Whether the group is one of those that have names, and its base theirs: then half of p is prime too, the base of
-    /// that order, and so must every public value be.
+    /// Whether the prime is one of those that have names, whatever the base: then half of it is prime too, and every
+    /// number but 1 and p - 1 is of that order or of twice that.
     pub fn is_named(&self) -> bool {
-        self.g == [2] && NAMED.contains(&self.p)
+        NAMED.contains(&self.p)
     }
 
     /// Whether p is prime.
     ///
     /// # Errors
-    /// `BadKey` if not.
+    /// `BadKey` if not; `TooLarge` for one of more than [`LONGEST_TESTED`] bits that has no name.
     pub fn validate(&self) -> Result<()> {
-        // A prime that is known to be one costs no test, whatever the base: those of 8,192 bits would take seconds.
-        if NAMED.contains(&self.p) || is_prime(&self.p)? {
+        if self.is_named() {
             return Ok(());
         }
-        Err(Error::BadKey)
+        if bits(&self.p) > LONGEST_TESTED {
+            return Err(Error::TooLarge);
+        }
+        match is_prime(&self.p)? {
+            true => Ok(()),
+            false => Err(Error::BadKey),
+        }
     }
 
     /// How long private values are when nobody says: in the named groups twice the strength (RFC 7919, A) and some more;
@@ -192,7 +200,7 @@ impl DhKey {
         })
     }
 
-    /// From y, which is from 2 to p - 2 and, in a named group, of the order of its base.
+    /// From y, which is from 2 to p - 2 and, where the prime has a name, a power of the base.
     ///
     /// # Errors
     /// `BadKey`.
@@ -247,7 +255,10 @@ fn checked(group: &DhGroup, modulus: &Modulus, y: &[u8]) -> Result<Vec<u8>> {
     }
     if group.is_named() {
         let (order, _) = div_rem(&group.p, &[2])?;
-        if !matches!(trim(&modulus.pow(y, &order)?), [1]) {
+        let is_of_it = |n: &[u8]| Ok::<_, Error>(matches!(trim(&modulus.pow(n, &order)?), [1]));
+        // A base of twice the order makes values of either, and no others are left in range. The bases with
+        // names, 2, are of the order itself.
+        if !is_of_it(y)? && (group.g == [2] || is_of_it(&group.g)?) {
             return Err(Error::BadKey);
         }
     }
@@ -323,6 +334,38 @@ mod tests {
         let other = minus(group.p(), key.y());
         assert!(matches!(key.agree(&other), Err(Error::BadKey)));
         assert!(key.agree(key.y()).is_ok());
+    }
+
+    #[test]
+    fn a_named_prime_keeps_its_check_with_another_base() {
+        let p = DhGroup::named(2048).unwrap().p().to_vec();
+        // 4 is a square, and p - 4 is none: the latter makes all numbers from 1 on.
+        for (g, refuses) in [(vec![4], true), (minus(&p, &[4]), false)] {
+            let group = DhGroup::new(&p, &g).unwrap();
+            assert!(group.is_named());
+            let key = DhKey::generate(group.clone(), None).unwrap();
+            assert_eq!(bits(key.x().unwrap()), 256);
+            let peer = DhKey::generate(group.clone(), None).unwrap();
+            assert_eq!(key.agree(peer.y()).unwrap(), peer.agree(key.y()).unwrap());
+            let other = minus(&p, peer.y());
+            assert_eq!(key.agree(&other).is_err(), refuses);
+            assert_eq!(DhKey::from_public(group, &other).is_err(), refuses);
+        }
+    }
+
+    #[test]
+    fn a_prime_without_a_name_is_tested_up_to_a_size() {
+        let p = NAMED.iter().find(|p| bits(p) == 8192).unwrap();
+        assert_eq!(DhGroup::new(p, &[3]).unwrap().validate(), Ok(()));
+        let begun = std::time::Instant::now();
+        let unnamed = DhGroup::new(&minus(p, &[2]), &[2]).unwrap();
+        assert_eq!(unnamed.validate(), Err(Error::TooLarge));
+        let just = DhGroup::new(&[&[1][..], &[0; 511], &[1]].concat(), &[2]).unwrap();
+        assert_eq!(just.validate(), Err(Error::TooLarge), "4,097 bits");
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(1),
+            "untested"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The commands as they are typed, on the command line and at the prompt.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use zeroize::Zeroizing;
 
 /// A line at the prompt.
 #[derive(Parser)]
@@ -45,7 +46,7 @@ pub enum Cluster {
     Activate {
         /// The new password; without it you are asked
         #[arg(long)]
-        password: Option<String>,
+        password: Option<Zeroizing<String>>,
     },
     /// Show each HSM
     HsmInfo,
@@ -77,7 +78,7 @@ pub struct Login {
     pub user: Named,
     /// The password; without it you are asked
     #[arg(long)]
-    pub password: Option<String>,
+    pub password: Option<Zeroizing<String>>,
 }
 
 #[derive(Subcommand)]
@@ -241,4 +242,30 @@ pub enum Curve {
     P384,
     #[value(name = "secp521r1")]
     P521,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_password_is_wiped() {
+        fn wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        let words = "login --username a --role admin --password pass:word";
+        let Command::Login(login) = Line::parse_from(words.split(' ')).command else {
+            panic!("another command");
+        };
+        let password = login.password.unwrap();
+        wiped(&password);
+        assert_eq!(*password, "pass:word");
+        let words = ["cluster", "activate", "--password", "two words"];
+        let Command::Cluster {
+            command: Cluster::Activate { password },
+        } = Line::parse_from(words).command
+        else {
+            panic!("another command");
+        };
+        wiped(password.as_ref().unwrap());
+        assert_eq!(*password.unwrap(), "two words");
+    }
 }

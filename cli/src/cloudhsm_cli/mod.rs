@@ -52,13 +52,17 @@ fn interactive(session: &mut Session, input: &mut dyn Input) -> io::Result<bool>
     let mut all_well = true;
     while let Some(mut line) = input.line(PROMPT)? {
         while let Some(begun) = line.strip_suffix('\\') {
-            line = format!("{begun} {}", input.line("")?.unwrap_or_default());
+            let next = input.line("")?.unwrap_or_default();
+            let mut both = Zeroizing::new(String::with_capacity(begun.len() + 1 + next.len()));
+            both.extend([begun, " ", &next]);
+            line = both;
         }
         let words = words(&line);
         if words.is_empty() || words[0].starts_with('#') {
             continue;
         }
-        match Line::try_parse_from(words) {
+        // (What clap keeps of a word until it has read the line is its own.)
+        match Line::try_parse_from(words.iter()) {
             Ok(line) if matches!(line.command, Command::Quit) => break,
             Ok(line) => all_well &= answer(&run_one(session, line.command, input)?),
             Err(why) => {

@@ -110,7 +110,7 @@ impl Session {
     /// `cluster activate`.
     pub fn activate(
         &mut self,
-        password: Option<String>,
+        password: Option<Zeroizing<String>>,
         input: &mut dyn Input,
     ) -> io::Result<Answer> {
         let password = typed(password, true, input)?;
@@ -327,19 +327,19 @@ impl Session {
 
 /// A password from the line, or asked for.
 fn typed(
-    given: Option<String>,
+    given: Option<Zeroizing<String>>,
     is_new: bool,
     input: &mut dyn Input,
 ) -> io::Result<Result<Zeroizing<String>, String>> {
     if let Some(password) = given {
-        return Ok(Ok(Zeroizing::new(password)));
+        return Ok(Ok(password));
     }
-    let password = Zeroizing::new(input.password("Enter password: ")?);
+    let password = input.password("Enter password: ")?;
     // The end of the input too: an empty password would be a failed attempt, of which there are few.
     if password.is_empty() {
         return Ok(Err("no password was given".into()));
     }
-    if is_new && *password != *Zeroizing::new(input.password("Confirm password: ")?) {
+    if is_new && *password != *input.password("Confirm password: ")? {
         return Ok(Err("the two passwords differ".into()));
     }
     Ok(Ok(password))

@@ -351,12 +351,11 @@ fn typed(
     input: &mut dyn Input,
     prompt: &str,
 ) -> io::Result<zeroize::Zeroizing<String>> {
-    let password = if word == "-hpswd" {
-        input.password(prompt)?
+    if word == "-hpswd" {
+        input.password(prompt)
     } else {
-        word.to_owned()
-    };
-    Ok(zeroize::Zeroizing::new(password))
+        Ok(zeroize::Zeroizing::new(word.to_owned()))
+    }
 }
 
 /// Shows the caution and asks; false, and a word, where the answer is not yes.

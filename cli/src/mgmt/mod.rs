@@ -18,7 +18,7 @@ use shell::{Input, Script, Stdin};
 pub struct Mgmt {
     /// Run these commands (separated by `;` or line ends) instead of reading standard input
     #[arg(short = 'c', long = "command", value_name = "CMD")]
-    command: Option<String>,
+    command: Option<zeroize::Zeroizing<String>>,
     /// The cluster, where there is more than one
     #[arg(long, value_name = "CLUSTER")]
     cluster_id: Option<String>,

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use zeroize::Zeroizing;
+
 use super::commands::Session;
 
 /// How a line ended.
@@ -18,14 +20,14 @@ pub enum Outcome {
     Quit,
 }
 
-/// Where lines and answers come from.
+/// Where lines and answers come from. Any of them may be a password or hold one, and is wiped after use.
 pub trait Input {
     /// The next line without its end, or `None` at the end.
-    fn line(&mut self, prompt: &str) -> io::Result<Option<String>>;
+    fn line(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>>;
     /// The answer to a question; the shell has printed the question.
-    fn answer(&mut self) -> io::Result<String>;
+    fn answer(&mut self) -> io::Result<Zeroizing<String>>;
     /// A password that must not be shown.
-    fn password(&mut self, prompt: &str) -> io::Result<String>;
+    fn password(&mut self, prompt: &str) -> io::Result<Zeroizing<String>>;
 }
 
 /// A terminal, or a script on standard input.
@@ -43,15 +45,18 @@ impl Stdin {
         }
     }
 
-    fn read(&mut self) -> io::Result<Option<String>> {
-        let mut line = String::new();
+    fn read(&mut self) -> io::Result<Option<Zeroizing<String>>> {
+        // Room for any line that somebody types: one that grows leaves its beginning behind.
+        let mut line = Zeroizing::new(String::with_capacity(4096));
         let read = io::stdin().lock().read_line(&mut line)?;
-        Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+        let len = line.trim_end_matches(['\r', '\n']).len();
+        line.truncate(len);
+        Ok((read > 0).then_some(line))
     }
 }
 
 impl Input for Stdin {
-    fn line(&mut self, prompt: &str) -> io::Result<Option<String>> {
+    fn line(&mut self, prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
         if self.terminal {
             print!("{prompt}");
             io::stdout().flush()?;
@@ -59,17 +64,17 @@ impl Input for Stdin {
         self.read()
     }
 
-    fn answer(&mut self) -> io::Result<String> {
+    fn answer(&mut self) -> io::Result<Zeroizing<String>> {
         if self.assume_yes {
             println!("y");
-            return Ok("y".into());
+            return Ok(Zeroizing::new("y".into()));
         }
         Ok(self.read()?.unwrap_or_default())
     }
 
-    fn password(&mut self, prompt: &str) -> io::Result<String> {
+    fn password(&mut self, prompt: &str) -> io::Result<Zeroizing<String>> {
         if self.terminal {
-            rpassword::prompt_password(prompt)
+            rpassword::prompt_password(prompt).map(Zeroizing::new)
         } else {
             Ok(self.read()?.unwrap_or_default())
         }
@@ -78,7 +83,7 @@ impl Input for Stdin {
 
 /// The commands of `-c`, one a line or separated by `;`; a line that answers a question follows its command.
 pub struct Script {
-    lines: VecDeque<String>,
+    lines: VecDeque<Zeroizing<String>>,
     assume_yes: bool,
 }
 
@@ -87,7 +92,7 @@ impl Script {
     pub fn new(text: &str, assume_yes: bool) -> Self {
         let lines = text
             .split(['\n', ';'])
-            .map(|l| l.trim().to_owned())
+            .map(|l| Zeroizing::new(l.trim().to_owned()))
             .filter(|l| !l.is_empty())
             .collect();
         Script { lines, assume_yes }
@@ -95,19 +100,19 @@ impl Script {
 }
 
 impl Input for Script {
-    fn line(&mut self, _prompt: &str) -> io::Result<Option<String>> {
+    fn line(&mut self, _prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
         Ok(self.lines.pop_front())
     }
 
-    fn answer(&mut self) -> io::Result<String> {
+    fn answer(&mut self) -> io::Result<Zeroizing<String>> {
         if self.assume_yes {
             println!("y");
-            return Ok("y".into());
+            return Ok(Zeroizing::new("y".into()));
         }
         Ok(self.lines.pop_front().unwrap_or_default())
     }
 
-    fn password(&mut self, _prompt: &str) -> io::Result<String> {
+    fn password(&mut self, _prompt: &str) -> io::Result<Zeroizing<String>> {
         Ok(self.lines.pop_front().unwrap_or_default())
     }
 }
@@ -129,9 +134,12 @@ pub fn run(session: &mut Session, input: &mut dyn Input) -> io::Result<bool> {
     Ok(all_well)
 }
 
-/// A line's words; double or single quotes hold spaces together.
-pub fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut open) = (Vec::new(), String::new(), None, false);
+/// A line's words; double or single quotes hold spaces together. They are wiped when they are dropped, and none
+/// grows, which would leave a piece of it behind.
+pub fn words(line: &str) -> Zeroizing<Vec<String>> {
+    let room = || String::with_capacity(line.len());
+    let mut words = Zeroizing::new(Vec::new());
+    let (mut word, mut quote, mut open) = (Zeroizing::new(room()), None, false);
     for c in line.chars() {
         match quote {
             Some(q) if c == q => quote = None,
@@ -139,7 +147,7 @@ pub fn words(line: &str) -> Vec<String> {
             None if c == '"' || c == '\'' => (quote, open) = (Some(c), true),
             None if c.is_whitespace() => {
                 if open || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
+                    words.push(std::mem::replace(&mut *word, room()));
                 }
                 open = false;
             }
@@ -147,7 +155,7 @@ pub fn words(line: &str) -> Vec<String> {
         }
     }
     if open || !word.is_empty() {
-        words.push(word);
+        words.push(std::mem::take(&mut *word));
     }
     words
 }
@@ -159,22 +167,41 @@ mod tests {
     #[test]
     fn quotes_hold_words_together() {
         assert_eq!(
-            words("createUser CU  kmsuser kmsPswd"),
+            *words("createUser CU  kmsuser kmsPswd"),
             ["createUser", "CU", "kmsuser", "kmsPswd"]
         );
-        assert_eq!(words("a \"b c\" '' d'e f'"), ["a", "b c", "", "de f"]);
+        assert_eq!(*words("a \"b c\" '' d'e f'"), ["a", "b c", "", "de f"]);
         assert!(words("   ").is_empty());
     }
 
     #[test]
     fn a_scripts_lines_answer_questions_in_order() {
         let mut script = Script::new("createUser CU a b; y\n quit", false);
-        assert_eq!(
-            script.line("").unwrap().as_deref(),
-            Some("createUser CU a b")
+        let mut line = |wanted: Option<&str>| {
+            let line = script.line("").unwrap();
+            assert_eq!(line.as_deref().map(String::as_str), wanted);
+            script.answer().unwrap()
+        };
+        assert_eq!(*line(Some("createUser CU a b")), "y");
+        assert!(line(Some("quit")).is_empty());
+        line(None);
+    }
+
+    /// The lint is the compiler's: what is not wiped when it is dropped is none of this trait.
+    #[test]
+    fn what_may_hold_a_password_is_wiped() {
+        fn wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        let mut script = Script::new("login a b\nsecret\nsecret", false);
+        wiped(&script.line("").unwrap().unwrap());
+        wiped(&script.answer().unwrap());
+        wiped(&script.password("").unwrap());
+        let line = "cluster activate --password 'a long password'";
+        let words = words(line);
+        wiped(&words);
+        assert_eq!(words[3], "a long password");
+        assert!(
+            words.iter().all(|word| word.capacity() >= line.len()),
+            "none has grown"
         );
-        assert_eq!(script.answer().unwrap(), "y");
-        assert_eq!(script.line("").unwrap().as_deref(), Some("quit"));
-        assert_eq!(script.line("").unwrap(), None);
     }
 }

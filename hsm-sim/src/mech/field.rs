@@ -14,6 +14,13 @@ use crate::object::Attrs;
 fn bad_domain(fault: hsm_crypto::Error) -> Error {
     let rv = match fault {
         hsm_crypto::Error::BadKey => Rv::DOMAIN_PARAMS_INVALID,
+        hsm_crypto::Error::TooLarge => {
+            let why = format!(
+                "primes of more than {} bits are those of RFC 7919 and RFC 3526 only: to test others would take too long",
+                dh::LONGEST_TESTED
+            );
+            return Error::new(Rv::KEY_SIZE_RANGE, why);
+        }
         _ => return fault::template(fault),
     };
     Error::new(

@@ -275,6 +275,20 @@ fn what_is_no_domain_and_no_key_is_refused_at_once() {
             "{bits}"
         );
     }
+    // A prime without a name is not even tested where that would take seconds; one with a name needs no test.
+    let named = DhGroup::named(8192).unwrap().p().to_vec();
+    let mut unnamed = named.clone();
+    unnamed[1023] -= 2;
+    let large = |p: &[u8]| with(attr::PRIME, p, with(attr::BASE, &[4], dh()));
+    assert_eq!(pair(large(&unnamed), vec![]), Rv::KEY_SIZE_RANGE);
+    for class in [2, 3, DOMAIN] {
+        let mut template = typed(class, DH, large(&unnamed));
+        if class != DOMAIN {
+            template.push(bytes(attr::VALUE, &[5; 100]));
+        }
+        refused(template, Rv::KEY_SIZE_RANGE, "8,192 bits without a name");
+    }
+    link.made(&created(typed(DOMAIN, DH, large(&named))));
     // No objects of a type that has no domain, and no keys of a domain's class.
     refused(typed(DOMAIN, 0, vec![]), Rv::ATTRIBUTE_VALUE_INVALID, "RSA");
 }
