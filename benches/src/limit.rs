@@ -1,5 +1,5 @@
 //! The limit: AWS-LC called directly in this process, every key parsed and expanded before the windows begin. Where our
-//! two backends both can, the faster one counts.
+//! two backends both can, the faster one counts. Our own AES-GCM is no limit but what is measured: there AWS-LC's counts.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::window::Work;
 pub fn work(kind: Kind, threads: usize) -> Option<Vec<Work>> {
     Some(match kind {
         Kind::Gcm(size) => {
-            let key = Arc::new(GcmKey::new(&[7; 32]).ok()?);
+            let key = Arc::new(GcmKey::on_backend(&[7; 32]).ok()?);
             each(threads, || {
                 let (key, data, mut out) = (key.clone(), vec![1; size], vec![0; size + 16]);
                 Box::new(move || used(key.seal(&[3; 12], b"", &data, &mut out, 16).expect("seals")))

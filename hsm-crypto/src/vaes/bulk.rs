@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::arch::x86_64::*;
+use std::hint::black_box;
 use zeroize::Zeroize;
 
 use super::cipher::{Counter, Schedule, key_stream};
-use super::ghash::{Powers, Run, Sums, ghash, value};
-use super::lanes::{Block, load, store, turn};
+use super::ghash::{Powers, Run, Sums, ghash};
+use super::lanes::{load, load_block, load_part, store, store_block, store_part, turn, turn_block};
 
 /// Pairs of blocks that are under way together.
 const PAIRS: usize = 8;
@@ -25,6 +26,7 @@ fn pairs_mut(batch: &mut [u8; BATCH]) -> &mut Pairs {
     batch.as_chunks_mut().0.try_into().expect("eight pairs")
 }
 
+/// Writes what the data encrypts to, and returns the tag, its first byte the lowest.
 #[target_feature(enable = "vaes,vpclmulqdq,avx2")]
 pub fn seal(
     keys: &Schedule,
@@ -33,8 +35,7 @@ pub fn seal(
     aad: &[u8],
     data: &[u8],
     out: &mut [u8],
-    tag: &mut Block,
-) {
+) -> u128 {
     let mut message = Message::new(keys, powers, iv);
     let (batches, rest) = data.as_chunks::<BATCH>();
     let (batches_out, rest_out) = out.as_chunks_mut::<BATCH>();
@@ -54,10 +55,10 @@ pub fn seal(
         early = before.as_flattened();
     }
     message.rest(rest, rest_out);
-    message.tag(early, rest_out, aad.len(), data.len(), tag);
+    message.tag(early, rest_out, aad.len(), data.len())
 }
 
-/// Writes what the data decrypts to, and the tag that it should have.
+/// Writes what the data decrypts to, and returns the tag that it should have.
 #[target_feature(enable = "vaes,vpclmulqdq,avx2")]
 pub fn open(
     keys: &Schedule,
@@ -66,8 +67,7 @@ pub fn open(
     aad: &[u8],
     data: &[u8],
     out: &mut [u8],
-    tag: &mut Block,
-) {
+) -> u128 {
     let mut message = Message::new(keys, powers, iv);
     let (batches, rest) = data.as_chunks::<BATCH>();
     let (batches_out, rest_out) = out.as_chunks_mut::<BATCH>();
@@ -76,7 +76,7 @@ pub fn open(
         message.batch(pairs(from), pairs(from), pairs_mut(to));
     }
     message.rest(rest, rest_out);
-    message.tag(early, rest, aad.len(), data.len(), tag);
+    message.tag(early, rest, aad.len(), data.len())
 }
 
 /// A message under way.
@@ -84,30 +84,29 @@ struct Message<'a> {
     keys: &'a Schedule,
     powers: &'a Powers,
     counter: Counter,
-    hash: __m256i,
+    hash: __m128i,
     /// The first counter block, encrypted: what hides the hash.
-    mask: Block,
+    mask: __m128i,
 }
 
 impl<'a> Message<'a> {
     #[inline]
     #[target_feature(enable = "aes,vpclmulqdq,avx2")]
     fn new(keys: &'a Schedule, powers: &'a Powers, iv: &[u8]) -> Self {
-        let zero = _mm256_setzero_si256();
-        let mut first = [0; 16];
-        if iv.len() == 12 {
-            first[..12].copy_from_slice(iv);
-            first[15] = 1;
+        let zero = _mm_setzero_si128();
+        let first = if iv.len() == 12 {
+            let one = _mm_set_epi32(1_i32.swap_bytes(), 0, 0, 0);
+            _mm_or_si128(load_part(iv), one)
         } else {
             let hash = ghash(powers, zero, iv);
             let mut run = Run::new(powers, hash, 1);
             run.lengths(0, iv.len());
-            first = value(run.end());
-        }
+            turn_block(run.end())
+        };
         Message {
             keys,
             powers,
-            counter: Counter::after(&first),
+            counter: Counter::after(first),
             hash: zero,
             mask: keys.encrypt(first),
         }
@@ -136,8 +135,9 @@ impl<'a> Message<'a> {
             *lanes = _mm256_xor_si256(self.counter.next(), first);
         }
         let mut sums = Sums::zero();
-        let mut hash = self.hash;
-        for (n, hashed) in hashed.iter().enumerate() {
+        let mut hash = _mm256_zextsi128_si256(self.hash);
+        // A loop that stays one: the compiler would unroll it, then part again what is interleaved here.
+        for (n, hashed) in black_box(&hashed[..]).iter().enumerate() {
             let key = keys.key(n + 1);
             for lanes in &mut state {
                 *lanes = _mm256_aesenc_epi128(*lanes, key);
@@ -185,29 +185,34 @@ impl<'a> Message<'a> {
         for ((from, to), stream) in from.iter().zip(to).zip(stream) {
             store(to, _mm256_xor_si256(load(from), stream));
         }
-        if !from_end.is_empty() {
-            let mut last = [0; 32];
-            last[..from_end.len()].copy_from_slice(from_end);
-            let pair = _mm256_xor_si256(load(&last), stream[whole]);
-            store(&mut last, pair);
-            to_end.copy_from_slice(&last[..from_end.len()]);
-            last.zeroize();
+        if from_end.is_empty() {
+            return;
+        }
+        let last = stream[whole];
+        let mut last_block = _mm256_castsi256_si128(last);
+        let (block, part) = from_end.as_chunks::<16>();
+        let (block_out, part_out) = to_end.as_chunks_mut::<16>();
+        if let ([from], [to]) = (block, block_out) {
+            store_block(to, _mm_xor_si128(load_block(from), last_block));
+            last_block = _mm256_extracti128_si256::<1>(last);
+        }
+        if !part.is_empty() {
+            store_part(part_out, _mm_xor_si128(load_part(part), last_block));
         }
     }
 
     /// Ends the message: hashes what was left for the last run.
     #[inline]
     #[target_feature(enable = "vpclmulqdq,avx2")]
-    fn tag(mut self, early: &[u8], rest: &[u8], aad: usize, data: usize, tag: &mut Block) {
+    fn tag(mut self, early: &[u8], rest: &[u8], aad: usize, data: usize) -> u128 {
         let blocks = early.len().div_ceil(16) + rest.len().div_ceil(16) + 1;
         let mut run = Run::new(self.powers, self.hash, blocks);
         run.bytes(early);
         run.bytes(rest);
         run.lengths(aad, data);
-        let hash = value(run.end());
-        for ((tag, hash), mask) in tag.iter_mut().zip(hash).zip(self.mask) {
-            *tag = hash ^ mask;
-        }
+        let mut tag = [0; 16];
+        store_block(&mut tag, _mm_xor_si128(turn_block(run.end()), self.mask));
         self.mask.zeroize();
+        u128::from_le_bytes(tag)
     }
 }

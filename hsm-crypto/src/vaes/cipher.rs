@@ -4,11 +4,11 @@
 use std::arch::x86_64::*;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::lanes::{Block, load_block, store_block};
+use super::lanes::zero;
 
 /// Round keys, wiped when dropped.
 pub struct Schedule {
-    keys: [Block; 15],
+    keys: [__m128i; 15],
     rounds: usize,
 }
 
@@ -21,7 +21,7 @@ impl Drop for Schedule {
 impl Schedule {
     pub fn empty() -> Self {
         Schedule {
-            keys: [[0; 16]; 15],
+            keys: [zero(); 15],
             rounds: 10,
         }
     }
@@ -47,9 +47,8 @@ impl Schedule {
             words[i] = words[i - long] ^ word;
         }
         for (key, words) in self.keys.iter_mut().zip(words.as_chunks::<4>().0) {
-            for (bytes, word) in key.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-                *bytes = word.to_le_bytes();
-            }
+            let [a, b, c, d] = words.map(u32::cast_signed);
+            *key = _mm_set_epi32(d, c, b, a);
         }
     }
 
@@ -61,23 +60,18 @@ impl Schedule {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn key(&self, round: usize) -> __m256i {
-        _mm256_broadcastsi128_si256(load_block(&self.keys[round]))
+        _mm256_broadcastsi128_si256(self.keys[round])
     }
 
     /// One block.
     #[inline]
     #[target_feature(enable = "aes,avx2")]
-    pub fn encrypt(&self, block: Block) -> Block {
-        let mut state = _mm_xor_si128(load_block(&block), load_block(&self.keys[0]));
+    pub fn encrypt(&self, block: __m128i) -> __m128i {
+        let mut state = _mm_xor_si128(block, self.keys[0]);
         for key in &self.keys[1..self.rounds] {
-            state = _mm_aesenc_si128(state, load_block(key));
+            state = _mm_aesenc_si128(state, *key);
         }
-        let mut out = [0; 16];
-        store_block(
-            &mut out,
-            _mm_aesenclast_si128(state, load_block(&self.keys[self.rounds])),
-        );
-        out
+        _mm_aesenclast_si128(state, self.keys[self.rounds])
     }
 }
 
@@ -96,9 +90,8 @@ impl Counter {
     /// The pair that follows the block `before`.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn after(before: &Block) -> Self {
-        let both = _mm256_broadcastsi128_si256(load_block(before));
-        let both = swap_last(both);
+    pub fn after(before: __m128i) -> Self {
+        let both = swap_last(_mm256_broadcastsi128_si256(before));
         Counter(_mm256_add_epi32(
             both,
             _mm256_set_epi32(2, 0, 0, 0, 1, 0, 0, 0),

@@ -1,4 +1,4 @@
-//! GHASH (SP 800-38D, 6.4): x_1·H^n + x_2·H^(n-1) + ... + x_n·H for up to 33 blocks, reduced once.
+//! GHASH (SP 800-38D, 6.4): x_1·H^n + x_2·H^(n-1) + ... + x_n·H for up to 34 blocks, reduced once.
 //!
 //! Blocks are turned byte by byte, so that the processor's products of polynomials apply. These numbers have their bits in
 //! the reverse order, which makes each product one bit too short: the powers are stored times x. What is to be reduced then
@@ -8,15 +8,18 @@
 use std::arch::x86_64::*;
 use zeroize::Zeroize;
 
-use super::lanes::{Block, load, load_pair, store_block, turn, turn_block};
+use super::lanes::{
+    load, load_block, load_pair, load_part, store_block, store_pair, turn, turn_block, zero,
+};
 
-/// So many blocks may be added before a reduction: a batch, what is left behind the batches, and the lengths.
-pub const RUN: usize = 33;
+/// So many blocks may be added before a reduction: a batch, what is left behind
+/// the batches, and the lengths are 33, and powers are made in pairs.
+pub const RUN: usize = 34;
 
-/// H^33, H^32, ... H, then nothing; and of each the sum of its halves (Karatsuba). Wiped when dropped.
+/// H^34, H^33, ... H, then nothing; and of each the sum of its halves (Karatsuba). Wiped when dropped.
 pub struct Powers {
-    whole: [Block; RUN + 1],
-    sums: [Block; RUN + 1],
+    whole: [__m128i; RUN + 1],
+    sums: [__m128i; RUN + 1],
 }
 
 impl Drop for Powers {
@@ -28,39 +31,33 @@ impl Drop for Powers {
 
 impl Powers {
     pub fn empty() -> Self {
+        let zero = zero();
         Powers {
-            whole: [[0; 16]; RUN + 1],
-            sums: [[0; 16]; RUN + 1],
+            whole: [zero; RUN + 1],
+            sums: [zero; RUN + 1],
         }
     }
 
     /// All powers of the hash key `h`.
     #[target_feature(enable = "vpclmulqdq,avx2")]
-    pub fn fill(&mut self, h: &Block) {
+    pub fn fill(&mut self, h: __m128i) {
         // Times x: the bit that falls out at the top comes back as the polynomial.
-        let number = u128::from_be_bytes(*h);
+        let mut bytes = [0; 16];
+        store_block(&mut bytes, h);
+        let number = u128::from_be_bytes(bytes);
+        bytes.zeroize();
         let polynomial = 0xc200_0000_0000_0000_0000_0000_0000_0001_u128;
         let one = (number << 1) ^ (polynomial & (number >> 127).wrapping_neg());
-        self.set(1, &one.to_le_bytes());
-        for power in 2..=RUN {
-            let mut sums = Sums::zero();
-            let first = self.pair(RUN - 1).0;
-            let before = self.pair(RUN - (power - 1)).0;
-            // The upper lane is of no interest.
-            sums.add(first, before, fold(before));
-            let mut next = [0; 16];
-            store_block(&mut next, _mm256_castsi256_si128(sums.reduce()));
-            self.set(power, &next);
-            next.zeroize();
+        let one = _mm256_broadcastsi128_si256(load_block(&one.to_le_bytes()));
+        let two = product(one, one);
+        let mut pair = _mm256_blend_epi32::<0xf0>(two, one);
+        let (whole, _) = self.whole.as_chunks_mut::<2>();
+        let (sums, _) = self.sums.as_chunks_mut::<2>();
+        for (whole, sums) in whole.iter_mut().zip(sums).rev() {
+            store_pair(whole, pair);
+            store_pair(sums, fold(pair));
+            pair = product(pair, two);
         }
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn set(&mut self, power: usize, value: &Block) {
-        let at = RUN - power;
-        self.whole[at] = *value;
-        let pair = fold(self.pair(at).0);
-        store_block(&mut self.sums[at], _mm256_castsi256_si128(pair));
     }
 
     /// The power at a place and its successor, and their sums of halves.
@@ -77,7 +74,7 @@ impl Powers {
     #[inline]
     pub fn lower(&self) -> Lower<'_> {
         let of = |table| {
-            let table: &[Block; RUN + 1] = table;
+            let table: &[__m128i; RUN + 1] = table;
             let (_, table) = table.split_at(RUN - 16);
             table.first_chunk().expect("sixteen are left")
         };
@@ -90,8 +87,8 @@ impl Powers {
 
 /// The powers for 16 blocks.
 pub struct Lower<'a> {
-    whole: &'a [Block; 16],
-    sums: &'a [Block; 16],
+    whole: &'a [__m128i; 16],
+    sums: &'a [__m128i; 16],
 }
 
 impl Lower<'_> {
@@ -111,6 +108,15 @@ impl Lower<'_> {
 #[target_feature(enable = "avx2")]
 fn fold(lanes: __m256i) -> __m256i {
     _mm256_xor_si256(lanes, _mm256_shuffle_epi32::<0x4e>(lanes))
+}
+
+/// The products of the lanes, each reduced.
+#[inline]
+#[target_feature(enable = "vpclmulqdq,avx2")]
+fn product(one: __m256i, other: __m256i) -> __m256i {
+    let mut sums = Sums::zero();
+    sums.add(one, other, fold(other));
+    sums.reduce()
 }
 
 /// Products that are not reduced yet: of lower halves, of sums of halves, of upper halves.
@@ -158,16 +164,15 @@ impl Sums {
         _mm256_xor_si256(_mm256_xor_si256(self.high, mid), fed)
     }
 
-    /// The hash: both lanes reduced and added, in the lower lane; the upper one is zero.
+    /// The hash: both lanes reduced and added.
     #[inline]
     #[target_feature(enable = "vpclmulqdq,avx2")]
-    pub fn end(&self) -> __m256i {
+    pub fn end(&self) -> __m128i {
         let lanes = self.reduce();
-        let both = _mm_xor_si128(
+        _mm_xor_si128(
             _mm256_castsi256_si128(lanes),
             _mm256_extracti128_si256::<1>(lanes),
-        );
-        _mm256_zextsi128_si256(both)
+        )
     }
 }
 
@@ -183,13 +188,19 @@ impl<'a> Run<'a> {
     /// `hash` is that of all before.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn new(powers: &'a Powers, hash: __m256i, blocks: usize) -> Self {
+    pub fn new(powers: &'a Powers, hash: __m128i, blocks: usize) -> Self {
         Run {
             powers,
             at: RUN - blocks,
-            hash,
+            hash: _mm256_zextsi128_si256(hash),
             sums: Sums::zero(),
         }
+    }
+
+    #[inline]
+    #[target_feature(enable = "vpclmulqdq,avx2")]
+    fn single(&mut self, block: __m128i) {
+        self.add(_mm256_zextsi128_si256(turn_block(block)), 1);
     }
 
     /// Adds so many blocks, one or two (turned). Of a single one the upper lane is zero.
@@ -211,11 +222,12 @@ impl<'a> Run<'a> {
         for pair in pairs {
             self.add(turn(load(pair)), 2);
         }
-        if !rest.is_empty() {
-            let mut last = [0; 32];
-            last[..rest.len()].copy_from_slice(rest);
-            self.add(turn(load(&last)), rest.len().div_ceil(16));
-            last.zeroize();
+        let (block, part) = rest.as_chunks::<16>();
+        if let [block] = block {
+            self.single(load_block(block));
+        }
+        if !part.is_empty() {
+            self.single(load_part(part));
         }
     }
 
@@ -231,7 +243,7 @@ impl<'a> Run<'a> {
     /// The hash so far.
     #[inline]
     #[target_feature(enable = "vpclmulqdq,avx2")]
-    pub fn end(self) -> __m256i {
+    pub fn end(self) -> __m128i {
         debug_assert_eq!(self.at, RUN, "as many blocks as announced");
         self.sums.end()
     }
@@ -239,20 +251,11 @@ impl<'a> Run<'a> {
 
 /// The hash of bytes of any length, after `hash`.
 #[target_feature(enable = "vpclmulqdq,avx2")]
-pub fn ghash(powers: &Powers, mut hash: __m256i, data: &[u8]) -> __m256i {
+pub fn ghash(powers: &Powers, mut hash: __m128i, data: &[u8]) -> __m128i {
     for part in data.chunks(16 * RUN) {
         let mut run = Run::new(powers, hash, part.len().div_ceil(16));
         run.bytes(part);
         hash = run.end();
     }
     hash
-}
-
-/// The hash as the standard's block.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub fn value(hash: __m256i) -> Block {
-    let mut block = [0; 16];
-    store_block(&mut block, turn_block(_mm256_castsi256_si128(hash)));
-    block
 }
