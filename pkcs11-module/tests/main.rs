@@ -11,6 +11,7 @@ mod classic;
 mod cloudhsm;
 mod cluster;
 mod copy;
+mod fields;
 mod host;
 mod lies;
 mod messages;
