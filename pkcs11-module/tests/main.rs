@@ -20,3 +20,4 @@ mod parts;
 mod pins;
 mod raw;
 mod tokens;
+mod wrapping;
