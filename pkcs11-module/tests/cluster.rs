@@ -26,10 +26,10 @@ use hsm_net::{
 use hsm_sim::{Engine, NodeSettings, PinRules, attr};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use pkcs11_sys::{CK_ULONG, CKR_OK, CKU_USER};
+use pkcs11_sys::*;
 
 use crate::copy::{Copy, refused};
-use crate::raw::{Raw, p11};
+use crate::raw::{Raw, p11, plain};
 
 struct Rig {
     copy: Copy,
@@ -468,4 +468,129 @@ fn directories_and_clusters_side_by_side() {
     key(&sessions[1]);
     key(&sessions[2]);
     assert_eq!(p11.get_all_slots().unwrap(), [a, b, c]);
+}
+
+/// A digest's state comes back in any session of the application, by whichever HSM has it. The states of operations
+/// with keys stay in the HSM, and that is said so before and after there is data in them.
+#[test]
+fn operation_states_on_a_cluster() {
+    let on = on_cluster("standard");
+    let raw = &on.raw;
+    let at = |data: &[u8]| (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+    let save = |h| {
+        let mut len = 0;
+        let null = std::ptr::null_mut();
+        let rv = p11!(raw, C_GetOperationState, h, null, &mut len);
+        if rv != CKR_OK {
+            return Err(rv);
+        }
+        let mut state = vec![0; len as usize];
+        match p11!(raw, C_GetOperationState, h, state.as_mut_ptr(), &mut len) {
+            CKR_OK => Ok(state),
+            rv => Err(rv),
+        }
+    };
+    let restore = |h, state: &[u8], keys: [CK_ULONG; 2]| {
+        let (s, len) = at(state);
+        p11!(raw, C_SetOperationState, h, s, len, keys[0], keys[1])
+    };
+    let update = |h, data: &[u8]| {
+        let (d, len) = at(data);
+        p11!(raw, C_DigestUpdate, h, d, len)
+    };
+    let finish = |h| {
+        let (mut value, mut len) = ([0; 64], 64);
+        let rv = p11!(raw, C_DigestFinal, h, value.as_mut_ptr(), &mut len);
+        assert_eq!(rv, CKR_OK);
+        value[..len as usize].to_vec()
+    };
+    let whole = |id, parts: &[&[u8]]| {
+        let h = raw.open();
+        assert_eq!(p11!(raw, C_DigestInit, h, &mut plain(id)), CKR_OK);
+        for part in parts {
+            assert_eq!(update(h, part), CKR_OK);
+        }
+        let value = finish(h);
+        assert_eq!(p11!(raw, C_CloseSession, h), CKR_OK);
+        value
+    };
+    for round in 0..8 {
+        for id in [CKM_SHA_1, CKM_SHA256, CKM_SHA3_384, CKM_SHA512] {
+            let (h, other) = (raw.open(), raw.open());
+            assert_eq!(p11!(raw, C_DigestInit, h, &mut plain(id)), CKR_OK);
+            // Nothing fed yet is a state too.
+            let empty = save(h).unwrap();
+            assert_eq!(update(h, b"one "), CKR_OK);
+            let state = save(h).unwrap();
+            assert_eq!(update(h, b"two"), CKR_OK);
+            assert_eq!(finish(h), whole(id, &[b"one two"]));
+            for (h, state, before) in [
+                (h, &state, &b"one "[..]),
+                (other, &state, b"one "),
+                (other, &empty, b""),
+            ] {
+                assert_eq!(restore(h, state, [0, 0]), CKR_OK, "{id:#x} {round}");
+                assert_eq!(update(h, b"three"), CKR_OK);
+                let again = save(h).unwrap();
+                assert_eq!(finish(h), whole(id, &[before, b"three"]));
+                assert_eq!(restore(h, &again, [0, 0]), CKR_OK);
+                assert_eq!(finish(h), whole(id, &[before, b"three"]));
+            }
+            // The session in which a state was saved may be gone.
+            assert_eq!(p11!(raw, C_CloseSession, h), CKR_OK);
+            assert_eq!(restore(other, &state, [0, 0]), CKR_OK);
+            assert_eq!(finish(other), whole(id, &[b"one "]));
+            assert_eq!(p11!(raw, C_CloseSession, other), CKR_OK);
+        }
+    }
+    let (h, other) = (raw.open(), raw.open());
+    let (mac, aes) = (raw.generate(CKM_GENERIC_SECRET_KEY_GEN, 32), raw.aes());
+    let mut hmac = plain(CKM_SHA256_HMAC);
+    let mut iv = [7u8; 16];
+    let mut cbc = CK_MECHANISM {
+        mechanism: CKM_AES_CBC_PAD,
+        pParameter: iv.as_mut_ptr().cast(),
+        ulParameterLen: 16,
+    };
+    assert_eq!(p11!(raw, C_SignInit, h, &mut hmac, mac), CKR_OK);
+    assert_eq!(save(h), Err(CKR_STATE_UNSAVEABLE));
+    let (d, len) = at(b"data");
+    assert_eq!(p11!(raw, C_SignUpdate, h, d, len), CKR_OK);
+    assert_eq!(save(h), Err(CKR_STATE_UNSAVEABLE));
+    assert_eq!(p11!(raw, C_EncryptInit, other, &mut cbc, aes), CKR_OK);
+    assert_eq!(save(other), Err(CKR_STATE_UNSAVEABLE));
+    let (mut out, mut room) = ([0; 64], 64);
+    let to = out.as_mut_ptr();
+    assert_eq!(
+        p11!(raw, C_EncryptUpdate, other, d, len, to, &mut room),
+        CKR_OK
+    );
+    assert_eq!(save(other), Err(CKR_STATE_UNSAVEABLE));
+    // Both go on as if nobody had asked.
+    let mut room = 64;
+    assert_eq!(p11!(raw, C_SignFinal, h, to, &mut room), CKR_OK);
+    assert_eq!(room, 32);
+    let mut room = 64;
+    assert_eq!(p11!(raw, C_EncryptFinal, other, to, &mut room), CKR_OK);
+    assert_eq!(room, 16);
+    // What is no state of ours, or names a key, is refused, whatever is active meanwhile.
+    assert_eq!(p11!(raw, C_DigestInit, h, &mut plain(CKM_SHA256)), CKR_OK);
+    let state = save(h).unwrap();
+    assert_eq!(restore(h, &state, [aes, 0]), CKR_KEY_NOT_NEEDED);
+    assert_eq!(restore(h, &[], [0, 0]), CKR_SAVED_STATE_INVALID);
+    assert_eq!(restore(h, &state[..27], [0, 0]), CKR_SAVED_STATE_INVALID);
+    assert_eq!(update(h, b"still here"), CKR_OK);
+    assert_eq!(finish(h), whole(CKM_SHA256, &[b"still here"]));
+    // Of an application whose user has logged out nothing is left, and one without a login saves as well.
+    assert_eq!(p11!(raw, C_Logout, h), CKR_OK);
+    assert_eq!(restore(h, &state, [0, 0]), CKR_SAVED_STATE_INVALID);
+    assert_eq!(p11!(raw, C_DigestInit, h, &mut plain(CKM_SHA256)), CKR_OK);
+    assert_eq!(update(h, b"one "), CKR_OK);
+    let state = save(h).unwrap();
+    finish(h);
+    for _ in 0..4 {
+        assert_eq!(restore(other, &state, [0, 0]), CKR_OK);
+        assert_eq!(update(other, b"two"), CKR_OK);
+        assert_eq!(finish(other), whole(CKM_SHA256, &[b"one two"]));
+    }
 }

@@ -502,6 +502,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(mode, "fork-amid-handlers")) fork_amid_handlers();
     else if (!strcmp(mode, "fork-and-start-anew")) fork_and_start_anew();
     else if (!strcmp(mode, "fork-under-their-lock")) fork_under_their_lock();
+    else if (!strcmp(mode, "fork-beside-handlers")) fork_beside_handlers();
     else if (!strcmp(mode, "fork-in-a-signal-handler")) fork_in_a_signal_handler(0);
     else if (!strcmp(mode, "fork-within-a-fork")) fork_in_a_signal_handler(1);
     else if (!strcmp(mode, "threads-outlive-finalize")) threads_outlive_finalize();

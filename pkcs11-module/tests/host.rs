@@ -84,6 +84,7 @@ fn forks_amid_the_work_of_threads() {
 fn forks_amid_the_handlers_of_other_libraries() {
     host(&["fork-amid-handlers"]);
     host(&["fork-and-start-anew"]);
+    host(&["fork-beside-handlers"]);
 }
 
 #[test]

@@ -145,6 +145,91 @@ static void fork_under_their_lock(void) {
     CHECK(Finalize(NULL), OK);
 }
 
+/* One thread's fork is between its handlers, and another library's handler is at work in the token there; a
+ * second thread forks meanwhile. Its child finds the locks of that work, and is told so: it is refused at once,
+ * or all is well with it, and it never hangs. */
+static _Thread_local int works_in_handler, forks_beside;
+static atomic_int in_handler, in_call, second_is_done;
+static ul busy_session;
+
+/* In the first thread: long calls with pauses, in which the second fork finds nobody inside. */
+static void work_in_handler(void) {
+    static unsigned char data[1 << 24];
+    mechanism sha256 = { 0x250, NULL, 0 };
+    if (!works_in_handler) return;
+    in_handler = 1;
+    for (int i = 0; i < 20 && !second_is_done; i++) {
+        unsigned char hash[32];
+        ul len = sizeof hash;
+        CHECK(DigestInit(busy_session, &sha256), OK);
+        in_call = 1;
+        CHECK(DigestUpdate(busy_session, data, sizeof data), OK);
+        in_call = 0;
+        CHECK(DigestFinal(busy_session, hash, &len), OK);
+        usleep(3000);
+    }
+    in_handler = 0;
+}
+
+/* In the second one, whose fork has found such a pause: the pause is over when it goes on. */
+static void wait_for_a_call(void) {
+    if (!forks_beside) return;
+    while (in_handler && !in_call) usleep(100);
+    usleep(1000);
+}
+
+static void *first_fork(void *arg) {
+    (void)arg;
+    works_in_handler = 1;
+    pid_t pid = child();
+    works_in_handler = 0;
+    if (pid == 0) {
+        work();
+        exit(0);
+    }
+    wait_for(pid);
+    return NULL;
+}
+
+static void fork_beside_handlers(void) {
+    pthread_t first;
+    int beside = 0, refused = 0;
+    /* Before ours, so after ours at a fork. */
+    CHECK(pthread_atfork(work_in_handler, NULL, NULL), 0);
+    CHECK(pthread_atfork(wait_for_a_call, NULL, NULL), 0);
+    CHECK(start(), OK);
+    busy_session = enter();
+    for (int round = 0; round < 8; round++) {
+        second_is_done = in_handler = in_call = 0;
+        CHECK(pthread_create(&first, NULL, first_fork, NULL), 0);
+        while (!in_handler) usleep(100);
+        forks_beside = 1;
+        pid_t pid = child();
+        forks_beside = 0;
+        int was_beside = in_handler;
+        if (pid == 0) {
+            ul rv = start();
+            if (rv == OK) {
+                ul session = enter();
+                CHECK(sign(session, key(session)), OK);
+                CHECK(Finalize(NULL), OK);
+            }
+            CHECK(rv == OK || rv == 6 /* CKR_FUNCTION_FAILED */, 1);
+            exit(rv == OK ? 0 : 100);
+        }
+        second_is_done = 1;
+        int status;
+        CHECK(waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 100), 1);
+        beside += was_beside;
+        refused += WEXITSTATUS(status) == 100;
+        CHECK(pthread_join(first, NULL), 0);
+    }
+    /* An older C library lets one fork in at a time, and then there is nothing beside. */
+    CHECK(beside == 0 || refused > 0, 1);
+    CHECK(Finalize(NULL), OK);
+}
+
 /* Forks out of a signal handler, most of them in the midst of AWS-LC's generator, which holds a lock
  * then. Such a child is refused, and it can exit, which runs all destructors. */
 static atomic_int signals, refusals;

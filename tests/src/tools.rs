@@ -63,34 +63,36 @@ pub fn beside(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("cargo builds {name} beside the tests"))
 }
 
-/// A foreign program by name. Missing is a failure: `./check setup` installs all of them.
-pub fn need(program: &str) -> PathBuf {
+/// A foreign program by name, if it is there.
+fn installed(program: &str) -> Option<PathBuf> {
     // /usr/bin first: version managers put shims with other versions in front of the path.
     let search = env::var_os("PATH").unwrap_or_default();
     let dirs = ["/usr/bin", "/usr/sbin"]
         .map(PathBuf::from)
         .into_iter()
         .chain(env::split_paths(&search));
-    dirs.map(|d| d.join(program))
-        .find(|p| p.is_file())
-        .unwrap_or_else(|| {
-            let package = match program {
-                "pkcs11-tool" => "opensc",
-                "softhsm2-util" => "softhsm2",
-                "aws" => "awscli",
-                "nm" => "binutils",
-                "nginx" => "nginx-light",
-                "sshd" => "openssh-server",
-                "ssh" | "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
-                "certutil" | "cmsutil" | "modutil" | "selfserv" | "tstclnt" => "libnss3-tools",
-                "jar" | "jarsigner" | "java" | "keytool" => "default-jdk-headless",
-                "keymgr" => "knot",
-                "kzonecheck" | "kzonesign" => "knot-dnssecutils",
-                "dnssec-verify" => "bind9-utils",
-                other => other,
-            };
-            panic!("{program} is missing: run `./check setup`, or `apt-get install {package}`")
-        })
+    dirs.map(|d| d.join(program)).find(|p| p.is_file())
+}
+
+/// A foreign program by name. Missing is a failure: `./check setup` installs all of them.
+pub fn need(program: &str) -> PathBuf {
+    installed(program).unwrap_or_else(|| {
+        let package = match program {
+            "pkcs11-tool" => "opensc",
+            "softhsm2-util" => "softhsm2",
+            "nm" => "binutils",
+            "nginx" => "nginx-light",
+            "sshd" => "openssh-server",
+            "ssh" | "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
+            "certutil" | "cmsutil" | "modutil" | "selfserv" | "tstclnt" => "libnss3-tools",
+            "jar" | "jarsigner" | "java" | "keytool" => "default-jdk-headless",
+            "keymgr" => "knot",
+            "kzonecheck" | "kzonesign" => "knot-dnssecutils",
+            "dnssec-verify" => "bind9-utils",
+            other => other,
+        };
+        panic!("{program} is missing: run `./check setup`, or `apt-get install {package}`")
+    })
 }
 
 fn venv(variable: &str, program: &str) -> PathBuf {
@@ -111,9 +113,14 @@ pub fn aws_v1() -> PathBuf {
     venv("AWS_V1", "aws")
 }
 
-/// AWS CLI version 2, from the distribution.
-pub fn aws_v2() -> PathBuf {
-    env::var_os("AWS_V2").map_or_else(|| need("aws"), PathBuf::from)
+/// What AWS_V2 names: it must be there, and of version 2.
+pub fn named_aws_v2() -> Option<PathBuf> {
+    env::var_os("AWS_V2").map(PathBuf::from)
+}
+
+/// The distribution's AWS CLI: version 2, where it has one at all. (Ubuntu 24.04 has none.)
+pub fn aws_of_distribution() -> Option<PathBuf> {
+    installed("aws")
 }
 
 /// A Python that has boto3.

@@ -9,15 +9,15 @@ use tests::up::{Home, Up};
 
 /// What `up` tells of its first officer.
 fn officer(up: &Up) -> String {
-    let log = up.log();
-    let (_, after) = log
-        .split_once("crypto officer: admin, password ")
-        .expect("up names its officer");
-    after
-        .split_whitespace()
-        .next()
-        .expect("a password")
-        .to_owned()
+    // It is said on the other output than `ready`, and may be read later.
+    tests::poll::until(10, "up names its officer", || {
+        let log = up.log();
+        let (_, after) = log
+            .split_once("crypto officer: admin, password ")
+            .ok_or("it has not yet")?;
+        let (password, _) = after.split_once(' ').ok_or("half a line")?;
+        Ok(password.to_owned())
+    })
 }
 
 fn single(home: &Home, user: Option<(&str, &str)>, words: &str) -> Run {

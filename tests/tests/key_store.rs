@@ -368,10 +368,35 @@ fn a_reset_forgets_clusters_and_keys() {
     let sealed = encrypt(&boto, own.as_str().expect("an id"), b"text");
 
     let host = up.authority();
-    let request = format!(
-        "POST /_keystead/reset HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    );
-    let answer = tests::http::send(host, request.as_bytes(), 60).expect("an answer");
+    let reset = |body: &str| {
+        let request = format!(
+            "POST /_keystead/reset HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        tests::http::send(host, request.as_bytes(), 60).expect("an answer")
+    };
+    // What cannot be read takes nothing away.
+    let key = own.as_str().expect("an id");
+    for body in ["{", "nothing", "{\"Account\": 7}"] {
+        let answer = reset(body);
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+        assert_eq!(answer.exception(), "SerializationException", "{body}");
+        for key in [key, &inside] {
+            assert_eq!(decrypt(&boto, &encrypt(&boto, key, b"text")), b"text");
+        }
+        assert_eq!(decrypt(&boto, &sealed), b"text");
+        for (operation, member, count) in [
+            ("ListAliases", "Aliases", 1),
+            ("DescribeCustomKeyStores", "CustomKeyStores", 1),
+        ] {
+            let all = boto.kms(operation, json!({}))[member].clone();
+            assert_eq!(all.as_array().map(Vec::len), Some(count), "{operation}");
+        }
+        let grants = boto.kms("ListGrants", json!({ "KeyId": own }))["Grants"].clone();
+        assert_eq!(grants.as_array().map(Vec::len), Some(1));
+    }
+
+    let answer = reset("");
     assert_eq!(answer.status, 200, "{answer:?}");
 
     let none = |operation: &str, member: &str| {

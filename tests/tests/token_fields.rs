@@ -3,6 +3,7 @@
 use crate::token_tool::{PIN, SO_PIN, tool};
 use tests::openssl::openssl;
 use tests::p11::Token;
+use tests::tools;
 use tests::up::Home;
 
 /// A directory with `dsa.pem`, OpenSSL's old form of it, `dh.pem`, and the public halves.
@@ -84,4 +85,48 @@ fn a_softhsm_token_with_dsa_comes_over() {
     );
     let public = public.ok().text();
     assert_eq!(public.trim(), read(&home, "dsa-public.pem").trim());
+}
+
+/// Made in SoftHSM2 by C_CreateObject: one that shows its value, and one that hides it.
+#[test]
+fn a_softhsm_token_with_diffie_hellman_comes_over() {
+    let home = keys();
+    let theirs = Token::softhsm(&home, "old", PIN);
+    theirs.init(SO_PIN);
+    for (label, how) in [("shown", "--not-sensitive --extractable"), ("hidden", "")] {
+        tool(
+            &home,
+            &format!("import --token old --label {label} {how} dh.pem"),
+        )
+        .arg("--module")
+        .arg(tools::softhsm())
+        .env("SOFTHSM2_CONF", home.path("softhsm2.conf"))
+        .ok();
+    }
+    let answer = tool(&home, "migrate --from softhsm-tokens --output json");
+    let answer = answer.ok().json();
+    let carried = answer["carried"].as_array().expect("a list");
+    assert_eq!(carried.len(), 4, "{answer}");
+    assert_eq!(answer["left"], serde_json::json!([]), "{answer}");
+    let is = |label: &str, class: &str, member: &str| {
+        let of = |o: &&serde_json::Value| o["label"] == label && o["class"] == class;
+        carried.iter().find(of).map(|o| o[member].clone())
+    };
+    assert_eq!(is("hidden", "private key", "sensitive"), Some(true.into()));
+    assert_eq!(is("shown", "private key", "sensitive"), Some(false.into()));
+    for (label, class, same) in [
+        ("shown", "private", "dh.pem"),
+        ("shown", "public", "dh-public.pem"),
+        ("hidden", "public", "dh-public.pem"),
+    ] {
+        let export = format!("export --token old --label {label} --class {class} --format pem");
+        let came = tool(&home, &export).ok().text();
+        assert_eq!(came.trim(), read(&home, same).trim(), "{label} {class}");
+    }
+    tool(
+        &home,
+        "export --token old --label hidden --class private --format pem",
+    )
+    .fails();
+    tool(&home, "check --token old").ok().says("sound");
 }

@@ -139,9 +139,9 @@ fn of_two_changes_the_higher_counter_stays() {
         let own = key(&users[0], vec![b(attr::TOKEN, true)]).unwrap();
         apply(1, export(0, own));
         let behind = 1 - ahead;
-        for at in 0..3 {
+        for wanted in &PASSWORDS[..3] {
             let made = password(&users[ahead], own, &hotp(None, None)).unwrap();
-            assert_eq!(made, PASSWORDS[at]);
+            assert_eq!(&made, wanted);
         }
         password(&users[behind], own, &hotp(None, None)).unwrap();
         // The change that wins is the one that knows of fewer passwords.

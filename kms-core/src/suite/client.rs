@@ -42,7 +42,7 @@ impl Client {
     }
 
     /// The service itself.
-    pub fn kms(&self) -> &Kms {
+    pub fn kms(&self) -> &Arc<Kms> {
         &self.kms
     }
 

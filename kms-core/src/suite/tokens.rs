@@ -2,6 +2,7 @@
 //! our module's embedded tokens, or any other that makes tokens.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +38,26 @@ pub struct FakeCluster {
 
 /// The control plane of this target, for stories that change it.
 #[derive(Debug, Default)]
-pub struct FakeClusters(pub Mutex<HashMap<String, FakeCluster>>);
+pub struct FakeClusters(pub Mutex<HashMap<String, FakeCluster>>, pub Meanwhile);
+
+/// What happens once, while the service asks whether a cluster has moved, and where the token is then.
+#[derive(Default)]
+pub struct Meanwhile(Mutex<Option<Event>>);
+
+type Event = Box<dyn FnOnce() -> ModuleSpec + Send>;
+
+impl Meanwhile {
+    /// Next time.
+    pub fn set(&self, what: impl FnOnce() -> ModuleSpec + Send + 'static) {
+        *self.0.lock() = Some(Box::new(what));
+    }
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Meanwhile({})", self.0.lock().is_some())
+    }
+}
 
 impl FakeClusters {
     /// Changes what is said of a cluster.
@@ -83,6 +103,13 @@ impl Clusters for FakeClusters {
         _: &str,
         in_use: &str,
     ) -> Result<Option<Attachment>, ConnectFailure> {
+        let meanwhile = self.1.0.lock().take();
+        if let Some(what) = meanwhile {
+            return Ok(Some(Attachment {
+                module: what(),
+                pin: PinForm::Plain,
+            }));
+        }
         let clusters = self.0.lock();
         let moved = clusters.get(id).and_then(|cluster| cluster.moved.clone());
         let moved = moved.filter(|module| module.token_label != in_use);

@@ -21,6 +21,7 @@ pub fn run(target: &Tokens, dir: &Path) {
     let kms = Client::open(settings);
     create_checks(target, &kms);
     moved(target, dir);
+    reset_while_following(target, dir);
     connection_error_codes(target, &kms);
     update_checks(target, &kms);
     quota(target, &kms);
@@ -81,6 +82,30 @@ fn moved(target: &Tokens, dir: &Path) {
     }
     assert_eq!(lines.load(Ordering::Relaxed), 1, "one attempt");
     assert_eq!(kms.store(&store)["ConnectionState"], "CONNECTED");
+}
+
+/// All is reset while a store follows its cluster: the login that comes too late does not stay.
+fn reset_while_following(target: &Tokens, dir: &Path) {
+    let kms = Client::open(target.settings(&dir.join("reset")));
+    let cluster = target.new_cluster("kmsPswd");
+    let store = kms.create_store(&cluster, "kmsPswd");
+    kms.connect(&store);
+    let logged_in = |kms: &Client| kms.kms().key_stores().token(&store).is_some();
+    assert!(logged_in(&kms));
+    // The reset logs out; the token can be logged in to again, and is, by the password that was read before.
+    let (again, there) = (Arc::clone(kms.kms()), cluster.module.clone());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    target.clusters.1.set(move || {
+        again.reset().unwrap();
+        count.fetch_add(1, Ordering::Relaxed);
+        there
+    });
+    kms.kms().tick().unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert!(!logged_in(&kms));
+    let stores = kms.ok("DescribeCustomKeyStores", json!({}));
+    assert_eq!(stores["CustomKeyStores"], json!([]));
 }
 
 fn create_checks(target: &Tokens, kms: &Client) {

@@ -2,7 +2,8 @@
 
 use hsm_api::reply::AttrReply;
 use hsm_api::{
-    Attr, AttrType, Error, Hidden, ObjectId, Params, Reply, Request, Result, Rv, Template, Value,
+    Attr, AttrType, Error, Hidden, MechId, ObjectId, Params, Reply, Request, Result, Rv, Template,
+    Value,
 };
 use hsm_sim::attr;
 use zeroize::Zeroizing;
@@ -11,13 +12,13 @@ use super::read;
 use hsm_sim::mech::{Func, offered};
 use pkcs11_sys::{CKF_DERIVE, CKF_GENERATE, CKF_GENERATE_KEY_PAIR, CKF_UNWRAP, CKF_WRAP};
 
-use crate::ck::message::{self, Generator};
+use crate::ck::message::{self, Generator, Message};
 use crate::ck::{Given, In, Out, Place, Told};
 use crate::module::{Module, new_id};
 use crate::op::iv::Ivs;
 use crate::personality::Difference;
 use crate::personality::attributes::{Making, pair_is_complete};
-use crate::session::Session;
+use crate::session::{Session, State};
 
 /// A wrapped key is at most this long, in steps: the length is the HSM's secret until it is done.
 const WRAPPED: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
@@ -87,6 +88,15 @@ pub fn wrap(
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    if let Some((message, aad)) = of_wrapping(&session, &mech, true)? {
+        let id = mech.id();
+        session.offers(&message.mechanism(id, &message.iv, &aad), CKF_WRAP)?;
+        let (iv, sealed) = seal(&session, &mut state, (id, &message, &aad), (with, key))?;
+        if out.answer(&sealed)? != Told::Length {
+            message.give_iv(&iv);
+        }
+        return Ok(());
+    }
     // A query must not use an IV up that the HSM makes for one wrapping.
     let mech = read(&session, mech, !out.asks_length())?;
     session.offers(&mech, CKF_WRAP)?;
@@ -103,6 +113,51 @@ pub fn wrap(
         aad,
     };
     out.answer(&wrapped(&session, &request)?).map(drop)
+}
+
+/// Parameters of 3.2's own shape for wrapping (CK_GCM_WRAP_PARAMS, CK_CCM_WRAP_PARAMS), where the slot's personality has
+/// what came with message-based encryption.
+fn of_wrapping<'a>(
+    session: &Session,
+    mech: &'a Given<'_>,
+    makes_iv: bool,
+) -> Result<Option<(Message<'a>, Vec<u8>)>> {
+    if session.slot.allows(Difference::Messages).is_err() {
+        return Ok(None);
+    }
+    mech.message().of_wrapping(mech.id(), makes_iv)
+}
+
+/// Wraps a key under the IV that the parameters give or want made: the IV, and the wrapped key with its tag.
+fn seal(
+    session: &Session,
+    state: &mut State,
+    (id, message, aad): (MechId, &Message<'_>, &[u8]),
+    (with, key): (u64, u64),
+) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>)> {
+    if matches!(
+        message.generator,
+        Generator::Counter | Generator::CounterXor
+    ) {
+        let why = "each wrapping would count from zero again, with the same IV: use CKG_GENERATE";
+        return Err(Error::new(Rv::MECHANISM_PARAM_INVALID, why));
+    }
+    let random = |iv: &mut [u8]| session.written(&Request::Random, iv).map(drop);
+    let (generator, fixed) = (message.generator, message.fixed_bits);
+    let iv = Ivs::default().next(generator, &message.iv, fixed, random)?;
+    let with = session
+        .key(state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?
+        .key
+        .clone();
+    let key = session.slot.object(key).ok_or(Rv::KEY_HANDLE_INVALID)?;
+    let request = Request::Wrap {
+        mech: message.mechanism(id, &iv, aad),
+        with,
+        key,
+        aad: Hidden(&[]),
+    };
+    let sealed = wrapped(session, &request)?;
+    Ok((iv, sealed))
 }
 
 /// What the HSM answers to a Wrap, whose length is not known before.
@@ -137,28 +192,7 @@ pub fn wrap_authenticated(
     let id = mech.id();
     message::specimen(id)?;
     let message = mech.message().read(id)?;
-    if matches!(
-        message.generator,
-        Generator::Counter | Generator::CounterXor
-    ) {
-        let why = "each wrapping would count from zero again, with the same IV: use CKG_GENERATE";
-        return Err(Error::new(Rv::MECHANISM_PARAM_INVALID, why));
-    }
-    let random = |iv: &mut [u8]| session.written(&Request::Random, iv).map(drop);
-    let (generator, fixed) = (message.generator, message.fixed_bits);
-    let iv = Ivs::default().next(generator, &message.iv, fixed, random)?;
-    let with = session
-        .key(&mut state, with, Rv::WRAPPING_KEY_HANDLE_INVALID)?
-        .key
-        .clone();
-    let key = session.slot.object(key).ok_or(Rv::KEY_HANDLE_INVALID)?;
-    let request = Request::Wrap {
-        mech: message.mechanism(id, &iv, &aad),
-        with,
-        key,
-        aad: Hidden(&[]),
-    };
-    let sealed = wrapped(&session, &request)?;
+    let (iv, sealed) = seal(&session, &mut state, (id, &message, &aad), (with, key))?;
     let at = sealed.len().checked_sub(message.tag_len());
     let (body, tag) = at
         .and_then(|at| sealed.split_at_checked(at))
@@ -204,7 +238,10 @@ pub fn unwrap(
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
-    let mech = read(&session, mech, false)?;
+    let mech = match of_wrapping(&session, &mech, false)? {
+        Some((message, aad)) => message.mechanism(mech.id(), &message.iv, &aad),
+        None => read(&session, mech, false)?,
+    };
     session.offers(&mech, CKF_UNWRAP)?;
     let with = session
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?

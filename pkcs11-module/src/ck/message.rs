@@ -11,6 +11,7 @@ use pkcs11_sys as ck;
 use pkcs11_sys::CK_ULONG;
 
 use super::null;
+use super::v3_2::{CK_CCM_WRAP_PARAMS, CK_GCM_WRAP_PARAMS};
 
 /// No AEAD here takes a longer nonce, nor makes a longer tag than 16 bytes.
 const MAX_IV: CK_ULONG = 256;
@@ -71,7 +72,7 @@ pub struct Message<'a> {
     data_len: u64,
     tag_bits: u32,
     iv_at: NonNull<u8>,
-    tag_at: NonNull<u8>,
+    tag_at: Option<NonNull<u8>>,
     life: PhantomData<&'a mut [u8]>,
 }
 
@@ -142,6 +143,40 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// Reads the parameters that C_WrapKey and C_UnwrapKey have for an AEAD mechanism, and the associated data in
+    /// them; nothing where these are not of such a shape, for these functions take the parameters of C_EncryptInit
+    /// too. Who makes the IV is ignored unless one is made (`makes_iv`). There is no tag: it stands behind the key.
+    ///
+    /// # Errors
+    /// MECHANISM_PARAM_INVALID.
+    pub fn of_wrapping(self, id: MechId, makes_iv: bool) -> Result<Option<(Message<'a>, Vec<u8>)>> {
+        let fixed = |fixed, generator| match makes_iv {
+            true => (fixed, generator),
+            false => (0, ck::CKG_NO_GENERATE),
+        };
+        let (kind, iv, fixed, data_len, tag_bits, aad) = match aead(id) {
+            Some(kind @ Aead::Gcm) if self.len as usize == size_of::<CK_GCM_WRAP_PARAMS>() => {
+                let p: CK_GCM_WRAP_PARAMS = self.structure()?;
+                let fixed = fixed(p.ulIvFixedBits, p.ivGenerator);
+                let (iv, aad) = ((p.pIv, p.ulIvLen), (p.pAAD, p.ulAADLen));
+                (kind, iv, fixed, 0, p.ulTagBits, aad)
+            }
+            Some(kind @ Aead::Ccm) if self.len as usize == size_of::<CK_CCM_WRAP_PARAMS>() => {
+                let p: CK_CCM_WRAP_PARAMS = self.structure()?;
+                let fixed = fixed(p.ulNonceFixedBits, p.nonceGenerator);
+                let (iv, aad) = ((p.pNonce, p.ulNonceLen), (p.pAAD, p.ulAADLen));
+                let tag_bits = p.ulMACLen.saturating_mul(8);
+                (kind, iv, fixed, p.ulDataLen, tag_bits, aad)
+            }
+            _ => return Ok(None),
+        };
+        // SAFETY: by `new`'s contract null or readable as far as its length says.
+        let aad = unsafe { associated(aad.0, aad.1) };
+        let aad = aad.map_err(|_| bad("the associated data are null, or longer than any"))?;
+        let message = Message::of(kind, iv, fixed, data_len, (None, tag_bits))?;
+        Ok(Some((message, aad)))
+    }
+
     fn structure<T: Plain>(self) -> Result<T> {
         if self.at.is_null() || self.len as usize != size_of::<T>() {
             return Err(bad("the message's parameter is null or has another size"));
@@ -159,8 +194,19 @@ impl Message<'_> {
         data_len: CK_ULONG,
         (tag, tag_bits): (*mut u8, CK_ULONG),
     ) -> Result<Self> {
-        let iv_at = NonNull::new(iv).ok_or_else(|| bad("the pointer to the IV is null"))?;
         let tag_at = NonNull::new(tag).ok_or_else(|| bad("the pointer to the tag is null"))?;
+        let tag = (Some(tag_at), tag_bits);
+        Message::of(kind, (iv, iv_len), (fixed, generator), data_len, tag)
+    }
+
+    fn of(
+        kind: Aead,
+        (iv, iv_len): (*mut u8, CK_ULONG),
+        (fixed, generator): (CK_ULONG, CK_ULONG),
+        data_len: CK_ULONG,
+        (tag_at, tag_bits): (Option<NonNull<u8>>, CK_ULONG),
+    ) -> Result<Self> {
+        let iv_at = NonNull::new(iv).ok_or_else(|| bad("the pointer to the IV is null"))?;
         if !(1..=MAX_IV).contains(&iv_len) {
             return Err(bad("the IV has 1 to 256 bytes"));
         }
@@ -197,15 +243,20 @@ impl Message<'_> {
         self.tag_bits as usize / 8
     }
 
-    /// The tag that came with the message.
+    /// The tag that came with the message; empty where it has no place of its own.
     pub fn tag(&self) -> Vec<u8> {
+        let Some(at) = self.tag_at else {
+            return Vec::new();
+        };
         // SAFETY: not null, and by the contract of `Given::new` readable for the tag's length.
-        unsafe { std::slice::from_raw_parts(self.tag_at.as_ptr(), self.tag_len()) }.to_vec()
+        unsafe { std::slice::from_raw_parts(at.as_ptr(), self.tag_len()) }.to_vec()
     }
 
     /// Hands out the tag, cut to its length.
     pub fn give_tag(&self, tag: &[u8]) {
-        self.give(self.tag_at, &tag[..tag.len().min(self.tag_len())]);
+        if let Some(at) = self.tag_at {
+            self.give(at, &tag[..tag.len().min(self.tag_len())]);
+        }
     }
 
     /// Hands out the IV that the message was encrypted with.
@@ -292,6 +343,8 @@ pub unsafe fn associated(at: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
 trait Plain {}
 impl Plain for ck::CK_GCM_MESSAGE_PARAMS {}
 impl Plain for ck::CK_CCM_MESSAGE_PARAMS {}
+impl Plain for CK_GCM_WRAP_PARAMS {}
+impl Plain for CK_CCM_WRAP_PARAMS {}
 impl Plain for ck::CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS {}
 
 #[cfg(test)]

@@ -27,6 +27,35 @@ pub struct FunctionList32 {
     pub C_UnwrapKeyAuthenticated: C_UnwrapKeyAuthenticated,
 }
 
+/// AES-GCM for C_WrapKey and C_UnwrapKey ("Additional AES Mechanisms").
+#[cfg_attr(not(windows), repr(C))]
+#[cfg_attr(windows, repr(C, packed))]
+#[derive(Clone, Copy, Debug)]
+pub struct CK_GCM_WRAP_PARAMS {
+    pub pIv: CK_BYTE_PTR,
+    pub ulIvLen: CK_ULONG,
+    pub ulIvFixedBits: CK_ULONG,
+    pub ivGenerator: CK_GENERATOR_FUNCTION,
+    pub pAAD: CK_BYTE_PTR,
+    pub ulAADLen: CK_ULONG,
+    pub ulTagBits: CK_ULONG,
+}
+
+/// AES-CCM for the same.
+#[cfg_attr(not(windows), repr(C))]
+#[cfg_attr(windows, repr(C, packed))]
+#[derive(Clone, Copy, Debug)]
+pub struct CK_CCM_WRAP_PARAMS {
+    pub ulDataLen: CK_ULONG,
+    pub pNonce: CK_BYTE_PTR,
+    pub ulNonceLen: CK_ULONG,
+    pub ulNonceFixedBits: CK_ULONG,
+    pub nonceGenerator: CK_GENERATOR_FUNCTION,
+    pub pAAD: CK_BYTE_PTR,
+    pub ulAADLen: CK_ULONG,
+    pub ulMACLen: CK_ULONG,
+}
+
 /// Session, mechanism, public key, template, its count, ciphertext, its length, the new key.
 pub type C_EncapsulateKey = unsafe extern "C" fn(
     CK_SESSION_HANDLE,
