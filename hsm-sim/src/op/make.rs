@@ -402,12 +402,16 @@ impl SimLink {
         let unwrap = mech.unwrap.ok_or(Rv::MECHANISM_INVALID)?;
         let mut plain = Zeroizing::new(vec![0; wrapped.len().max(with.facts.bits as usize / 8)]);
         let len = unwrap(&call, wrapped, &mut plain).map_err(|e| match e.rv {
+            Rv::ENCRYPTED_DATA_INVALID if padded(mech) => not_padded(),
             Rv::ENCRYPTED_DATA_INVALID => Error::new(Rv::WRAPPED_KEY_INVALID, e.why),
             Rv::ENCRYPTED_DATA_LEN_RANGE => Error::new(Rv::WRAPPED_KEY_LEN_RANGE, e.why),
             _ => e,
         })?;
         let block = super::wrap::block(mech);
-        crate::encode::decode(&plain[..len], block, &mut attrs)?;
+        crate::encode::decode(&plain[..len], block, &mut attrs).map_err(|e| match e.rv {
+            Rv::WRAPPED_KEY_LEN_RANGE if padded(mech) => not_padded(),
+            _ => e,
+        })?;
         if bare(mech) && template::guessable(&attrs) {
             return Err(Error::new(
                 Rv::WRAPPED_KEY_INVALID,
@@ -422,6 +426,20 @@ impl SimLink {
         })?;
         self.keep(session, vec![(id, attrs)])
     }
+}
+
+/// Whether anybody can make a ciphertext of this mechanism, whose padding then is looked at.
+fn padded(mech: &Mech) -> bool {
+    matches!(mech.output, Output::Padded | Output::Padded8)
+}
+
+/// Wrong padding and right padding around a wrong length look the same: who could tell them apart would read, byte by byte,
+/// what a key that may only unwrap has encrypted (Vaudenay), though its CKA_UNWRAP_TEMPLATE fixes the type.
+fn not_padded() -> Error {
+    Error::new(
+        Rv::WRAPPED_KEY_INVALID,
+        "the padding or the length of what was unwrapped is wrong",
+    )
 }
 
 /// What the mechanism makes: what the template says if it is among that, else the first.

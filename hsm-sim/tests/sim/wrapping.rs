@@ -1,6 +1,6 @@
 //! Every row that wraps carries keys and brings them back; what was tampered with does not come back.
 
-use hsm_api::{Hidden, MechId, Mechanism, ObjectId, Params, Request, Rv};
+use hsm_api::{Attr, Hidden, MechId, Mechanism, ObjectId, Params, Request, Rv, Value};
 use hsm_sim::attr;
 use hsm_sim::mech::{ALL, Output, Shape};
 
@@ -275,6 +275,52 @@ fn the_end_of_a_block_tells_nothing() {
         assert_eq!(asks(guess, 31), Err(Rv::WRAPPED_KEY_LEN_RANGE));
     }
     assert_eq!(asks(0, 32), Ok(()));
+}
+
+/// Where the wrapping key fixes the type, a right padding around a wrong length is refused as a wrong padding is: by the
+/// difference anything that the key has encrypted could be read.
+#[test]
+fn padding_under_a_fixed_type_tells_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, link) = token(dir.path());
+    let rule = Attr {
+        ty: attr::UNWRAP_TEMPLATE,
+        value: Value::Template(vec![n(attr::CLASS, 4), n(attr::KEY_TYPE, 0x1F)]),
+    };
+    let kek = link.aes(vec![rule]);
+    let key = link.aes(vec![b(attr::EXTRACTABLE, true)]);
+    let mech = Mechanism {
+        id: MechId(0x1085),
+        params: hsm_api::Params::Iv(vec![0; 16].into()),
+    };
+    let wrap = Request::Wrap {
+        mech: mech.clone(),
+        with: link.key(kek).0,
+        key,
+        aad: Hidden(&[]),
+    };
+    let wrapped = link.ask_out(&wrap, 64).unwrap();
+    let asks = |wrapped: &[u8]| {
+        let unwrap = Request::Unwrap {
+            mech: mech.clone(),
+            with: link.key(kek).0,
+            wrapped: Hidden(wrapped),
+            aad: Hidden(&[]),
+            id: id(),
+            template: vec![],
+        };
+        link.ask(&unwrap).map(drop)
+    };
+    assert_eq!(asks(&wrapped), Ok(()));
+    let mut answers = Vec::new();
+    for guess in 0..=255 {
+        // The last byte of the block in front turns that of the block behind into each value, 1 too: a right padding.
+        let mut front = [0; 16];
+        front[15] = guess;
+        answers.push(asks(&[&front[..], &wrapped[..16]].concat()).unwrap_err());
+    }
+    assert!(answers.iter().all(|e| *e == answers[0]));
+    assert_eq!(answers[0].rv, Rv::WRAPPED_KEY_INVALID);
 }
 
 /// Else whoever makes wrapping keys could ask by their templates what a key's value is.
