@@ -260,13 +260,17 @@ impl RsaKey {
         self.key.verify_pss(pss, digest, signature)
     }
 
-    fn check_pss(&self, pss: &Pss, digest: &[u8]) -> Result<()> {
+    /// Whether hash and salt fit into the modulus (RFC 8017, 9.1.1).
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn has_room_for(&self, pss: &Pss) -> Result<bool> {
         let room = (self.bits()? - 1).div_ceil(8);
-        let need = pss
-            .salt_len
-            .checked_add(pss.hash.len() + 2)
-            .ok_or(Error::BadLength)?;
-        if digest.len() == pss.hash.len() && need <= room {
+        Ok(pss.salt_len.saturating_add(pss.hash.len() + 2) <= room)
+    }
+
+    fn check_pss(&self, pss: &Pss, digest: &[u8]) -> Result<()> {
+        if digest.len() == pss.hash.len() && self.has_room_for(pss)? {
             Ok(())
         } else {
             Err(Error::BadLength)

@@ -139,8 +139,7 @@ fn sign_digest(call: &Call<'_>, digest: &[u8], out: &mut [u8]) -> Result<usize> 
     match (call.mech.params, call.mech.hash) {
         (Shape::Pss, _) => {
             let pss = pss(call)?;
-            let long = pss.salt_len.saturating_add(pss.hash.len() + 2) > key.size();
-            if long {
+            if !key.has_room_for(&pss).map_err(fault::data)? {
                 return Err(Error::new(
                     Rv::MECHANISM_PARAM_INVALID,
                     "the salt is too long for the key",
