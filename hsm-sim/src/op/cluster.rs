@@ -130,8 +130,9 @@ impl SimLink {
             opened
                 .iter()
                 .filter(|c| {
-                    if c.rises() {
-                        return true;
+                    if c.rises() && table.gone(c.id).is_none() {
+                        let over = |own: &Arc<Object>| c.over(own, self.inner.origin()).is_some();
+                        return table.get(c.id).is_none_or(over);
                     }
                     let alive = table.gone(c.id).is_none();
                     newer(table.version(c.id).map(|(v, o)| (v, o, alive)), c)
