@@ -7,7 +7,7 @@ use pkcs11_sys::*;
 use table::{COPY, Departure, FACTS, Fact, First, Kind, Of, departs};
 
 use crate::certificate as leaf;
-use crate::raw::{Raw, attr, bytes, p11, plain};
+use crate::raw::{Raw, attr, bytes, plain};
 
 type Values = Vec<(CK_ATTRIBUTE_TYPE, Vec<u8>)>;
 
@@ -198,33 +198,15 @@ fn generate(
     public: &Values,
     private: &Values,
 ) -> Result<(CK_OBJECT_HANDLE, CK_OBJECT_HANDLE), CK_RV> {
-    let (mut mechanism, mut a, mut b) = (plain(mech), 0, 0);
     let secret = [CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN].contains(&mech);
     let mut first = template(public);
-    let rv = if secret {
-        if !public.iter().any(|(ty, _)| *ty == CKA_SENSITIVE) {
-            first.push(attr(CKA_SENSITIVE, &CK_FALSE));
-        }
-        let (t, n) = (first.as_mut_ptr(), first.len() as CK_ULONG);
-        p11!(raw, C_GenerateKey, raw.h, &mut mechanism, t, n, &mut a)
-    } else {
-        let mut second = template(private);
-        let (t, n) = (first.as_mut_ptr(), first.len() as CK_ULONG);
-        let (u, m) = (second.as_mut_ptr(), second.len() as CK_ULONG);
-        p11!(
-            raw,
-            C_GenerateKeyPair,
-            raw.h,
-            &mut mechanism,
-            t,
-            n,
-            u,
-            m,
-            &mut a,
-            &mut b
-        )
-    };
-    if rv == CKR_OK { Ok((a, b)) } else { Err(rv) }
+    if !secret {
+        return Ok(raw.pair(plain(mech), first, template(private))?.into());
+    }
+    if !public.iter().any(|(ty, _)| *ty == CKA_SENSITIVE) {
+        first.push(attr(CKA_SENSITIVE, &CK_FALSE));
+    }
+    Ok((raw.generated(plain(mech), first)?, 0))
 }
 
 /// Another value of the right form, which the object could have.

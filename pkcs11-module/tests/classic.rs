@@ -216,28 +216,14 @@ fn two_operations_at_once() {
 #[test]
 fn signatures_that_hold_their_data() {
     let raw = Raw::new();
-    let mut mech = plain(CKM_RSA_PKCS_KEY_PAIR_GEN);
     let bits: CK_ULONG = 2048;
-    let mut public = [
+    let public = vec![
         attr(CKA_MODULUS_BITS, &bits),
         attr(CKA_VERIFY_RECOVER, &CK_TRUE),
     ];
-    let mut private = [attr(CKA_SIGN_RECOVER, &CK_TRUE)];
-    let (mut a, mut b) = (0, 0);
-    let (p, q) = (public.as_mut_ptr(), private.as_mut_ptr());
-    let rv = p11!(
-        raw,
-        C_GenerateKeyPair,
-        raw.h,
-        &mut mech,
-        p,
-        2,
-        q,
-        1,
-        &mut a,
-        &mut b
-    );
-    assert_eq!(rv, CKR_OK);
+    let private = vec![attr(CKA_SIGN_RECOVER, &CK_TRUE)];
+    let pairs = plain(CKM_RSA_PKCS_KEY_PAIR_GEN);
+    let [a, b] = raw.pair(pairs, public, private).unwrap();
     let mut mech = plain(CKM_RSA_PKCS);
     let (d, d_len) = at(b"data");
     let mut sig = [0u8; 256];

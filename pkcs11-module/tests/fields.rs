@@ -2,15 +2,12 @@
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, plain};
+use crate::raw::{Raw, attr, bytes, p11, plain};
 
 /// A domain of so many bits, made by the token; its numbers.
 fn domain(raw: &Raw, mech: CK_MECHANISM_TYPE, bits: CK_ULONG) -> (CK_OBJECT_HANDLE, Numbers) {
-    let mut made = 0;
-    let mut template = [attr(CKA_PRIME_BITS, &bits)];
-    let t = template.as_mut_ptr();
-    let rv = p11!(raw, C_GenerateKey, raw.h, &mut plain(mech), t, 1, &mut made);
-    assert_eq!(rv, CKR_OK);
+    let template = vec![attr(CKA_PRIME_BITS, &bits)];
+    let made = raw.generated(plain(mech), template).unwrap();
     let numbers = [CKA_PRIME, CKA_BASE, CKA_SUBPRIME]
         .into_iter()
         .filter_map(|ty| Some((ty, raw.get(made, ty).ok()?)));
@@ -20,39 +17,13 @@ fn domain(raw: &Raw, mech: CK_MECHANISM_TYPE, bits: CK_ULONG) -> (CK_OBJECT_HAND
 type Numbers = Vec<(CK_ATTRIBUTE_TYPE, Vec<u8>)>;
 
 fn pair(raw: &Raw, mech: CK_MECHANISM_TYPE, numbers: &Numbers) -> [CK_OBJECT_HANDLE; 2] {
-    let (yes, no) = (CK_TRUE, CK_FALSE);
-    let mut public: Vec<_> = numbers.iter().map(|(ty, n)| slice(*ty, n)).collect();
-    let mut private = vec![
-        attr(CKA_SENSITIVE, &no),
-        attr(CKA_EXTRACTABLE, &yes),
-        attr(CKA_DERIVE, &yes),
+    let public = numbers.iter().map(|(ty, n)| bytes(*ty, n)).collect();
+    let private = vec![
+        attr(CKA_SENSITIVE, &CK_FALSE),
+        attr(CKA_EXTRACTABLE, &CK_TRUE),
+        attr(CKA_DERIVE, &CK_TRUE),
     ];
-    let (mut a, mut b) = (0, 0);
-    let (p, n) = (public.as_mut_ptr(), public.len() as CK_ULONG);
-    let (q, m) = (private.as_mut_ptr(), private.len() as CK_ULONG);
-    let mut mech = plain(mech);
-    let rv = p11!(
-        raw,
-        C_GenerateKeyPair,
-        raw.h,
-        &mut mech,
-        p,
-        n,
-        q,
-        m,
-        &mut a,
-        &mut b
-    );
-    assert_eq!(rv, CKR_OK);
-    [a, b]
-}
-
-fn slice(ty: CK_ATTRIBUTE_TYPE, bytes: &[u8]) -> CK_ATTRIBUTE {
-    CK_ATTRIBUTE {
-        type_: ty,
-        pValue: bytes.as_ptr().cast_mut().cast(),
-        ulValueLen: bytes.len() as CK_ULONG,
-    }
+    raw.pair(plain(mech), public, private).unwrap()
 }
 
 fn size(raw: &Raw, object: CK_OBJECT_HANDLE) -> usize {
@@ -100,7 +71,7 @@ fn keys_and_domains_of_finite_fields_are_copied_and_measured() {
             );
             // A label more is that much more; a token object is as large.
             let label = [b'x'; 100];
-            let copy = raw.copied(object, slice(CKA_LABEL, &label)).unwrap();
+            let copy = raw.copied(object, bytes(CKA_LABEL, &label)).unwrap();
             assert_eq!(values(copy), values(object), "{key_type:#x}");
             assert_eq!(raw.get(copy, CKA_LABEL), Ok(label.to_vec()));
             assert_eq!(size(&raw, copy), len + 100);
@@ -112,7 +83,7 @@ fn keys_and_domains_of_finite_fields_are_copied_and_measured() {
             for (ty, number) in &numbers {
                 let mut other = number.clone();
                 *other.last_mut().unwrap() ^= 2;
-                let refused = raw.copied(object, slice(*ty, &other));
+                let refused = raw.copied(object, bytes(*ty, &other));
                 assert_eq!(refused, Err(CKR_ATTRIBUTE_READ_ONLY), "{ty:#x}");
             }
             // The copy lives when its original is gone.

@@ -155,26 +155,11 @@ impl Raw {
 
     /// A P-256 pair: public, private.
     pub fn ec(&self) -> (CK_OBJECT_HANDLE, CK_OBJECT_HANDLE) {
-        let mut mech = plain(CKM_EC_KEY_PAIR_GEN);
         let curve = [6u8, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-        let mut public = [attr(CKA_EC_PARAMS, &curve), attr(CKA_VERIFY, &CK_TRUE)];
-        let mut private = [attr(CKA_SIGN, &CK_TRUE)];
-        let (mut a, mut b) = (0, 0);
-        let (public, private) = (public.as_mut_ptr(), private.as_mut_ptr());
-        let rv = p11!(
-            self,
-            C_GenerateKeyPair,
-            self.h,
-            &mut mech,
-            public,
-            2,
-            private,
-            1,
-            &mut a,
-            &mut b
-        );
-        assert_eq!(rv, CKR_OK);
-        (a, b)
+        let public = vec![attr(CKA_EC_PARAMS, &curve), attr(CKA_VERIFY, &CK_TRUE)];
+        let private = vec![attr(CKA_SIGN, &CK_TRUE)];
+        let pair = self.pair(plain(CKM_EC_KEY_PAIR_GEN), public, private);
+        pair.unwrap().into()
     }
 
     /// C_CreateObject.
@@ -195,6 +180,33 @@ impl Raw {
         let (t, n, mut made) = (template.as_mut_ptr(), template.len() as CK_ULONG, 0);
         match p11!(self, C_GenerateKey, self.h, &mut mech, t, n, &mut made) {
             CKR_OK => Ok(made),
+            rv => Err(rv),
+        }
+    }
+
+    /// C_GenerateKeyPair: public, private.
+    pub fn pair(
+        &self,
+        mut mech: CK_MECHANISM,
+        mut public: Vec<CK_ATTRIBUTE>,
+        mut private: Vec<CK_ATTRIBUTE>,
+    ) -> Result<[CK_OBJECT_HANDLE; 2], CK_RV> {
+        let (p, n) = (public.as_mut_ptr(), public.len() as CK_ULONG);
+        let (q, m) = (private.as_mut_ptr(), private.len() as CK_ULONG);
+        let (mut a, mut b) = (0, 0);
+        match p11!(
+            self,
+            C_GenerateKeyPair,
+            self.h,
+            &mut mech,
+            p,
+            n,
+            q,
+            m,
+            &mut a,
+            &mut b
+        ) {
+            CKR_OK => Ok([a, b]),
             rv => Err(rv),
         }
     }

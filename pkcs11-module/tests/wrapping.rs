@@ -7,7 +7,7 @@ use keystead_pkcs11::ck::v3_2::{CK_CCM_WRAP_PARAMS, CK_GCM_WRAP_PARAMS};
 use pkcs11_sys::*;
 
 use crate::cluster::on_cluster;
-use crate::raw::{Raw, attr, p11};
+use crate::raw::{Raw, attr, p11, with};
 
 const AAD: &[u8] = b"whose key this is";
 
@@ -36,54 +36,16 @@ fn ccm(nonce: &mut [u8], fixed: CK_ULONG, generator: CK_ULONG, aad: &[u8]) -> CK
     }
 }
 
-fn with<T>(mechanism: CK_MECHANISM_TYPE, p: &mut T) -> CK_MECHANISM {
-    CK_MECHANISM {
-        mechanism,
-        pParameter: (&raw mut *p).cast(),
-        ulParameterLen: size_of::<T>() as CK_ULONG,
-    }
-}
-
-fn wrap(raw: &Raw, mut mech: CK_MECHANISM, keys: [CK_ULONG; 2]) -> Result<Vec<u8>, CK_RV> {
-    let mut out = [0u8; 128];
-    let (o, mut len) = (out.as_mut_ptr(), out.len() as CK_ULONG);
-    match p11!(
-        raw, C_WrapKey, raw.h, &mut mech, keys[0], keys[1], o, &mut len
-    ) {
-        CKR_OK => Ok(out[..len as usize].to_vec()),
-        rv => Err(rv),
-    }
-}
-
-fn unwrap(
-    raw: &Raw,
-    mut mech: CK_MECHANISM,
-    key: CK_ULONG,
-    wrapped: &[u8],
-) -> Result<Vec<u8>, CK_RV> {
-    let mut template = [
+/// The value of the key that comes back.
+fn unwrap(raw: &Raw, mech: CK_MECHANISM, key: CK_ULONG, wrapped: &[u8]) -> Result<Vec<u8>, CK_RV> {
+    let template = vec![
         attr(CKA_CLASS, &CKO_SECRET_KEY),
         attr(CKA_KEY_TYPE, &CKK_AES),
         attr(CKA_EXTRACTABLE, &CK_TRUE),
         attr(CKA_SENSITIVE, &CK_FALSE),
     ];
-    let (w, len) = (wrapped.as_ptr().cast_mut(), wrapped.len() as CK_ULONG);
-    let (t, mut made) = (template.as_mut_ptr(), 0);
-    match p11!(
-        raw,
-        C_UnwrapKey,
-        raw.h,
-        &mut mech,
-        key,
-        w,
-        len,
-        t,
-        4,
-        &mut made
-    ) {
-        CKR_OK => Ok(raw.get(made, CKA_VALUE).unwrap()),
-        rv => Err(rv),
-    }
+    let made = raw.unwrap(mech, key, wrapped, template)?;
+    Ok(raw.get(made, CKA_VALUE).unwrap())
 }
 
 fn goes_out_and_in(raw: &Raw) {
@@ -101,7 +63,9 @@ fn goes_out_and_in(raw: &Raw) {
                 true => Either::Gcm(gcm(iv, fixed, generator, aad)),
                 false => Either::Ccm(ccm(iv, fixed, generator, aad)),
             };
-            let wrapped = wrap(raw, mech(&mut iv, AAD).mech(), keys).unwrap();
+            let wrapped = raw
+                .wrap(mech(&mut iv, AAD).mech(), keys[0], keys[1])
+                .unwrap();
             assert_eq!(wrapped.len(), 48, "the tag stands behind the key");
             assert_eq!(iv[..fixed as usize / 8], given[..fixed as usize / 8]);
             assert_eq!(iv == given, generator == CKG_NO_GENERATE, "{iv:?}");
@@ -212,16 +176,19 @@ fn a_query_makes_no_iv_and_lies_are_refused() {
     for (i, lie) in lies.iter().enumerate() {
         let mut p = gcm(&mut iv, 0, CKG_GENERATE, AAD);
         lie(&mut p);
-        let rv = wrap(&raw, with(CKM_AES_GCM, &mut p), keys);
+        let rv = raw.wrap(with(CKM_AES_GCM, &mut p), keys[0], keys[1]);
         assert_eq!(rv, Err(CKR_MECHANISM_PARAM_INVALID), "lie {i}");
     }
     let mut p = gcm(&mut iv, 0, CKG_GENERATE, &[]);
     p.pAAD = null_mut();
-    assert!(wrap(&raw, with(CKM_AES_GCM, &mut p), keys).is_ok());
+    assert!(
+        raw.wrap(with(CKM_AES_GCM, &mut p), keys[0], keys[1])
+            .is_ok()
+    );
     // CloudHSM's library knows no such parameters.
     let on = on_cluster("cloudhsm");
     let keys = [on.raw.aes(), on.raw.aes()];
     let mut p = gcm(&mut iv, 0, CKG_GENERATE, AAD);
-    let refused = wrap(&on.raw, with(CKM_AES_GCM, &mut p), keys);
+    let refused = on.raw.wrap(with(CKM_AES_GCM, &mut p), keys[0], keys[1]);
     assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
 }

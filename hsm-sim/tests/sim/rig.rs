@@ -87,6 +87,7 @@ pub trait Ask {
     fn aes(&self, extra: Template) -> ObjectId;
     fn crypt(&self, op: Op, mech: &Mechanism<'_>, key: ObjectId, data: &[u8]) -> Result<Vec<u8>>;
     fn verify(&self, mech: &Mechanism<'_>, key: ObjectId, data: &[u8], sig: &[u8]) -> Result<()>;
+    fn wrap(&self, mech: &Mechanism<'_>, with: ObjectId, key: ObjectId) -> Result<Vec<u8>>;
 }
 
 impl Ask for Arc<dyn Link> {
@@ -168,6 +169,15 @@ impl Ask for Arc<dyn Link> {
             signature: Hidden(&[]),
         };
         self.ask_out(&request, room)
+    }
+    fn wrap(&self, mech: &Mechanism<'_>, with: ObjectId, key: ObjectId) -> Result<Vec<u8>> {
+        let request = Request::Wrap {
+            mech: mech.clone(),
+            with: self.key(with).0,
+            key,
+            aad: Hidden(&[]),
+        };
+        self.ask_out(&request, 4096)
     }
     fn verify(&self, mech: &Mechanism<'_>, key: ObjectId, data: &[u8], sig: &[u8]) -> Result<()> {
         let (key, _) = self.key(key);

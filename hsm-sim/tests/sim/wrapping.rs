@@ -109,12 +109,7 @@ fn every_row_that_wraps() {
             params: params(row.params).unwrap_or_else(|| panic!("{}: parameters", row.name)),
         };
         for (key, len) in keys {
-            let wrap = Request::Wrap {
-                mech: mech.clone(),
-                with: link.key(there).0,
-                key,
-                aad: Hidden(&[]),
-            };
+            let wrapped = link.wrap(&mech, there, key);
             // Few zeros behind a key would tell by C_UnwrapKey whether a chosen block makes them.
             let refuses = match row.output {
                 Output::KeyWrap | Output::Block8 => len % 8 != 0,
@@ -122,11 +117,11 @@ fn every_row_that_wraps() {
                 _ => false,
             };
             if refuses {
-                let refused = link.ask_out(&wrap, 4096).unwrap_err().rv;
+                let refused = wrapped.unwrap_err().rv;
                 assert_eq!(refused, Rv::KEY_SIZE_RANGE, "{}", row.name);
                 continue;
             }
-            let wrapped = link.ask_out(&wrap, 4096).expect(row.name);
+            let wrapped = wrapped.expect(row.name);
             let unwrap = |wrapped: &[u8], new| {
                 let mut template = vec![
                     n(attr::CLASS, 4),
@@ -200,13 +195,7 @@ fn what_an_unwrapped_key_is_where_its_template_is_silent() {
         assert_eq!(link.get(key, ty), is);
     };
     let unwrapped = |mech: Mechanism<'static>, there, back, template| {
-        let wrap = Request::Wrap {
-            mech: mech.clone(),
-            with: link.key(there).0,
-            key,
-            aad: Hidden(&[]),
-        };
-        let wrapped = link.ask_out(&wrap, 4096).unwrap();
+        let wrapped = link.wrap(&mech, there, key).unwrap();
         let new = id();
         let unwrap = Request::Unwrap {
             mech,
@@ -248,13 +237,7 @@ fn the_end_of_a_block_tells_nothing() {
         id: MechId(0x1082),
         params: hsm_api::Params::Iv(vec![0; 16].into()),
     };
-    let wrap = Request::Wrap {
-        mech: mech.clone(),
-        with: link.key(kek).0,
-        key,
-        aad: Hidden(&[]),
-    };
-    let wrapped = link.ask_out(&wrap, 64).unwrap();
+    let wrapped = link.wrap(&mech, kek, key).unwrap();
     let asks = |first: u8, len| {
         let both = [&[first; 16][..], &wrapped[..16]].concat();
         let unwrap = Request::Unwrap {
@@ -293,13 +276,7 @@ fn padding_under_a_fixed_type_tells_nothing() {
         id: MechId(0x1085),
         params: hsm_api::Params::Iv(vec![0; 16].into()),
     };
-    let wrap = Request::Wrap {
-        mech: mech.clone(),
-        with: link.key(kek).0,
-        key,
-        aad: Hidden(&[]),
-    };
-    let wrapped = link.ask_out(&wrap, 64).unwrap();
+    let wrapped = link.wrap(&mech, kek, key).unwrap();
     let asks = |wrapped: &[u8]| {
         let unwrap = Request::Unwrap {
             mech: mech.clone(),
@@ -344,13 +321,7 @@ fn no_rule_of_a_wrapping_key_is_about_a_value() {
             ty: attr::WRAP_TEMPLATE,
             value: hsm_api::Value::Template(rule),
         }]);
-        let request = Request::Wrap {
-            mech: plain(0x210B),
-            with: link.key(kek).0,
-            key: target,
-            aad: Hidden(&[]),
-        };
-        link.ask_out(&request, 64).map_err(|e| e.rv)
+        link.wrap(&plain(0x210B), kek, target).map_err(|e| e.rv)
     };
     assert!(wrap(vec![n(attr::KEY_TYPE, 0x10)]).is_ok());
     for guess in [value, [8; 32]] {
