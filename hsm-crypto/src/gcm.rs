@@ -59,7 +59,8 @@ impl GcmKey {
         Ok(self.backend.get_or_init(|| key))
     }
 
-    /// Encrypts `data` into `out`, tag behind, and returns how many bytes that is: `data.len() + tag_len`. Does not allocate.
+    /// Encrypts `data` into `out`, tag behind, and returns how many bytes that is: `data.len() + tag_len`. Does not allocate
+    /// but for the backend's key, at the first use of it.
     ///
     /// # Errors
     /// `BadLength` if the IV is empty, the tag not of 4 to 16 bytes (SP 800-38D: 4, 8, 12..=16) or `out` too short;
@@ -85,7 +86,7 @@ impl GcmKey {
     }
 
     /// Decrypts `data` (its tag behind) into `out` and returns the plaintext's length. Nothing of the plaintext is left in
-    /// `out` when the tag is wrong. Does not allocate for tags of 16 bytes.
+    /// `out` when the tag is wrong. Does not allocate for tags of 16 bytes, but as [`GcmKey::seal`].
     ///
     /// # Errors
     /// `Mismatch` for a wrong tag; lengths as in [`GcmKey::seal`].

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::cipher::{Counter, Schedule, key_stream};
 use super::ghash::{Powers, Run, Sums, ghash};
@@ -178,11 +178,12 @@ impl<'a> Message<'a> {
     #[inline]
     #[target_feature(enable = "vaes,avx2")]
     fn few<const N: usize>(&mut self, from: &[u8], to: &mut [u8]) {
-        let stream = key_stream::<N>(self.keys, &mut self.counter);
+        // In memory, for it is indexed below.
+        let stream = Zeroizing::new(key_stream::<N>(self.keys, &mut self.counter));
         let (from, from_end) = from.as_chunks::<32>();
         let (to, to_end) = to.as_chunks_mut::<32>();
         let whole = from.len();
-        for ((from, to), stream) in from.iter().zip(to).zip(stream) {
+        for ((from, to), stream) in from.iter().zip(to).zip(*stream) {
             store(to, _mm256_xor_si256(load(from), stream));
         }
         if from_end.is_empty() {
