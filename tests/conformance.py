@@ -33,6 +33,9 @@ VERDICTS = ROOT / "docs" / "conformance.md"
 TOOL = pathlib.Path(sys.executable).parent / "pkcs11-check"
 PIN, SO_PIN = "1234", "5678"
 BATCHES = 16
+# What of the suite is run; pytest has the second by its environment.
+OPTIONS = ("--destructive",)
+PYTEST_OPTIONS = "--p11-thread-safe"
 QUIET = (("setup", "passed"), ("teardown", "passed"))
 HARM = ("crashed", "timeout", "crash_limited", "child_crash", "child_timeout", "error")
 COUNTS = ("total", "passed", "failed", "xfailed", "skipped", *HARM)
@@ -91,9 +94,9 @@ class Module:
         pin, so_pin = self.pins
         with open(place / "log", "w") as log:
             subprocess.run(
-                [TOOL, "test", "--module", self.library, "--slot", "0", "--destructive", "--output", "json",
+                [TOOL, "test", "--module", self.library, "--slot", "0", *OPTIONS, "--output", "json",
                  "--output-file", "report/results.json", *what],
-                cwd=place, env={**environment, "P11TEST_PIN": pin, "P11TEST_SO_PIN": so_pin, "PYTEST_ADDOPTS": "--p11-thread-safe"},
+                cwd=place, env={**environment, "P11TEST_PIN": pin, "P11TEST_SO_PIN": so_pin, "PYTEST_ADDOPTS": PYTEST_OPTIONS},
                 stdout=log, stderr=subprocess.STDOUT)
         # Its status is 1 when a test failed: the report tells more. No report is no result.
         if not (place / "report" / "results.json").is_file():
@@ -186,8 +189,9 @@ class Result:
 
 
 def peer(module):
-    """As `whole`, from .cache where this very library was run before."""
-    digest = hashlib.sha256(module.library.read_bytes()).hexdigest()[:16]
+    """As `whole`, from .cache where this very library was run before, in the same way."""
+    way = " ".join((*OPTIONS, PYTEST_OPTIONS)).encode()
+    digest = hashlib.sha256(module.library.read_bytes() + way).hexdigest()[:16]
     kept = KEPT / f"{module.name}-{digest}-{run(TOOL, 'version').split()[-1]}"
     if not (kept / "results.json").is_file():
         with tempfile.TemporaryDirectory() as place:
