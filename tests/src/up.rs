@@ -219,6 +219,17 @@ impl Up {
         format!("  what `up` said:\n{text}")
     }
 
+    /// The rest of the line in which it says this; `ready` is on the other output, and may be read before.
+    #[track_caller]
+    pub fn said(&self, words: &str) -> String {
+        crate::poll::until(10, &format!("up says `{words}`"), || {
+            let log = self.log();
+            let (_, after) = log.split_once(words).ok_or_else(|| log.clone())?;
+            let (line, _) = after.split_once('\n').ok_or("half a line")?;
+            Ok(line.to_owned())
+        })
+    }
+
     /// Is it still running?
     pub fn alive(&mut self) -> bool {
         self.child.try_wait().expect("wait for a child").is_none()

@@ -9,15 +9,9 @@ use tests::up::{Home, Up};
 
 /// What `up` tells of its first officer.
 fn officer(up: &Up) -> String {
-    // It is said on the other output than `ready`, and may be read later.
-    tests::poll::until(10, "up names its officer", || {
-        let log = up.log();
-        let (_, after) = log
-            .split_once("crypto officer: admin, password ")
-            .ok_or("it has not yet")?;
-        let (password, _) = after.split_once(' ').ok_or("half a line")?;
-        Ok(password.to_owned())
-    })
+    let rest = up.said("crypto officer: admin, password ");
+    let (password, _) = rest.split_once(' ').expect("more than a password");
+    password.to_owned()
 }
 
 fn single(home: &Home, user: Option<(&str, &str)>, words: &str) -> Run {

@@ -170,7 +170,7 @@ fn with_credentials_of_an_account_up_makes_its_cluster_there() {
     );
     let file = file.to_str().expect("a path is text");
     let up = Up::start(&home, &["--credentials", file], &[]);
-    assert!(up.log().contains("made: cluster"), "{}", up.log());
+    up.said("made: cluster");
     // The tools look at an account as the AWS CLI does: by AWS_ACCESS_KEY_ID.
     let list = |account: &str| {
         home.tool("mgmt -c listUsers")
