@@ -151,16 +151,18 @@ impl Conn {
             deadline_ms: self.deadline_ms,
             out: wanted(request, out.len()),
         };
-        frame::put_request(head, request, &mut self.sending).map_err(|e| lost(false, &e))?;
-        if self.sending.len() - frame::LEN > self.limit {
-            return Err(Failure::Refused(Error::new(
-                Rv::DATA_LEN_RANGE,
-                format!(
-                    "a request of {} bytes exceeds the HSM's limit of {}",
-                    self.sending.len(),
-                    self.limit
-                ),
-            )));
+        match frame::put_request(head, request, self.limit, &mut self.sending) {
+            Ok(()) => {}
+            Err(Broken::Oversized(len)) => {
+                return Err(Failure::Refused(Error::new(
+                    Rv::DATA_LEN_RANGE,
+                    format!(
+                        "a request of {len} bytes exceeds the HSM's limit of {}: send the data in parts",
+                        self.limit
+                    ),
+                )));
+            }
+            Err(broken) => return Err(lost(false, &broken)),
         }
         // A failed write may have put the whole frame on its way all the same.
         self.tls

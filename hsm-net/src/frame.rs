@@ -172,18 +172,26 @@ pub fn take<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Broken> {
     }
 }
 
+/// A whole frame of a request. One beyond `limit` is refused by its size alone: no caller's length, however it lies, makes
+/// this copy what could never be sent.
 pub fn put_request(
     head: RequestHead,
     request: &Request<'_>,
+    limit: usize,
     to: &mut Vec<u8>,
 ) -> Result<(), Broken> {
     to.clear();
+    let len = REQUEST_HEAD + encoded_len(request)?;
+    if len > limit {
+        return Err(Broken::Oversized(len));
+    }
+    to.reserve(LEN + len);
     to.extend([0; LEN]);
     to.extend(head.id.to_le_bytes());
     to.extend(head.session.0.to_le_bytes());
     to.extend(head.deadline_ms.to_le_bytes());
     to.extend(head.out.to_le_bytes());
-    append(request, to)?;
+    postcard::serialize_with_flavor(request, Append(to)).map_err(not_encodable)?;
     seal(to, 0);
     Ok(())
 }
@@ -257,10 +265,17 @@ pub fn written(result: &Result<Reply, Error>) -> usize {
 }
 
 fn append<T: Serialize>(value: &T, to: &mut Vec<u8>) -> Result<(), Broken> {
-    let broken = |_| Broken::Garbled("not encodable");
     // At once: a vector that grows leaves what it held behind, and that may be a PIN or a key.
-    to.reserve(postcard::serialize_with_flavor(value, Size::default()).map_err(broken)?);
-    postcard::serialize_with_flavor(value, Append(to)).map_err(broken)
+    to.reserve(encoded_len(value)?);
+    postcard::serialize_with_flavor(value, Append(to)).map_err(not_encodable)
+}
+
+fn encoded_len<T: Serialize>(value: &T) -> Result<usize, Broken> {
+    postcard::serialize_with_flavor(value, Size::default()).map_err(not_encodable)
+}
+
+fn not_encodable(_: postcard::Error) -> Broken {
+    Broken::Garbled("not encodable")
 }
 
 /// Whether a request's frame holds a PIN or a key in the clear, and is wiped as soon as it is used.

@@ -342,7 +342,7 @@ fn request_frame(p: &Parts) -> (RequestHead, Vec<u8>) {
         out: u32::from(p.which),
     };
     let mut frame = Vec::new();
-    put_request(head, &request(p), &mut frame).unwrap();
+    put_request(head, &request(p), usize::MAX, &mut frame).unwrap();
     (head, frame)
 }
 
@@ -367,6 +367,30 @@ fn arrived(frame: &[u8]) -> Vec<u8> {
     body
 }
 
+#[test]
+fn what_can_never_be_sent_is_not_copied() {
+    let data = vec![0; 1 << 20];
+    let request = Request::Update {
+        stream: StreamId(1),
+        data: Hidden(&data),
+    };
+    let head = RequestHead {
+        id: 1,
+        session: SessionId(1),
+        deadline_ms: 1,
+        out: 0,
+    };
+    let mut frame = Vec::new();
+    let whole = data.len() + REQUEST_HEAD;
+    match put_request(head, &request, whole, &mut frame) {
+        Err(Broken::Oversized(len)) => assert!(len > whole && len < whole + 16, "{len}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(frame.capacity(), 0);
+    put_request(head, &request, whole + 16, &mut frame).unwrap();
+    assert!(frame.len() > whole);
+}
+
 proptest! {
     #[test]
     fn requests_round_trip(p in parts()) {
@@ -376,7 +400,7 @@ proptest! {
         prop_assert_eq!(head, head_again);
         prop_assert_eq!(format!("{:?}", request(&p)), format!("{again:?}"));
         let mut frame_again = Vec::new();
-        put_request(head_again, &again, &mut frame_again).unwrap();
+        put_request(head_again, &again, usize::MAX, &mut frame_again).unwrap();
         prop_assert_eq!(frame, frame_again);
     }
 
