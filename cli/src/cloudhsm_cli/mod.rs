@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::hsms;
 use crate::mgmt::shell::{Input, Stdin, words};
+use crate::mgmt::unreadable;
 use crate::running::Running;
 use grammar::{Cluster, Command, Line, Named, Role, User};
 use session::{Answer, Session};
@@ -39,12 +40,12 @@ pub struct CloudhsmCli {
 pub fn run(args: CloudhsmCli, running: &Running) -> Result<bool, String> {
     let fleet = hsms::connect(running, &args.region, args.cluster_id.as_deref())?;
     let mut session = Session::new(fleet);
-    let mut input = Stdin::new(false);
+    let mut input = Stdin::new(false).map_err(unreadable)?;
     let ran = match args.command {
         Command::Interactive => interactive(&mut session, &mut input),
         command => single(&mut session, command, &mut input),
     };
-    ran.map_err(|error| format!("reading commands: {error}"))
+    ran.map_err(unreadable)
 }
 
 /// Lines until their end or `quit`. A line that ends with a backslash goes on in the next.

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod shell;
 pub mod show;
+mod wiped;
 
 use std::io::IsTerminal;
 
@@ -46,8 +47,12 @@ pub fn run(args: &Mgmt, running: &Running) -> Result<bool, String> {
     }
     let mut input: Box<dyn Input> = match &args.command {
         Some(text) => Box::new(Script::new(text, args.yes)),
-        None => Box::new(Stdin::new(args.yes)),
+        None => Box::new(Stdin::new(args.yes).map_err(unreadable)?),
     };
-    shell::run(&mut Session::new(servers), input.as_mut())
-        .map_err(|error| format!("reading commands: {error}"))
+    shell::run(&mut Session::new(servers), input.as_mut()).map_err(unreadable)
+}
+
+/// What a user hears who cannot give commands.
+pub fn unreadable(error: std::io::Error) -> String {
+    format!("reading commands: {error}")
 }

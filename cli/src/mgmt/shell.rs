@@ -3,11 +3,13 @@
 //! [`super::commands`].
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 
 use zeroize::Zeroizing;
 
 use super::commands::Session;
+use super::wiped::Lines;
 
 /// How a line ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,26 +34,22 @@ pub trait Input {
 
 /// A terminal, or a script on standard input.
 pub struct Stdin {
+    lines: Lines<File>,
     terminal: bool,
     assume_yes: bool,
 }
 
 impl Stdin {
     /// Standard input as it is.
-    pub fn new(assume_yes: bool) -> Self {
-        Stdin {
+    ///
+    /// # Errors
+    /// If its file descriptor cannot be copied.
+    pub fn new(assume_yes: bool) -> io::Result<Self> {
+        Ok(Stdin {
+            lines: Lines::stdin()?,
             terminal: io::stdin().is_terminal(),
             assume_yes,
-        }
-    }
-
-    fn read(&mut self) -> io::Result<Option<Zeroizing<String>>> {
-        // Room for any line that somebody types: one that grows leaves its beginning behind.
-        let mut line = Zeroizing::new(String::with_capacity(4096));
-        let read = io::stdin().lock().read_line(&mut line)?;
-        let len = line.trim_end_matches(['\r', '\n']).len();
-        line.truncate(len);
-        Ok((read > 0).then_some(line))
+        })
     }
 }
 
@@ -61,7 +59,7 @@ impl Input for Stdin {
             print!("{prompt}");
             io::stdout().flush()?;
         }
-        self.read()
+        self.lines.next()
     }
 
     fn answer(&mut self) -> io::Result<Zeroizing<String>> {
@@ -69,14 +67,14 @@ impl Input for Stdin {
             println!("y");
             return Ok(Zeroizing::new("y".into()));
         }
-        Ok(self.read()?.unwrap_or_default())
+        Ok(self.lines.next()?.unwrap_or_default())
     }
 
     fn password(&mut self, prompt: &str) -> io::Result<Zeroizing<String>> {
         if self.terminal {
             rpassword::prompt_password(prompt).map(Zeroizing::new)
         } else {
-            Ok(self.read()?.unwrap_or_default())
+            Ok(self.lines.next()?.unwrap_or_default())
         }
     }
 }
