@@ -10,43 +10,11 @@ use benches::report::{self, Line, Ratio, Wants};
 use benches::rig::{self, Peer};
 use benches::rows::{self, Kind, ROWS, Row};
 use benches::window::{Work, interleaved};
-use benches::{cluster, limit, special};
-
-const CHILD: &str = "KEYSTEAD_BENCH_CHILD";
+use benches::{child, cluster, creators, limit, special};
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with("--"))
-        .collect();
-    let outcome = match std::env::var(CHILD).as_deref() {
-        Ok("rows") => measure(&words),
-        Ok(other) => special::child(other),
-        Err(_) => again(&words),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs this program once more, with its modules pointed at an empty directory; on a disk, where a commit costs what it does.
-fn again(words: &[String]) -> Result<(), Box<dyn Error>> {
-    let target = rig::at_root("target");
-    std::fs::create_dir_all(&target)?;
-    let dir = tempfile::tempdir_in(target)?;
-    let status = rig::under_test(dir.path())?
-        .args(words)
-        .env(CHILD, "rows")
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("the measurement ended with {status}").into())
-    }
+    let words = child::words();
+    child::program(|| measure(&words))
 }
 
 fn measure(words: &[String]) -> Result<(), Box<dyn Error>> {
@@ -87,6 +55,9 @@ fn measure(words: &[String]) -> Result<(), Box<dyn Error>> {
         if wanted(&name) {
             show(two_threads(name, kind, &peers)?);
         }
+    }
+    if let Some(line) = creators::line(&wanted, &peers[0])? {
+        show(line);
     }
     for line in special::lines(&wanted, &peers)? {
         show(line);

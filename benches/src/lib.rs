@@ -8,14 +8,21 @@
 //! | [`limit`] | the same work by AWS-LC directly |
 //! | [`window`] | interleaved windows, one thread and more |
 //! | [`cluster`] | what a cluster adds |
+//! | [`creators`] | keys made at the same time, by threads and processes |
+//! | [`child`] | what this program does as a process of its own |
+//! | [`growth`] | how cost grows with objects, sessions, sizes; [`plot`] draws it |
 //! | [`special`] | starts, and what many objects cost |
 //! | [`report`] | the table as text, JSON and SVG |
 //!
 //! Absolute figures drift with the machine, so the contenders take turns within one run and only ratios count.
 #![deny(unsafe_code)]
 
+pub mod child;
 pub mod cluster;
+pub mod creators;
+pub mod growth;
 pub mod limit;
+pub mod plot;
 pub mod raw;
 pub mod report;
 pub mod rig;

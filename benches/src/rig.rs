@@ -60,6 +60,25 @@ impl Peer {
         })
     }
 
+    /// The token that [`start`] has logged in to.
+    ///
+    /// # Errors
+    /// What the module refuses.
+    pub fn started(
+        name: &'static str,
+        path: &Path,
+        session: Session,
+    ) -> Result<Peer, Box<dyn std::error::Error>> {
+        let module = session.module;
+        Ok(Peer {
+            name,
+            path: path.to_owned(),
+            slot: initialized(module)?,
+            module,
+            session,
+        })
+    }
+
     /// Another slot of a module that is loaded already, its user logged in.
     pub fn cluster(
         name: &'static str,

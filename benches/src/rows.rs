@@ -360,6 +360,29 @@ pub fn fill(session: Session, range: std::ops::Range<usize>) -> raw::Answer {
     Ok(())
 }
 
+/// As [`fill`], by many threads: where these share commits it takes a fraction of the time.
+///
+/// # Errors
+/// What the module refuses.
+pub fn fill_by_many(peer: &Peer, range: std::ops::Range<usize>) -> raw::Answer {
+    const THREADS: usize = 16;
+    if range.len() < 10 * THREADS {
+        return fill(peer.session, range);
+    }
+    let share = range.len().div_ceil(THREADS);
+    std::thread::scope(|scope| {
+        let shares = (range.start..range.end).step_by(share).map(|from| {
+            let session = peer.open_session();
+            let to = range.end.min(from + share);
+            scope.spawn(move || fill(session, from..to).and_then(|()| session.close()))
+        });
+        let threads: Vec<_> = shares.collect();
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().expect("a creator does not panic"))
+    })
+}
+
 fn signer(
     code: CK_MECHANISM_TYPE,
     key: CK_OBJECT_HANDLE,
