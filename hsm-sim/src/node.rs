@@ -15,10 +15,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::encode;
-use crate::engine::{NODE_MARK, TOKEN_MARK};
 use crate::link::SimLink;
 use crate::store::seal::{Credential, PinCost, SealKey, random};
-use crate::store::{Store, value};
+use crate::store::{Kind, Store, value};
 use crate::users::{self, PinRules};
 
 /// What an HSM of a cluster is told when it is put into its box.
@@ -86,26 +85,11 @@ pub(crate) fn put_sealed(
     tx.put(name, &store.device().seal(name.as_bytes(), plain)?)
 }
 
-/// Refuses what an embedded token has left its mark in.
-fn no_token(store: &Store, mark: Option<Vec<u8>>) -> Result<()> {
-    let Some(serial) = mark else {
-        return Ok(());
-    };
-    Err(Error::new(
-        Rv::TOKEN_NOT_RECOGNIZED,
-        format!(
-            "{} holds the embedded token {} and no HSM of a cluster: give the node a directory of its own",
-            store.dir().display(),
-            String::from_utf8_lossy(&serial)
-        ),
-    ))
-}
-
 impl NodeState {
     /// A fresh HSM makes its keys and its first two users; another finds them.
     pub(crate) fn open(store: &Store, settings: NodeSettings) -> Result<(NodeState, SealKey)> {
-        no_token(store, store.value(TOKEN_MARK)?)?;
-        if store.value(NODE_MARK)?.is_none() {
+        let mark = Kind::Node.mark();
+        if store.value(mark)?.is_none() {
             let token = SealKey::generate()?;
             let masking = SealKey::generate()?;
             let preco =
@@ -120,18 +104,18 @@ impl NodeState {
                 },
             )?;
             store.write(|tx| {
-                no_token(store, value(tx.sql(), TOKEN_MARK)?)?;
-                if value(tx.sql(), NODE_MARK)?.is_some() {
+                Kind::Node.claim(tx.sql(), store.dir())?;
+                if value(tx.sql(), mark)?.is_some() {
                     return Ok(());
                 }
-                put_sealed(store, tx, NODE_MARK, token.expose())?;
+                put_sealed(store, tx, mark, token.expose())?;
                 put_sealed(store, tx, "masking key", masking.expose())?;
                 users::add(tx, Role::PreCo, "admin", &preco)?;
-                users::add(tx, Role::Au, "app_user", &nobody)
+                users::add(tx, Role::Au, users::APPLIANCE, &nobody)
             })?;
         }
         let missing = || Error::new(Rv::DEVICE_ERROR, "store: a key of the HSM is missing");
-        let token = SealKey::new(&sealed(store, NODE_MARK)?.ok_or_else(missing)?)?;
+        let token = SealKey::new(&sealed(store, mark)?.ok_or_else(missing)?)?;
         let masking = SealKey::new(&sealed(store, "masking key")?.ok_or_else(missing)?)?;
         let backup_key = SealKey::new(settings.backup_key.expose())?;
         let identity = sealed(store, "identity")?

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hsm_api::reply::TokenInfo;
 use hsm_api::{Error, Phase, Reply, Result, Role, Rv, SessionId};
 
-use crate::engine::TOKEN_MARK;
 use crate::link::{Login, SimLink};
+use crate::store::Kind;
 use crate::store::seal::{Credential, SealKey};
 use crate::{store, users};
 
@@ -20,7 +20,7 @@ impl SimLink {
         let (label, serial, all) = self.inner.store.read(|sql| {
             Ok((
                 store::value(sql, "label")?,
-                store::value(sql, TOKEN_MARK)?,
+                store::value(sql, Kind::Token.mark())?,
                 users::all(sql)?,
             ))
         })?;

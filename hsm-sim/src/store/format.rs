@@ -9,10 +9,12 @@
 //! the store reads its number and refuses. One that has it open looks no number up, so the transaction number
 //! that its every reading and writing begins with has another name: it fails, and makes nothing of the dead.
 
+use std::path::Path;
+
 use hsm_api::{Error, Result, Rv};
 use rusqlite::Connection;
 
-use super::fault;
+use super::{Kind, fault};
 
 /// The format that this program writes.
 const FORMAT: u32 = 2;
@@ -43,17 +45,18 @@ const FROM_1: &str = "
     DELETE FROM meta WHERE name = 'seq';
 ";
 
-fn version(sql: &Connection) -> Result<u32> {
+pub(super) fn version(sql: &Connection) -> Result<u32> {
     sql.query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(fault)
 }
 
-/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing.
+/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing. Nor does that of a
+/// store of another kind, which is refused.
 ///
 /// # Errors
-/// TOKEN_NOT_RECOGNIZED for a newer format; DEVICE_ERROR.
-pub(super) fn lay_out(sql: &mut Connection) -> Result<()> {
-    if version(sql)? == FORMAT {
+/// TOKEN_NOT_RECOGNIZED for a newer format or another kind; DEVICE_ERROR.
+pub(super) fn lay_out(sql: &mut Connection, kind: Kind, dir: &Path) -> Result<()> {
+    if version(sql)? == FORMAT && kind.is_alone(sql)? {
         return Ok(());
     }
     let tx = sql
@@ -62,8 +65,11 @@ pub(super) fn lay_out(sql: &mut Connection) -> Result<()> {
     // Asked again: another process may have been first.
     match version(&tx)? {
         0 => tx.execute_batch(SCHEMA).map_err(fault)?,
-        1 => tx.execute_batch(FROM_1).map_err(fault)?,
-        FORMAT => return Ok(()),
+        1 => {
+            kind.claim(&tx, dir)?;
+            tx.execute_batch(FROM_1).map_err(fault)?;
+        }
+        FORMAT => kind.claim(&tx, dir)?,
         newer => {
             return Err(Error::new(
                 Rv::TOKEN_NOT_RECOGNIZED,
@@ -84,9 +90,7 @@ pub(super) fn seq_name(sql: &Connection) -> Result<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
+pub(super) mod tests {
     use hsm_api::ObjectId;
 
     use super::*;
@@ -100,7 +104,7 @@ mod tests {
         Engine::embedded(dir, Settings::default())
     }
 
-    fn file(dir: &Path) -> Connection {
+    pub fn file(dir: &Path) -> Connection {
         Connection::open(dir.join("token.db")).unwrap()
     }
 
@@ -111,7 +115,7 @@ mod tests {
     }
 
     /// As a program of format 1 left it.
-    fn back_to_1(dir: &Path) {
+    pub fn back_to_1(dir: &Path) {
         file(dir)
             .execute_batch(
                 "UPDATE meta SET name = 'seq' WHERE name = 'sequence'; PRAGMA user_version = 1;",

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use hsm_api::{Error, Result, Rv};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::engine::TOKEN_MARK;
-
 use super::format::seq_name;
-use super::{fault, number, value};
+use super::{Kind, fault, number, value};
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +48,7 @@ fn text(sql: &Connection, name: &str) -> Result<Option<String>> {
 /// # Errors
 /// DEVICE_ERROR where there is no store or none that can be read.
 pub fn serial(dir: &Path) -> Result<String> {
-    let serial = text(&read_only(dir)?, TOKEN_MARK)?;
+    let serial = text(&read_only(dir)?, Kind::Token.mark())?;
     serial.ok_or_else(|| Error::new(Rv::DEVICE_ERROR, "the store has no serial number"))
 }
 
@@ -62,7 +60,7 @@ pub fn inspect(dir: &Path) -> Result<Report> {
     let sql = read_only(dir)?;
     let mut report = Report {
         label: text(&sql, "label")?,
-        serial: text(&sql, TOKEN_MARK)?,
+        serial: text(&sql, Kind::Token.mark())?,
         ..Report::default()
     };
     integrity(&sql, &mut report)?;
@@ -161,7 +159,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("token-0000");
         assert!(inspect(&dir).is_err(), "no store yet");
-        let store = Store::open(&dir).unwrap();
+        let store = Store::open(&dir, Kind::Token).unwrap();
         store.write(|tx| tx.put("serial", b"0001")).unwrap();
         let report = inspect(&dir).unwrap();
         assert_eq!((&report.faults, &report.leftovers), (&vec![], &vec![]));

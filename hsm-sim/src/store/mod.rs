@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `generation` | the mapped number |
 //! | `format` | the tables, and what became of earlier ones |
+//! | `kind` | whose it is: an embedded token's or a cluster's HSM's |
 //! | `fork` | SQLite's view of files in a forked child |
 //! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
@@ -19,6 +20,7 @@ mod fork;
 mod format;
 pub mod generation;
 pub mod inspect;
+mod kind;
 pub mod record;
 pub mod seal;
 
@@ -35,6 +37,8 @@ use format::SEQ;
 use generation::Generation;
 use record::Record;
 use seal::SealKey;
+
+pub use kind::Kind;
 
 use crate::users::Guesses;
 
@@ -118,13 +122,14 @@ impl Store {
     /// Opens the store in a directory, which is made if it is not there.
     ///
     /// # Errors
-    /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED.
-    pub fn open(dir: &Path) -> Result<Self> {
+    /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED; TOKEN_NOT_RECOGNIZED for a store of the
+    /// other kind, which is left as it is.
+    pub fn open(dir: &Path, kind: Kind) -> Result<Self> {
         private_dir(dir)?;
         let device = device_key(dir)?;
         let path = dir.join("token.db");
         let mut writer = connect(&path)?;
-        format::lay_out(&mut writer)?;
+        format::lay_out(&mut writer, kind, dir)?;
         restrict(&path)?;
         let reader = connect(&path)?;
         let at = dir.join("generation");
@@ -466,7 +471,7 @@ mod tests {
     #[test]
     fn a_number_left_too_high_by_a_dead_writer_is_mended() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Kind::Token).unwrap();
         store.write(|tx| tx.put("a", b"1")).unwrap();
         assert_eq!(store.generation(), 1);
         // A process raised the number and died before its commit.
@@ -475,14 +480,14 @@ mod tests {
         assert_eq!(store.generation(), 1);
         // The other way round: the file went ahead, as after a copy from elsewhere.
         store.generation.store(0);
-        let again = Store::open(dir.path()).unwrap();
+        let again = Store::open(dir.path(), Kind::Token).unwrap();
         assert_eq!(again.generation(), 1);
     }
 
     #[test]
     fn a_refused_transaction_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Kind::Token).unwrap();
         let refused: Result<()> = store.write(|tx| {
             tx.put("a", b"1")?;
             Err(Rv::FUNCTION_FAILED.into())
