@@ -38,10 +38,10 @@ enum Kind {
         #[command(flatten)]
         hsm: Hsm,
         /// So many of a hundred before the request is carried out
-        #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+        #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
         requests: u8,
         /// So many of a hundred after it was, instead of the answer
-        #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+        #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
         replies: u8,
     },
     /// Let every write to an HSM's store fail

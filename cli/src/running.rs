@@ -46,7 +46,10 @@ impl Running {
     /// A sentence for the user where there is none.
     pub fn find(data_dir: &Path) -> Result<Running, String> {
         let file = data_dir.join(FILE);
-        let text = fs::read(&file).map_err(|_| {
+        let text = fs::read(&file).map_err(|error| {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                return format!("{}: {error}; whose data directory is this?", file.display());
+            }
             format!(
                 "no `keystead up` serves {}; start one with `keystead up --data-dir {0}`, or name another directory \
                  with --data-dir or KEYSTEAD_DATA_DIR",

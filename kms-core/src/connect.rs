@@ -143,15 +143,14 @@ impl KeyStores {
         self.update_wanted(store, |record| {
             record.pending_refused = record.pending.is_some();
         })?;
-        let before = users
-            .iter()
-            .map(|user| user.failed_logins)
-            .max()
-            .unwrap_or(0);
-        let why = format!(
-            "{}, after {before} failed logins of kmsuser before",
-            refusal.why
-        );
+        let before = users.iter().map(|user| user.failed_logins).max();
+        let why = match before {
+            // A named module does not tell.
+            None => refusal.why,
+            Some(0) => format!("{}; no login of kmsuser had failed before", refusal.why),
+            Some(1) => format!("{}, after 1 failed login of kmsuser", refusal.why),
+            Some(n) => format!("{}, after {n} failed logins of kmsuser", refusal.why),
+        };
         Err(Fault { why, ..refusal }.into())
     }
 

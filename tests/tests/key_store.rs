@@ -111,6 +111,41 @@ fn an_up_with_a_wrong_pin_leaves_nothing_in_the_way_of_the_next() {
     Store::only(&Boto::new(&up)).settles("CONNECTED");
 }
 
+#[test]
+fn a_data_directory_keeps_to_a_module_or_to_clusters() {
+    let home = Home::new();
+    let target = Target::embedded(&home);
+    let up = target.up(&home);
+    for words in ["fault list", "vpc subnets", "mgmt -c listUsers"] {
+        home.tool(words)
+            .fails()
+            .says("--module")
+            .says("no simulated cluster");
+    }
+    up.stop();
+    let other = home.keystead("up --bare --listen 127.0.0.1:0 --data-dir");
+    other
+        .arg(home.data())
+        .fails()
+        .says("made with --module")
+        .silent_about("ready");
+    assert!(!home.data().join("cloudhsm").exists(), "nothing was made");
+    let up = target.up(&home);
+    up.said("--pin is not used");
+    Store::only(&Boto::new(&up)).settles("CONNECTED");
+    up.stop();
+
+    let clusters = Home::new();
+    Up::bare(&clusters).stop();
+    let other = clusters.keystead("up --bare --listen 127.0.0.1:0 --data-dir");
+    let other = other.arg(clusters.data()).arg("--module");
+    other
+        .arg(tools::module())
+        .fails()
+        .says("made without --module")
+        .silent_about("ready");
+}
+
 fn suite(home: &Home, target: &Target) {
     let up = target.up(home);
     let boto = Boto::new(&up);

@@ -16,6 +16,7 @@ mod soak;
 mod suites;
 mod symbols;
 mod token;
+mod token_faults;
 mod token_fields;
 mod token_migrate;
 mod token_tool;

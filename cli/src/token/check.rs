@@ -10,10 +10,10 @@ use hsm_sim::store::inspect::{Report, inspect};
 use serde_json::{Value, json};
 
 use super::object::{Object, attributes, objects};
-use super::place::directories;
+use super::place::{directories, nothing};
 use super::reach::{Found, Module, Which, said, words};
 use super::secret::PIN;
-use super::{Answer, Failure, Place, Result};
+use super::{Answer, Failure, Place, Result, failed};
 
 /// The options.
 #[derive(Args)]
@@ -46,6 +46,12 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
             check_directory(&directory, &mut findings, &mut stores)?;
         }
     }
+    // Nothing that was looked at is nothing that could be found sound.
+    let none = findings.all.is_empty() && stores.iter().all(|store| store.label.is_none());
+    if none && args.stores_only {
+        let why = nothing(place)?;
+        return failed(why.unwrap_or_else(|| "there is no store of an initialised token".into()));
+    }
     let mut seen = Value::Null;
     let named = args.which.token.is_some() || args.which.serial.is_some();
     let single = stores
@@ -53,7 +59,7 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
         .filter(|report: &&Report| report.label.is_some())
         .count()
         == 1;
-    if !args.stores_only && (named || single || place.module.is_some()) {
+    if !args.stores_only && (named || single || none || place.module.is_some()) {
         let module = Module::load(place)?;
         let token = module.token(&args.which)?;
         let pin = PIN.given_or_asked(args.which.pin.as_ref())?;

@@ -195,7 +195,15 @@ fn write(file: &Path, bytes: &[u8], hidden: bool) -> Result<()> {
     let written = options
         .open(file)
         .and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))
+    written.map_err(|error| {
+        Failure::Failed(match error.kind() {
+            std::io::ErrorKind::AlreadyExists => format!(
+                "{}: the file exists already, and is not written over; remove it, or name another with --out",
+                file.display()
+            ),
+            _ => format!("{}: {error}", file.display()),
+        })
+    })
 }
 
 fn broken(error: hsm_crypto::Error) -> Failure {

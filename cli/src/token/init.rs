@@ -2,11 +2,12 @@
 
 use clap::Args;
 use cryptoki::session::UserType;
+use hsm_sim::PinRules;
 use serde_json::json;
 
 use super::reach::{Found, Module, said};
 use super::secret::{PIN, SO_PIN, Secret};
-use super::{Answer, Place, Result, failed, usage};
+use super::{Answer, Failure, Place, Result, failed, usage};
 
 /// The options.
 #[derive(Args)]
@@ -40,6 +41,20 @@ pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
     }
     let module = Module::load_for_new(place)?;
     let there = token_of(&module, &args.label)?;
+    for store in module.unseen(&module.tokens()?) {
+        // A second token of the label beside a damaged one would be taken for it, and is empty.
+        if there.is_none()
+            && store
+                .label
+                .as_ref()
+                .is_none_or(|label| *label == args.label)
+        {
+            return failed(format!(
+                "{store}; it may be the wanted token: mend it, bring back a copy of its directory, or move that elsewhere"
+            ));
+        }
+        eprintln!("keystead: {store}");
+    }
     if there.is_some() && !args.if_not_exists {
         return failed(format!(
             "there is a token {} already: choose another label, delete it with `keystead token delete --token {} --whole-token`, \
@@ -57,6 +72,7 @@ pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
     let made = there.is_none();
     let token = match there {
         Some(half_done) => {
+            both_fit(Some(lengths(&half_done)), &so_pin, &pin)?;
             set_pin(&module, &half_done, &so_pin, &pin)?;
             half_done
         }
@@ -79,14 +95,22 @@ pub fn make(
     pin: &Secret,
     or_find: bool,
 ) -> Result<Found> {
+    // Once it has a security officer's PIN it is a token, and without a user's PIN of no use.
+    let rules = module.is_ours().then(PinRules::embedded);
+    let rules = rules.map(|rules| (rules.min as usize, rules.max as usize));
+    both_fit(rules, so_pin, pin)?;
     module.offer_blank(true)?;
     let blank = module
         .tokens()?
         .into_iter()
         .find(|token| !token.info.token_initialized());
     let Some(blank) = blank else {
-        return failed("the module offers no uninitialised token to make one of");
+        return failed(match module.unwritable() {
+            Some(why) => format!("no token can be made: {why}"),
+            None => "the module offers no uninitialised token to make one of".to_owned(),
+        });
     };
+    both_fit(Some(lengths(&blank)), so_pin, pin)?;
     let made = module.ctx().init_token(blank.slot, &so_pin.pin(), label);
     module.offer_blank(false)?;
     if let Err(error) = made {
@@ -103,11 +127,37 @@ pub fn make(
     Ok(token)
 }
 
+fn lengths(token: &Found) -> (usize, usize) {
+    (token.info.min_pin_length(), token.info.max_pin_length())
+}
+
+/// Whether the token will take both PINs.
+fn both_fit(lengths: Option<(usize, usize)>, so_pin: &Secret, pin: &Secret) -> Result<()> {
+    // A token that tells no limit will say by itself what it does not take.
+    let Some((min, max)) = lengths.filter(|(_, max)| *max != 0) else {
+        return Ok(());
+    };
+    for (wanted, secret) in [(&SO_PIN, so_pin), (&PIN, pin)] {
+        if !(min..=max).contains(&secret.text().len()) {
+            return usage(format!(
+                "{} ({}, {}): the token takes {min} to {max} bytes; nothing was made",
+                wanted.what, wanted.option, wanted.variable
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn set_pin(module: &Module, token: &Found, so_pin: &Secret, pin: &Secret) -> Result<()> {
     let session = module.open(token)?;
     session
         .login(UserType::So, Some(&so_pin.pin()))
-        .map_err(said)?;
+        .map_err(|error| match said(error) {
+            Failure::Failed(why) | Failure::Usage(why) => Failure::Failed(format!(
+                "{why} (the login of the security officer of the token {})",
+                token.info.label()
+            )),
+        })?;
     session.init_pin(&pin.pin()).map_err(said)?;
     session.logout().map_err(said)
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::object::{Choice, Object};
+use super::place::nothing;
 use super::reach::{Found, Module, Which};
 use super::secret::PIN;
 use super::{Answer, Place, Result};
@@ -23,14 +24,10 @@ pub struct List {
 }
 
 pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
-    let module = Module::load(place)?;
     if args.which.token.is_none() && args.which.serial.is_none() && args.choice.is_empty() {
-        let tokens = module.tokens()?.iter().map(token).collect();
-        return Ok(Answer::list(
-            Value::Array(tokens),
-            &["slot", "label", "serial", "manufacturer", "state"],
-        ));
+        return tokens(place);
     }
+    let module = Module::load(place)?;
     let found = module.token(&args.which)?;
     // Nobody to ask, and nothing given: the public objects are an answer too.
     let login = !args.public && (args.which.pin.is_some() || std::io::stdin().is_terminal());
@@ -58,6 +55,24 @@ pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
             "extractable",
         ],
     ))
+}
+
+/// No token is an answer too; a store that cannot be opened is none, and would be taken for it.
+fn tokens(place: &Place) -> Result<Answer> {
+    let columns = ["slot", "label", "serial", "manufacturer", "state"];
+    let module = Module::load_to_list(place)?;
+    if let Some(why) = nothing(place)? {
+        eprintln!("keystead: {why}");
+        return Ok(Answer::list(json!([]), &columns));
+    }
+    let tokens = module.tokens()?;
+    let unseen = module.unseen(&tokens);
+    for store in &unseen {
+        eprintln!("keystead: {store}");
+    }
+    let mut answer = Answer::list(tokens.iter().map(token).collect(), &columns);
+    answer.well = unseen.is_empty();
+    Ok(answer)
 }
 
 fn token(found: &Found) -> Value {

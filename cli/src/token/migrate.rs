@@ -141,6 +141,10 @@ pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
     // The source first: nothing is made if it does not open.
     let haul = source.haul(&from_pin)?;
     let target = Module::load_for_new(place)?;
+    let own_pin = args
+        .pin
+        .as_ref()
+        .is_some_and(|pin| pin.text() != from_pin.text());
     let pin = args.pin.clone().unwrap_or(from_pin);
     let (token, made) = match token_of(&target, &label)? {
         Some(token) => (token, false),
@@ -148,7 +152,7 @@ pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
     };
     let session = target.user(&token, &pin)?;
     let outcome = deliver(&session, haul)?;
-    Ok(answer(&source, &token, made, &outcome))
+    Ok(answer(&source, &token, made, own_pin, &outcome))
 }
 
 fn make(
@@ -171,13 +175,16 @@ fn make(
     init::make(target, label, &so_pin, pin, false)
 }
 
-fn answer(source: &Source, token: &Found, made: bool, outcome: &Outcome) -> Answer {
+fn answer(source: &Source, token: &Found, made: bool, own_pin: bool, outcome: &Outcome) -> Answer {
     let mut lines = Vec::new();
     let label = token.info.label();
     if made {
         lines.push(format!(
-            "made the token {label} with the PIN that opened {}",
-            source.label()
+            "made the token {label}; its user's PIN is {}",
+            match own_pin {
+                true => "the one of --pin or KEYSTEAD_PIN".to_owned(),
+                false => format!("the one that opened {}", source.label()),
+            }
         ));
     }
     for object in &outcome.carried {

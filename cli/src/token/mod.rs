@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `reach` | the module, the token, the session; what an answer means in words |
 //! | `place` | the configuration of our own module, and where its token directories are |
+//! | `unseen` | stores that the module leaves out, and why |
 //! | `secret` | PINs and passphrases: option, environment or prompt |
 //! | `object`, `describe` | objects: which one is meant, and how one is described |
 //! | `init`, `list`, `delete`, `check` | the commands |
@@ -28,6 +29,7 @@ mod secret;
 mod softhsm;
 mod source;
 mod template;
+mod unseen;
 
 use std::path::PathBuf;
 

@@ -14,6 +14,8 @@ pub struct Config {
     /// For `pReserved`; without it the module finds its own.
     pub reserved: Option<String>,
     file: Option<NamedTempFile>,
+    /// The user's file that ours was made of, if it was made of one.
+    pub source: Option<PathBuf>,
     settings: Settings,
 }
 
@@ -22,6 +24,7 @@ pub struct Config {
 struct Settings {
     table: Table,
     directories: Vec<PathBuf>,
+    source: Option<PathBuf>,
 }
 
 impl Config {
@@ -30,6 +33,7 @@ impl Config {
         Config {
             reserved: None,
             file: None,
+            source: None,
             settings: Settings::default(),
         }
     }
@@ -68,14 +72,33 @@ impl Config {
     }
 }
 
-/// What our module is to be told for this command line.
+/// What our module is to be told for a command that works with tokens that are there. It makes a first token in a directory that
+/// holds none, so it is told of no such directory: a name that was mistyped is an error, and no new directory.
 pub fn config(place: &Place) -> Result<Config> {
+    let mut settings = settings(place)?;
+    if let (Some(named), false) = (
+        &place.directory,
+        settings
+            .directories
+            .iter()
+            .all(|directory| directory.is_dir()),
+    ) {
+        return usage(format!(
+            "--directory {}: there is no such directory",
+            named.display()
+        ));
+    }
+    let whole = settings
+        .directories
+        .iter()
+        .all(|directory| holds(directory));
     match (&place.directory, &place.config) {
-        (Some(_), _) => made(settings(place)?),
-        (None, Some(file)) if !file.is_file() => usage(format!(
-            "--config {}: there is no such file",
-            file.display()
-        )),
+        _ if !whole || settings.offers_blank() => {
+            settings.directories.retain(|directory| holds(directory));
+            settings.tell_directories();
+            made(settings)
+        }
+        (Some(_), _) => made(settings),
         (None, Some(file)) => Ok(Config {
             reserved: Some(reserved(&absolute(file)?)?),
             ..Config::none()
@@ -89,6 +112,24 @@ pub fn config_for_new(place: &Place) -> Result<Config> {
     made(settings(place)?)
 }
 
+/// Why there is no token that the module could show, if there is none: the directories that were looked into, and what is there.
+/// A cluster's tokens are seen by connecting only, so a configuration with one never counts as empty.
+pub fn nothing(place: &Place) -> Result<Option<String>> {
+    match place.module {
+        Some(_) => Ok(None),
+        None => Ok(settings(place)?.nothing()),
+    }
+}
+
+/// Whether a token was ever made in the directory. What cannot be read is for the module to refuse.
+fn holds(directory: &Path) -> bool {
+    hsm_sim::tokens(directory).map_or(true, |tokens| {
+        tokens
+            .iter()
+            .any(|token| token.path.join("token.db").exists())
+    })
+}
+
 /// The directories of embedded tokens, in the module's order.
 pub fn directories(place: &Place) -> Result<Vec<PathBuf>> {
     Ok(settings(place)?.directories)
@@ -99,6 +140,14 @@ fn settings(place: &Place) -> Result<Settings> {
         return Settings::of_directory(directory);
     }
     match place.config.clone().or_else(found) {
+        Some(file) if !file.exists() => {
+            let by = if place.config.is_some() {
+                "--config"
+            } else {
+                "KEYSTEAD_PKCS11_CONF"
+            };
+            usage(format!("{by} {}: there is no such file", file.display()))
+        }
         Some(file) => Settings::read(&file),
         None => Settings::of_directory(&default_tokens()?),
     }
@@ -121,14 +170,22 @@ impl Settings {
 
     fn read(file: &Path) -> Result<Settings> {
         let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        let table: Table =
-            toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
+        let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        let at =
+            |line: usize, why: &str| Failure::Usage(format!("{}:{line}: {why}", file.display()));
+        let line = |end: usize| bytes[..end.min(bytes.len())].split(|b| *b == b'\n').count();
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| at(line(error.valid_up_to()), "what stands here is not UTF-8"))?;
+        let table: Table = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            at(line(start), error.message())
+        })?;
         let file = absolute(file)?;
         let base = file.parent().unwrap_or(Path::new("/"));
         let mut settings = Settings {
             table,
             directories: Vec::new(),
+            source: Some(file.clone()),
         };
         for (list, key) in [("token", "directory"), ("cluster", "trust-anchor")] {
             for entry in settings
@@ -160,6 +217,42 @@ impl Settings {
             settings.add(default_tokens()?)?;
         }
         Ok(settings)
+    }
+
+    /// See [`nothing`].
+    fn nothing(&self) -> Option<String> {
+        let held = self.directories.iter().any(|directory| holds(directory));
+        if held || self.table.contains_key("cluster") {
+            return None;
+        }
+        let said = |directory: &PathBuf| match directory.is_dir() {
+            true => format!("{} holds none", directory.display()),
+            false => format!("there is no directory {}", directory.display()),
+        };
+        let said: Vec<String> = self.directories.iter().map(said).collect();
+        let said = match &said[..] {
+            [] => "the configuration lists no directory".to_owned(),
+            said => said.join(", "),
+        };
+        Some(format!(
+            "there is no token: {said}; make one with `keystead token init --label LABEL`"
+        ))
+    }
+
+    /// Whether the module is told to make an uninitialised token where there is none.
+    fn offers_blank(&self) -> bool {
+        self.table.get("empty-slot").and_then(Value::as_bool) == Some(true)
+    }
+
+    /// Leaves the directories that [`Settings::directories`] no longer has out of what the module is told.
+    fn tell_directories(&mut self) {
+        if let Some(Value::Array(tokens)) = self.table.get_mut("token") {
+            let listed = &self.directories;
+            tokens.retain(|token| {
+                let directory = token.get("directory").and_then(Value::as_str);
+                directory.is_some_and(|directory| listed.iter().any(|l| l == Path::new(directory)))
+            });
+        }
     }
 
     fn text(&self, empty_slot: bool) -> String {
@@ -215,6 +308,7 @@ fn made(settings: Settings) -> Result<Config> {
     Ok(Config {
         reserved: Some(reserved(file.path())?),
         file: Some(file),
+        source: settings.source.clone(),
         settings,
     })
 }

@@ -1,6 +1,6 @@
 //! Reaches a token: loads the module, finds the token by its label, opens a session, and says in words what a module answered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cryptoki::context::Pkcs11;
@@ -10,6 +10,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 
 use super::place::{self, Config};
 use super::secret::{PIN, Secret};
+use super::unseen::{Unseen, unseen};
 use super::{Failure, Place, Result, failed, usage};
 use crate::module;
 
@@ -31,6 +32,8 @@ pub struct Which {
 pub struct Module {
     ctx: Pkcs11,
     config: Config,
+    /// Where embedded tokens are, if the module is ours.
+    directories: Vec<PathBuf>,
     /// Held while tokens may be made: see [`Config::turn`].
     turn: Option<std::fs::File>,
 }
@@ -44,9 +47,23 @@ pub struct Found {
 }
 
 impl Module {
-    /// The module of the command line.
+    /// The module of the command line, for tokens that are there: nothing is made.
     pub fn load(place: &Place) -> Result<Module> {
-        Module::load_with(place, place::config(place)?)
+        // The module first: what is wrong with its configuration is the better reason.
+        let module = Module::load_to_list(place)?;
+        match place::nothing(place)? {
+            Some(why) => failed(why),
+            None => Ok(module),
+        }
+    }
+
+    /// The same where no token at all is no mistake.
+    pub fn load_to_list(place: &Place) -> Result<Module> {
+        let config = match place.module {
+            Some(_) => Config::none(),
+            None => place::config(place)?,
+        };
+        Module::load_with(place, config)
     }
 
     /// The same, able to offer an uninitialised token to make a token of.
@@ -69,26 +86,27 @@ impl Module {
     }
 
     fn load_with(place: &Place, config: Config) -> Result<Module> {
-        let path = match &place.module {
-            Some(path) => path.clone(),
-            None => module::beside_us().map_err(Failure::Failed)?,
-        };
-        Module::open_at(
-            &path,
-            if place.module.is_none() {
-                config
-            } else {
-                Config::none()
-            },
-        )
+        if let Some(path) = &place.module {
+            return Module::open_at(path, Config::none());
+        }
+        let path = module::beside_us().map_err(Failure::Failed)?;
+        let mut module = Module::open_at(&path, config)?;
+        module.directories = place::directories(place)?;
+        Ok(module)
     }
 
     /// The module in a file.
     pub fn open_at(path: &Path, config: Config) -> Result<Module> {
-        let ctx = kms_core::p11::open(path, config.reserved.as_deref()).map_err(Failure::Usage)?;
+        let open = |reserved: Option<&str>| kms_core::p11::open(path, reserved);
+        let opened = open(config.reserved.as_deref()).or_else(|why| match &config.source {
+            // The module refuses the user's own file for the same reason, and then names that one and its line.
+            Some(source) => open(source.to_str()),
+            None => Err(why),
+        });
         Ok(Module {
-            ctx,
+            ctx: opened.map_err(Failure::Usage)?,
             config,
+            directories: Vec::new(),
             turn: None,
         })
     }
@@ -108,8 +126,26 @@ impl Module {
             .collect())
     }
 
-    /// The token that is meant.
+    /// Stores of embedded tokens that the module leaves out, since they cannot be opened.
+    pub fn unseen(&self, shown: &[Found]) -> Vec<Unseen> {
+        unseen(&self.directories, shown)
+    }
+
+    /// The token that is meant. Where it is not there, what cannot be opened is said too: it may be that one.
     pub fn token(&self, which: &Which) -> Result<Found> {
+        self.choose(which).or_else(|failure| {
+            let unseen = self.unseen(&self.tokens()?);
+            let unseen: Vec<_> = unseen.iter().map(Unseen::to_string).collect();
+            match failure {
+                Failure::Failed(why) if !unseen.is_empty() => {
+                    failed(format!("{why}; {}", unseen.join("; ")))
+                }
+                failure => Err(failure),
+            }
+        })
+    }
+
+    fn choose(&self, which: &Which) -> Result<Found> {
         let mut tokens = self.tokens()?;
         tokens.retain(|token| token.info.token_initialized());
         let labels = tokens
@@ -162,6 +198,18 @@ impl Module {
         Ok(session)
     }
 
+    /// Whether it is our own module, and its tokens may be told to be embedded ones.
+    pub fn is_ours(&self) -> bool {
+        !self.directories.is_empty()
+    }
+
+    /// Why no token can be made in the first directory, if that is because of the directory.
+    pub fn unwritable(&self) -> Option<String> {
+        let directory = self.directories.first()?;
+        let tried = tempfile::tempdir_in(directory);
+        tried.err().map(|error| error.to_string())
+    }
+
     /// The token that is meant, in a session of its user; asks for the PIN only once the token is found.
     pub fn user_of(&self, which: &Which) -> Result<(Found, Session)> {
         let token = self.token(which)?;
@@ -202,6 +250,11 @@ pub fn login_said(error: Error, token: &Found) -> Failure {
     match &error {
         Error::Pkcs11(RvError::UserPinNotInitialized, _) => Failure::Failed(format!(
             "the token {0} has no user's PIN yet: `keystead token init --label {0} --if-not-exists` sets it",
+            token.info.label()
+        )),
+        Error::Pkcs11(RvError::PinIncorrect, _) => Failure::Failed(format!(
+            "{}; it was given as the user's PIN of the token {}",
+            words(&error),
             token.info.label()
         )),
         _ => said(error),

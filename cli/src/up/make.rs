@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::aws::Aws;
 use crate::guide::{self, Guide, text};
@@ -96,11 +97,22 @@ fn store_on(guide: &Guide) -> Result<Option<(String, String)>, String> {
 }
 
 /// A CONNECTED key store on the module's token.
-pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
+pub fn on_module(
+    aws: Aws,
+    pin: impl FnOnce() -> Result<Zeroizing<String>, String>,
+    pin_named: bool,
+) -> Result<(), String> {
     let mut guide = Guide::new(aws);
     if exists(&guide)? {
+        if pin_named {
+            eprintln!(
+                "--pin is not used: the key store was made at an earlier start, and KMS has changed the PIN since; where somebody \
+                 else has set it anew, give it to the key store (aws kms update-custom-key-store --key-store-password)"
+            );
+        }
         return Ok(());
     }
+    let pin = pin()?;
     guide.cluster = kms_server::foreign::CLUSTER_ID.to_owned();
     if !(7..=32).contains(&pin.len()) || !pin.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Err(
@@ -111,7 +123,7 @@ pub fn on_module(aws: Aws, pin: &str) -> Result<(), String> {
     }
     // No certificate is checked against it; the API wants one all the same.
     let anchor = guide::authority()?;
-    guide.store = guide.create_key_store(STORE, pin, &anchor)?;
+    guide.store = guide.create_key_store(STORE, &pin, &anchor)?;
     if let Err(error) = guide.connect(&|| ()) {
         // Left as it is, the next `up` would find a key store, and neither use its --pin nor say what is wrong.
         let gone = guide

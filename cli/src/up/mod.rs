@@ -6,13 +6,14 @@ mod stack;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use kms_server::{Config, Keyring, Level, Log, Server, Signals};
+use zeroize::Zeroizing;
 
 use crate::aws::Aws;
 use crate::running::Running;
@@ -21,24 +22,20 @@ use stack::Stack;
 /// Serve KMS and CloudHSM v2
 #[derive(Args)]
 pub struct UpArgs {
-    /// Where to serve; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:4566", value_name = "ADDRESS")]
+    /// Where to serve, HOST:PORT; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:4566", value_name = "ADDRESS", value_parser = address)]
     listen: SocketAddr,
     /// Make nothing: no cluster, no key store
     #[arg(long)]
     bare: bool,
     /// Let the key store's HSM be this PKCS#11 module (SoftHSM2, say) instead of a cluster
-    #[arg(long, value_name = "SO", requires = "pin")]
+    #[arg(long, value_name = "SO")]
     module: Option<PathBuf>,
-    /// With --module: the user's PIN of its token as it is now; the key store changes it on every connect
-    #[arg(
-        long,
-        value_name = "PIN",
-        requires = "module",
-        env = "KEYSTEAD_PIN",
-        hide_env_values = true
-    )]
-    pin: Option<String>,
+    /// With --module, at the first start: the user's PIN of its token as it is now; the key store changes it on every
+    /// connect [env: KEYSTEAD_PIN]
+    // Not read by clap, for which a variable counts as given: one that is set for `keystead token` must not ask for --module.
+    #[arg(long, value_name = "PIN", requires = "module")]
+    pin: Option<Zeroizing<String>>,
     /// With --module: the label of its token
     #[arg(long, value_name = "LABEL", requires = "module", default_value = "kms")]
     token_label: String,
@@ -51,8 +48,26 @@ pub struct UpArgs {
     log: String,
 }
 
+/// The address that a host and a port stand for; the host may be a name.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let form = "HOST:PORT, as 127.0.0.1:4566, [::1]:4566 or localhost:4566";
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; the form is {form}"))?;
+    found
+        .next()
+        .ok_or_else(|| format!("the host has no address; the form is {form}"))
+}
+
 /// Serves until SIGINT or SIGTERM.
 pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
+    let made = MadeWith::of(&data_dir)?;
+    if let Some(made) = made {
+        made.fits(args.module.is_some(), &data_dir)?;
+    } else if args.module.is_some() && !args.bare {
+        // Before anything is made: what is made is made for a module.
+        pin(args)?;
+    }
     let _lock = lock(&data_dir)?;
     let keyring = match &args.credentials {
         Some(file) => Some(Keyring::read(file).map_err(|error| error.to_string())?),
@@ -99,15 +114,68 @@ fn serve(
 ) -> Result<(), String> {
     if !args.bare {
         let running = Running::find(data_dir)?;
-        match (&args.module, &args.pin) {
-            (Some(_), Some(pin)) => make::on_module(aws, pin)?,
-            _ => make::on_cluster(&running, aws)?,
+        match &args.module {
+            Some(_) => make::on_module(aws, || pin(args), args.pin.is_some())?,
+            None => make::on_cluster(&running, aws)?,
         }
     }
     // Whoever started us may have closed its end; that is no reason to stop serving.
     let _ = writeln!(io::stdout(), "ready {url}").and_then(|()| io::stdout().flush());
     signals.wait();
     Ok(())
+}
+
+/// The PIN of the module's token.
+fn pin(args: &UpArgs) -> Result<Zeroizing<String>, String> {
+    let variable = || {
+        let set = std::env::var("KEYSTEAD_PIN").ok();
+        set.filter(|pin| !pin.is_empty()).map(Zeroizing::new)
+    };
+    let pin = args.pin.clone().or_else(variable);
+    pin.ok_or_else(|| {
+        "--module: which is the user's PIN of its token? give --pin PIN, or set KEYSTEAD_PIN; --bare makes no key store and needs \
+         none"
+            .to_owned()
+    })
+}
+
+/// What a data directory's key stores have their keys on; the other does not know them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MadeWith {
+    Clusters,
+    Module,
+}
+
+impl MadeWith {
+    /// None where nothing was made yet.
+    fn of(data_dir: &Path) -> Result<Option<MadeWith>, String> {
+        let there = |name: &str| {
+            let dir = data_dir.join(name);
+            dir.try_exists()
+                .map_err(|error| format!("{}: {error}", dir.display()))
+        };
+        // Clusters keep their state beside KMS's, and are opened first.
+        Ok(match (there("cloudhsm")?, there("kms")?) {
+            (true, _) => Some(MadeWith::Clusters),
+            (false, true) => Some(MadeWith::Module),
+            (false, false) => None,
+        })
+    }
+
+    fn fits(self, module: bool, data_dir: &Path) -> Result<(), String> {
+        let dir = data_dir.display();
+        match (self, module) {
+            (MadeWith::Clusters, true) => Err(format!(
+                "{dir} was made without --module: its key stores are on clusters; leave --module out, or give the module another \
+                 --data-dir"
+            )),
+            (MadeWith::Module, false) => Err(format!(
+                "{dir} was made with --module: its key store is on that module's token; give --module SO (and --token-label) as \
+                 then, or another --data-dir"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn level(name: &str) -> Level {

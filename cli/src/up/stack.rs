@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use aws_json::{Response, Service};
+use aws_json::{Exception, Response, Service};
 use cloudhsm_core::{CloudHsm, ProcessSpawner};
 use kms_core::clusters::Clusters;
 use kms_core::kms::{Kms, ServiceHsm, Settings};
@@ -24,12 +24,20 @@ use zeroize::Zeroizing;
 /// How often keys whose deletion is due are looked for.
 const TICK: Duration = Duration::from_secs(5);
 
+/// What the paths of the simulation's own requests start with.
+const SIMULATION: &str = "/_keystead/";
+
+/// What they are answered where nothing is simulated; the name that CloudHSM's own operations answer there.
+const NO_CLUSTER: Exception = Exception::new("CloudHsmInvalidRequestException", 400);
+
 /// The services, running.
 pub struct Stack {
     kms: Arc<Kms>,
     cloudhsm: Arc<dyn Service>,
     /// None where a named module takes the clusters' place.
     clusters: Option<Arc<CloudHsm>>,
+    /// That module's file.
+    named: Option<PathBuf>,
     ticking: (mpsc::Sender<()>, JoinHandle<()>),
 }
 
@@ -52,6 +60,7 @@ impl Stack {
             kms,
             cloudhsm: api,
             clusters: Some(service),
+            named: None,
         })
     }
 
@@ -67,12 +76,15 @@ impl Stack {
             &config,
             Arc::new(Foreign::new(named.clone(), label)),
         )?;
-        let api = Arc::new(ForeignCloudHsm { module: named });
+        let api = Arc::new(ForeignCloudHsm {
+            module: named.clone(),
+        });
         Ok(Stack {
             ticking: tick(kms.clone()),
             kms,
             cloudhsm: api,
             clusters: None,
+            named: Some(named),
         })
     }
 
@@ -84,7 +96,19 @@ impl Stack {
     /// The simulation's own paths: VPC, faults, where the HSMs are.
     pub fn routes(&self) -> Vec<Route> {
         let Some(service) = self.clusters.clone() else {
-            return Vec::new();
+            let module = self.named.clone().unwrap_or_default();
+            let answer = Arc::new(move |_: &str, _: &[u8]| {
+                let why = format!(
+                    "This `keystead up` serves the token of a PKCS#11 module (--module {}): there is no simulated cluster, and so no \
+                     VPC, no HSM to manage and no fault to rehearse.",
+                    module.display()
+                );
+                Response::refusal(NO_CLUSTER.says(why), "Message")
+            });
+            return vec![Route {
+                prefix: SIMULATION,
+                answer,
+            }];
         };
         let kms = self.kms.clone();
         let answer = Arc::new(move |path: &str, body: &[u8]| {
@@ -101,7 +125,7 @@ impl Stack {
             cloudhsm_core::admin::handle(&service, path, body)
         });
         vec![Route {
-            prefix: "/_keystead/",
+            prefix: SIMULATION,
             answer,
         }]
     }

@@ -432,7 +432,18 @@ fn restrict(path: &Path) -> Result<()> {
 /// Made once, whichever process comes first: written aside and linked to its name.
 fn device_key(dir: &Path) -> Result<SealKey> {
     let path = dir.join("device.key");
-    if !path.exists() {
+    // Asked first: a process that makes both now makes the key before the store.
+    let stored = dir.join("token.db").exists();
+    let there = path.try_exists().map_err(file_fault(&path))?;
+    if !there && stored {
+        let why = format!(
+            "{} is missing: it seals the token's objects, which do not open under another one; bring the file back from a backup of \
+             the directory (without it, what is stored there is lost, and the directory may be moved away)",
+            path.display()
+        );
+        return Err(Error::new(Rv::DEVICE_ERROR, why));
+    }
+    if !there {
         let aside = dir.join(format!(
             "device.key.{:016x}",
             u64::from_ne_bytes(seal::random()?)
@@ -467,6 +478,21 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_key_of_a_store_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path()).unwrap());
+        let key = dir.path().join("device.key");
+        let kept = fs::read(&key).unwrap();
+        fs::remove_file(&key).unwrap();
+        let lost = Store::open(dir.path()).err().unwrap();
+        assert_eq!(lost.rv, Rv::DEVICE_ERROR);
+        assert!(lost.why.contains("device.key is missing"), "{lost}");
+        assert!(!key.exists(), "no other one takes its place");
+        fs::write(&key, kept).unwrap();
+        assert!(Store::open(dir.path()).is_ok());
+    }
 
     #[test]
     fn a_number_left_too_high_by_a_dead_writer_is_mended() {

@@ -4,12 +4,15 @@
 //! our own module its configuration through C_Initialize's `pReserved`. An environment variable would do the second only before
 //! the first thread starts, and for one configuration.
 
+use std::error::Error as _;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
+
+use super::ckr;
 
 /// Opens the library and initialises it, or says what is wrong in words that name the file.
 pub fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
@@ -20,6 +23,14 @@ pub fn open(path: &Path, config: Option<&str>) -> Result<Pkcs11, String> {
         Ok(()) => {}
         // Another value of ours in this process (a service reopened by a test) has done it.
         Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(Error::Pkcs11(code, _)) => {
+            return Err(format!(
+                "C_Initialize of {} answered {}: the module cannot start; look at its configuration (Keystead's says what is \
+                 wrong on standard error, with file and line)",
+                path.display(),
+                ckr(&code)
+            ));
+        }
         Err(e) => return Err(format!("C_Initialize of {} failed: {e}", path.display())),
     }
     // A module must stay mapped: unloading one that keeps thread-local or locked memory ends hosts.
@@ -41,8 +52,13 @@ pub fn probe(path: &Path) -> Result<PathBuf, String> {
     }
     // SAFETY: running the constructors of the library that the operator named is what loading a module means.
     #[allow(unsafe_code)]
-    let library = unsafe { libloading::Library::new(&path) }
-        .map_err(|e| format!("PKCS#11 module {shown} is not a loadable library: {e}"))?;
+    let library = unsafe { libloading::Library::new(&path) }.map_err(|e| {
+        // What dlopen says is the cause of libloading's error, which says no more than that dlopen failed.
+        let reason = e
+            .source()
+            .map_or_else(|| e.to_string(), ToString::to_string);
+        format!("PKCS#11 module {shown} is not a loadable library: {reason}")
+    })?;
     // SAFETY: the symbol is only looked up, never called, through this type.
     #[allow(unsafe_code)]
     let found = unsafe { library.get::<unsafe extern "C" fn()>(b"C_GetFunctionList\0") }.is_ok();
@@ -84,7 +100,10 @@ mod tests {
         std::fs::write(&text, "hello").unwrap();
         let refused = open(&text, None).unwrap_err();
         std::fs::remove_file(&text).unwrap();
-        assert!(refused.contains("is not a loadable library"), "{refused}");
+        assert!(
+            refused.contains("is not a loadable library: ") && !refused.ends_with("dlopen failed"),
+            "dlopen's own reason: {refused}"
+        );
         let directory = open(Path::new("/"), None).unwrap_err();
         assert!(directory.contains("is not a file"), "{directory}");
     }
