@@ -482,16 +482,16 @@ mod tests {
     #[test]
     fn a_lost_key_of_a_store_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path()).unwrap());
+        drop(Store::open(dir.path(), Kind::Token).unwrap());
         let key = dir.path().join("device.key");
         let kept = fs::read(&key).unwrap();
         fs::remove_file(&key).unwrap();
-        let lost = Store::open(dir.path()).err().unwrap();
+        let lost = Store::open(dir.path(), Kind::Token).err().unwrap();
         assert_eq!(lost.rv, Rv::DEVICE_ERROR);
         assert!(lost.why.contains("device.key is missing"), "{lost}");
         assert!(!key.exists(), "no other one takes its place");
         fs::write(&key, kept).unwrap();
-        assert!(Store::open(dir.path()).is_ok());
+        assert!(Store::open(dir.path(), Kind::Token).is_ok());
     }
 
     #[test]
