@@ -35,8 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "ecdsa-p256-verify" => (Kind::EcVerify(256), 20),
         "rsa-2048-sign" => (Kind::RsaSign(2048), 10),
         "aes-ctr-16" => (Kind::Ctr(16), 200),
-        // For profilers alone: what SQLite and the kernel do there differs from run to run.
+        // For profilers alone: what SQLite, the kernel and rejection sampling do there differs from run to run.
         "create" => (Kind::Create, 200),
+        "ecdh" => (Kind::Ecdh, 200),
+        "ml-kem" => (Kind::MlKem, 200),
         "find-1000" => (Kind::Find(1000), 200),
         _ => return Err(format!("no workload {name}").into()),
     };
