@@ -80,6 +80,12 @@ impl Aws {
         }
     }
 
+    /// The same, whose requests the server knows for those of its own process by this word.
+    pub fn own(self, word: &str) -> Self {
+        let client = self.client.with_own(word);
+        Aws { client, ..self }
+    }
+
     /// Whose clusters it sees.
     pub fn account(&self) -> &str {
         &self.account

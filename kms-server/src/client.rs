@@ -14,12 +14,16 @@ use zeroize::Zeroizing;
 /// How long an answer may take: connecting a key store can wait for a whole cluster.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where a request has the word of [`crate::Config::own`].
+pub(crate) const OWN_HEADER: &str = "x-keystead-own";
+
 /// Whom to ask, and who asks.
 #[derive(Debug, Clone)]
 pub struct Client {
     host: String,
     key: Key,
     region: String,
+    own: Option<String>,
 }
 
 impl Client {
@@ -31,7 +35,15 @@ impl Client {
             host,
             key,
             region: region.to_owned(),
+            own: None,
         }
+    }
+
+    /// The same, whose requests the server knows for its own program's by this word: [`crate::Config::own`].
+    #[must_use]
+    pub fn with_own(self, word: &str) -> Self {
+        let own = Some(word.to_owned());
+        Self { own, ..self }
     }
 
     /// Runs an operation of the service that `model` describes. An empty answer is `Null`.
@@ -58,6 +70,7 @@ impl Client {
         let signed = sign(&message, &self.key, &self.region, model.signing_name, now);
         let mut headers = headers.to_vec();
         headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
+        headers.extend(self.own.as_deref().map(|word| (OWN_HEADER, word)));
         self.exchange("/", &headers, &body)
     }
 

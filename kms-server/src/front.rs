@@ -1,6 +1,7 @@
 //! From a whole request to its answer: target, signature, service, and then log and metrics.
 //! Blocking and free of HTTP's machinery, which is `http`'s.
 
+use crate::client::OWN_HEADER;
 use crate::credentials::Keyring;
 use crate::log::{Entry, Log};
 use crate::metrics::Metrics;
@@ -29,6 +30,7 @@ pub(crate) struct Front {
     pub(crate) metrics: Metrics,
     pub(crate) body_limit: usize,
     pub(crate) routes: Vec<Route>,
+    pub(crate) own: Option<String>,
 }
 
 /// `POST` to paths of our own, for what AWS has no call for. JSON in, JSON out, no signature.
@@ -99,6 +101,8 @@ struct Known {
     name: &'static str,
     operation: &'static str,
     caller: Option<Caller>,
+    /// Whether the server's own program asks.
+    own: bool,
 }
 
 impl Front {
@@ -123,6 +127,7 @@ impl Front {
             name: NONE,
             operation: NONE,
             caller: None,
+            own: self.own.is_some() && message.header(OWN_HEADER) == self.own.as_deref(),
         };
         let result = match self.route(message.path) {
             Some(route) => self.own(route, message, body, origin, &mut known),
@@ -243,6 +248,7 @@ impl Front {
             status: response.status,
             took,
             id,
+            own: known.own,
             cause: response
                 .error
                 .as_ref()
@@ -320,6 +326,7 @@ mod tests {
                 prefix: "/own/",
                 answer: Arc::new(ok),
             }],
+            own: None,
         };
         let message = Message {
             method: "POST",

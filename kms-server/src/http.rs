@@ -51,6 +51,9 @@ pub struct Config {
     pub body_limit: usize,
     /// What is served besides AWS's protocol.
     pub routes: Vec<Route>,
+    /// A word by which the server's own program says that a request is its own: those are logged at [`Level::Debug`] only, since
+    /// waiting for something asks many times.
+    pub own: Option<String>,
 }
 
 impl Config {
@@ -63,6 +66,7 @@ impl Config {
             log,
             body_limit: 1 << 20,
             routes: Vec::new(),
+            own: None,
         }
     }
 }
@@ -91,6 +95,7 @@ impl Server {
             log,
             body_limit,
             routes,
+            own,
         } = config;
         let listener = std::net::TcpListener::bind(listen)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {listen}: {e}")))?;
@@ -103,6 +108,7 @@ impl Server {
             metrics: Metrics::default(),
             body_limit,
             routes,
+            own,
         };
 
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -64,7 +64,12 @@ impl Log {
 
     pub(crate) fn line(&self, entry: &Entry<'_>) {
         let fault = entry.status >= 500;
-        if self.level < Level::Error || (self.level < Level::Info && !fault) {
+        let from = match (fault, entry.own) {
+            (true, _) => Level::Error,
+            (false, false) => Level::Info,
+            (false, true) => Level::Debug,
+        };
+        if self.level < from {
             return;
         }
         let Entry {
@@ -76,10 +81,15 @@ impl Log {
             status,
             took,
             id,
+            own: _,
             cause,
         } = entry;
         let now = OffsetDateTime::now_utc().format(STAMP).unwrap_or_default();
-        let level = if fault { "error" } else { "info" };
+        let level = match from {
+            Level::Error => "error",
+            Level::Debug => "debug",
+            _ => "info",
+        };
         let ms = took.as_secs_f64() * 1000.0;
         let mut line = format!(
             "{now} {level} service={service} op={operation} result={result} status={status} \
@@ -109,6 +119,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) status: u16,
     pub(crate) took: Duration,
     pub(crate) id: &'a str,
+    /// Asked by the server's own program.
+    pub(crate) own: bool,
     pub(crate) cause: Option<&'a str>,
 }
 
@@ -137,6 +149,10 @@ pub(crate) mod tests {
     }
 
     fn logged(level: &str, status: u16) -> String {
+        logged_of(level, status, false)
+    }
+
+    fn logged_of(level: &str, status: u16, own: bool) -> String {
         let sink = Sink::default();
         let log = Log::to(level.parse().unwrap(), Box::new(sink.clone()));
         log.line(&Entry {
@@ -148,6 +164,7 @@ pub(crate) mod tests {
             status,
             took: Duration::from_micros(1500),
             id: "r",
+            own,
             cause: Some("two\nlines"),
         });
         sink.text()
@@ -168,6 +185,9 @@ pub(crate) mod tests {
             "{refusal}"
         );
         assert!(logged("debug", 400).contains("cause="));
+        assert_eq!(logged_of("info", 200, true), "");
+        assert!(logged_of("debug", 200, true).contains(" op=Encrypt "));
+        assert!(logged_of("error", 500, true).contains(" status=500 "));
         assert!(
             "loud"
                 .parse::<Level>()

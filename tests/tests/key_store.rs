@@ -116,6 +116,8 @@ fn a_data_directory_keeps_to_a_module_or_to_clusters() {
     let home = Home::new();
     let target = Target::embedded(&home);
     let up = target.up(&home);
+    let log = up.log();
+    assert!(!log.contains("op=Describe"), "what it asks itself:\n{log}");
     for words in ["fault list", "vpc subnets", "mgmt -c listUsers"] {
         home.tool(words)
             .fails()

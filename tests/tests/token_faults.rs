@@ -162,4 +162,6 @@ fn a_pin_of_no_use_to_up_is_left_alone() {
         !home.path("none").exists(),
         "nothing was made for want of a PIN"
     );
+    let fault = home.tool("fault drop --hsm-id hsm-1 --requests 101");
+    fault.fails().says("--requests").says("0..=100");
 }

@@ -78,7 +78,10 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         None => Stack::on_cluster(&data_dir)?,
     };
     let own = keyring.as_ref().and_then(Keyring::own).cloned();
+    // Known to this process alone, so that nobody else keeps out of the log.
+    let word = format!("{:032x}", rand::random::<u128>());
     let config = Config {
+        own: Some(word.clone()),
         keyring,
         log: Log::stderr(level(&args.log)),
         routes: stack.routes(),
@@ -98,7 +101,7 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     Running::announce(&url, &data_dir)
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let aws = own.map_or_else(|| Aws::new(&url), |key| Aws::signing(&url, key));
-    let outcome = serve(args, &data_dir, &url, aws, signals);
+    let outcome = serve(args, &data_dir, &url, aws.own(&word), signals);
     Running::withdraw(&data_dir);
     server.stop();
     stack.stop();

@@ -120,9 +120,14 @@ impl File {
             let why = format!("{}:{line} {what}", path.display());
             Error::new(Rv::GENERAL_ERROR, why)
         };
-        let source = std::fs::read_to_string(path).map_err(|e| wrong(None, &e.to_string()))?;
+        let bytes = std::fs::read(path).map_err(|e| wrong(None, &e.to_string()))?;
+        let source = std::str::from_utf8(&bytes).map_err(|e| {
+            let before = bytes.iter().take(e.valid_up_to());
+            let line = before.filter(|byte| **byte == b'\n').count() + 1;
+            wrong(Some(line), "what stands here is not UTF-8")
+        })?;
         let line = |at: usize| Some(source[..at.min(source.len())].matches('\n').count() + 1);
-        let mut text: Text = toml::from_str(&source)
+        let mut text: Text = toml::from_str(source)
             .map_err(|e| wrong(e.span().and_then(|s| line(s.start)), e.message()))?;
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
         let mut clusters: Vec<(ClusterSettings, Personality)> = Vec::new();
@@ -367,6 +372,19 @@ mod tests {
             let e = read(&text).expect_err(wanted);
             assert!(e.rv == Rv::GENERAL_ERROR && e.why.contains(wanted), "{e}");
         }
+    }
+
+    #[test]
+    fn another_encoding_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pkcs11.toml");
+        std::fs::write(&path, b"log = \"off\"\n# caf\xe9\n").unwrap();
+        let refused = File::read(&path).unwrap_err();
+        assert_eq!(refused.rv, Rv::GENERAL_ERROR);
+        assert!(
+            refused.why.contains("pkcs11.toml:2: ") && refused.why.contains("not UTF-8"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -169,6 +169,14 @@ fn find(template: &Template, ty: u64) -> Option<&Value> {
     found.map(|a| &a.value)
 }
 
+/// The name of the specification, or the number of what it has not.
+fn name(ty: AttrType) -> String {
+    match hsm_sim::attr::row(ty) {
+        Some(row) => format!("CKA_{}", row.name),
+        None => format!("attribute {:#x}", ty.0),
+    }
+}
+
 fn missing(name: &str) -> Error {
     let rule = format!("{name} is mandatory here");
     refuse(Rv::TEMPLATE_INCOMPLETE, &rule)
@@ -177,7 +185,7 @@ fn missing(name: &str) -> Error {
 fn check(making: Making, kind: usize, given: &Attr) -> Result<()> {
     let ty = given.ty.0;
     let read_only = || {
-        let rule = format!("attribute {ty:#x} is read-only");
+        let rule = format!("{} is read-only", name(given.ty));
         Err(refuse(Rv::ATTRIBUTE_READ_ONLY, &rule))
     };
     if READ_ONLY.contains(&ty) {
@@ -187,13 +195,13 @@ fn check(making: Making, kind: usize, given: &Attr) -> Result<()> {
     match found.map(|(_, rules)| rules[kind]) {
         Some(Material) if making != Making::Create => read_only(),
         Some(OnlyYes) if given.value != Value::Bool(true) => {
-            let rule = format!("attribute {ty:#x} may be true only");
+            let rule = format!("{} may be true only", name(given.ty));
             Err(refuse(Rv::TEMPLATE_INCONSISTENT, &rule))
         }
         // What PKCS#11 does not know either is the HSM's to refuse.
         None if hsm_sim::attr::row(given.ty).is_none() => Ok(()),
         None | Some(Never | Off) => {
-            let rule = format!("attribute {ty:#x} is not supported in this template");
+            let rule = format!("{} is not supported in this template", name(given.ty));
             Err(refuse(Rv::TEMPLATE_INCONSISTENT, &rule))
         }
         Some(_) => Ok(()),
@@ -335,6 +343,11 @@ mod tests {
             assert_eq!(refused.rv, rv, "{making:?} {template:?}");
             assert!(refused.why.starts_with("personality cloudhsm: "));
         }
+        let refused = dressed(Making::Generate, vec![bool(ck::CKA_PRIVATE, false)]).unwrap_err();
+        assert_eq!(
+            refused.why,
+            "personality cloudhsm: CKA_PRIVATE may be true only"
+        );
         let data = vec![
             number(ck::CKA_CLASS, ck::CKO_DATA),
             bool(ck::CKA_PRIVATE, false),
