@@ -191,7 +191,7 @@ pub fn wrap_authenticated(
     session.slot.allows(Difference::Messages)?;
     let id = mech.id();
     message::specimen(id)?;
-    let message = mech.message().read(id)?;
+    let message = mech.message().read(id, true)?;
     let (iv, sealed) = seal(&session, &mut state, (id, &message, &aad), (with, key))?;
     let at = sealed.len().checked_sub(message.tag_len());
     let (body, tag) = at
@@ -278,7 +278,7 @@ pub fn unwrap_authenticated(
     session.slot.allows(Difference::Messages)?;
     let id = mech.id();
     message::specimen(id)?;
-    let message = mech.message().read(id)?;
+    let message = mech.message().read(id, false)?;
     let with = session
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
         .key

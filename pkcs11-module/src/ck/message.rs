@@ -114,23 +114,25 @@ impl<'a> Given<'a> {
         Err(bad("the mechanism's parameter is not that of a message"))
     }
 
-    /// Reads the parameters of an AEAD mechanism.
+    /// Reads the parameters of an AEAD mechanism. Who makes the IV, and of how many bits, is ignored unless one may be made
+    /// (`makes_iv`): whoever decrypts may pass on the structure that came back from the encryption.
     ///
     /// # Errors
     /// MECHANISM_INVALID for another mechanism, MECHANISM_PARAM_INVALID.
-    pub fn read(self, id: MechId) -> Result<Message<'a>> {
+    pub fn read(self, id: MechId, makes_iv: bool) -> Result<Message<'a>> {
         let kind = aead(id).ok_or_else(|| not_aead(id))?;
+        let fixed = |bits, generator| making(makes_iv, bits, generator);
         match kind {
             Aead::Gcm => {
                 let p: ck::CK_GCM_MESSAGE_PARAMS = self.structure()?;
                 let tag_bits = (p.pTag, p.ulTagBits);
-                let fixed = (p.ulIvFixedBits, p.ivGenerator);
+                let fixed = fixed(p.ulIvFixedBits, p.ivGenerator);
                 Message::new(kind, (p.pIv, p.ulIvLen), fixed, 0, tag_bits)
             }
             Aead::Ccm => {
                 let p: ck::CK_CCM_MESSAGE_PARAMS = self.structure()?;
                 let tag_bits = (p.pMAC, p.ulMACLen.saturating_mul(8));
-                let fixed = (p.ulNonceFixedBits, p.nonceGenerator);
+                let fixed = fixed(p.ulNonceFixedBits, p.nonceGenerator);
                 let nonce = (p.pNonce, p.ulNonceLen);
                 Message::new(kind, nonce, fixed, p.ulDataLen, tag_bits)
             }
@@ -150,10 +152,7 @@ impl<'a> Given<'a> {
     /// # Errors
     /// MECHANISM_PARAM_INVALID.
     pub fn of_wrapping(self, id: MechId, makes_iv: bool) -> Result<Option<(Message<'a>, Vec<u8>)>> {
-        let fixed = |fixed, generator| match makes_iv {
-            true => (fixed, generator),
-            false => (0, ck::CKG_NO_GENERATE),
-        };
+        let fixed = |bits, generator| making(makes_iv, bits, generator);
         let (kind, iv, fixed, data_len, tag_bits, aad) = match aead(id) {
             Some(kind @ Aead::Gcm) if self.len as usize == size_of::<CK_GCM_WRAP_PARAMS>() => {
                 let p: CK_GCM_WRAP_PARAMS = self.structure()?;
@@ -183,6 +182,14 @@ impl<'a> Given<'a> {
         }
         // SAFETY: not null and as long as a T by `new`'s contract; `Plain` allows any bits.
         Ok(unsafe { self.at.cast::<T>().read_unaligned() })
+    }
+}
+
+/// How the IV is made, as the caller has it; or not at all, where none is made.
+fn making(makes_iv: bool, bits: CK_ULONG, generator: CK_ULONG) -> (CK_ULONG, CK_ULONG) {
+    match makes_iv {
+        true => (bits, generator),
+        false => (0, ck::CKG_NO_GENERATE),
     }
 }
 
@@ -371,7 +378,7 @@ pub(crate) mod tests {
     fn read(p: &mut ck::CK_GCM_MESSAGE_PARAMS, len: usize) -> Result<Message<'_>> {
         // SAFETY: a live structure whose pointers are null or live.
         let given = unsafe { Given::new((&raw mut *p).cast(), len as CK_ULONG) };
-        given.read(MechId(ck::CKM_AES_GCM))
+        given.read(MechId(ck::CKM_AES_GCM), true)
     }
 
     #[test]
@@ -388,6 +395,20 @@ pub(crate) mod tests {
         m.give_tag(&[2; 16]);
         assert_eq!(iv, [1; 12], "no further than the IV reaches");
         assert_eq!((&tag[..12], &tag[12..]), (&[2u8; 12][..], &[9u8; 4][..]));
+    }
+
+    #[test]
+    fn who_makes_no_iv_need_not_say_how() {
+        let (mut iv, mut tag) = ([7u8; 12], [9u8; 16]);
+        let mut p = gcm(&mut iv, &mut tag, 97, 5);
+        assert!(read(&mut p, 48).is_err());
+        // SAFETY: a live structure whose pointers are live.
+        let given = unsafe { Given::new((&raw mut p).cast(), 48) };
+        let message = given.read(MechId(ck::CKM_AES_GCM), false).unwrap();
+        assert_eq!(
+            (message.fixed_bits, message.generator),
+            (0, Generator::Caller)
+        );
     }
 
     #[test]

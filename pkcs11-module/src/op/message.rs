@@ -189,7 +189,7 @@ pub fn whole(
 ) -> Result<()> {
     let process = state.ops.open(op)?;
     process.idle()?;
-    let message = given.read(process.mech.id)?;
+    let message = given.read(process.mech.id, op == Op::Encrypt)?;
     // Lengths do not depend on the IV's value, and a query must not use one up.
     let draft = process.active(message.mechanism(process.mech.id, &message.iv, aad));
     mech::check_init(op, &draft.mech, draft.facts())?;
@@ -235,7 +235,7 @@ pub fn begin(
 ) -> Result<()> {
     let process = state.ops.open(op)?;
     process.idle()?;
-    let message = given.read(process.mech.id)?;
+    let message = given.read(process.mech.id, op == Op::Encrypt)?;
     let (iv, active) = process.prepare(session, op, &message, aad)?;
     mech::check_init(op, &active.mech, active.facts())?;
     start(session, state, op, active)?;
@@ -266,7 +266,7 @@ pub fn next(
 ) -> Result<()> {
     let id = state.ops.open(op)?.mech.id;
     state.ops.open(op)?.under_way()?;
-    let result = given.read(id).and_then(|message| {
+    let result = given.read(id, op == Op::Encrypt).and_then(|message| {
         let active = state.ops.open(op)?.under_way()?;
         match op {
             Op::Decrypt => decrypt_next(session, active, &message, data, last, out),
