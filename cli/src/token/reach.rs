@@ -210,8 +210,12 @@ impl Module {
     /// Why no token can be made in the first directory, if that is because of the directory.
     pub fn unwritable(&self) -> Option<String> {
         let directory = self.directories.first()?;
-        let tried = tempfile::tempdir_in(directory);
-        tried.err().map(|error| error.to_string())
+        let tried = std::fs::create_dir_all(directory).and_then(|()| {
+            let path = directory.join(format!(".written-{}", std::process::id()));
+            std::fs::create_dir(&path).and_then(|()| std::fs::remove_dir(&path))
+        });
+        let why = |error| format!("{} cannot be written: {error}", directory.display());
+        tried.err().map(why)
     }
 
     /// The token that is meant, in a session of its user; asks for the PIN only once the token is found.

@@ -27,8 +27,10 @@ struct Store {
 /// A store that cannot be opened.
 #[derive(Clone)]
 pub struct Unseen {
-    /// Its directory, or the one that holds the tokens where that cannot be read.
+    /// Its directory.
     at: PathBuf,
+    /// That is the directory of all tokens, and cannot be read.
+    all: bool,
     /// Its token's label, where even that can still be read.
     pub label: Option<String>,
     /// What is wrong.
@@ -37,13 +39,16 @@ pub struct Unseen {
 
 impl std::fmt::Display for Unseen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let label = self.label.as_deref().unwrap_or("of a token");
         let at = self.at.display();
-        write!(
-            f,
-            "the store {label} in {at} cannot be opened: {}",
-            self.why
-        )
+        match (&self.label, self.all) {
+            (_, true) => write!(f, "the tokens in {at} cannot be seen: {}", self.why),
+            (Some(label), _) => write!(
+                f,
+                "the store {label} in {at} cannot be opened: {}",
+                self.why
+            ),
+            (None, _) => write!(f, "a token's store in {at} cannot be opened: {}", self.why),
+        }
     }
 }
 
@@ -59,6 +64,7 @@ impl Stores {
                 }
                 Err(error) => stores.unreadable.push(Unseen {
                     at: directory.clone(),
+                    all: true,
                     label: None,
                     why: error.to_string(),
                 }),
@@ -78,6 +84,7 @@ impl Stores {
             let error = Engine::embedded(&store.path, Settings::default()).err()?;
             Some(Unseen {
                 at: store.path.clone(),
+                all: false,
                 label: store.label.clone(),
                 why: error.to_string(),
             })
