@@ -47,8 +47,9 @@ impl Running {
     pub fn find(data_dir: &Path) -> Result<Running, String> {
         let file = data_dir.join(FILE);
         let text = fs::read(&file).map_err(|error| {
+            // What cannot be looked at may be there.
             if error.kind() != std::io::ErrorKind::NotFound {
-                return format!("{}: {error}; whose data directory is this?", file.display());
+                return format!("{}: {error}", file.display());
             }
             format!(
                 "no `keystead up` serves {}; start one with `keystead up --data-dir {0}`, or name another directory \
@@ -117,4 +118,24 @@ pub fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, String> {
     let dir =
         dir.ok_or("no data directory: give --data-dir DIR, or set KEYSTEAD_DATA_DIR or HOME")?;
     std::path::absolute(&dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_taken_for_none() {
+        let home = tempfile::tempdir().unwrap();
+        let none = Running::find(home.path()).err().unwrap();
+        assert!(none.starts_with("no `keystead up` serves "), "{none}");
+        // As root there is no file without the right to read it.
+        let file = home.path().join(FILE);
+        fs::create_dir(&file).unwrap();
+        let refused = Running::find(home.path()).err().unwrap();
+        assert!(
+            refused.starts_with(&format!("{}: ", file.display())),
+            "{refused}"
+        );
+    }
 }

@@ -64,6 +64,17 @@ fn a_softhsm_token_comes_over_with_its_pins_and_its_hidden_keys() {
         "{answer}"
     );
 
+    // A PIN of its own for the new token is the one that is named.
+    let own = format!("--directory other {migrate} --from-pin {PIN}");
+    tool(&home, &own)
+        .env("KEYSTEAD_PIN", "246802")
+        .ok()
+        .says("its user's PIN is the one of --pin or KEYSTEAD_PIN")
+        .silent_about("246802");
+    tool(&home, "--directory other list --token old")
+        .env("KEYSTEAD_PIN", "246802")
+        .ok();
+
     // The same keys: what SoftHSM2 sealed opens here, and what is signed here verifies under what SoftHSM2 showed.
     let ours = Token::ours(&home, "old", PIN);
     ours.user(&format!("--decrypt {cipher} -i sealed -o opened"))

@@ -76,17 +76,17 @@ impl Config {
 /// holds none, so it is told of no such directory: a name that was mistyped is an error, and no new directory.
 pub fn config(place: &Place) -> Result<Config> {
     let mut settings = settings(place)?;
-    if let (Some(named), false) = (
-        &place.directory,
-        settings
-            .directories
-            .iter()
-            .all(|directory| directory.is_dir()),
-    ) {
-        return usage(format!(
-            "--directory {}: there is no such directory",
-            named.display()
-        ));
+    if let Some(named) = &place.directory {
+        match std::fs::metadata(named) {
+            Ok(there) if there.is_dir() => {}
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return usage(format!("--directory {}: {error}", named.display()));
+            }
+            _ => {
+                let named = named.display();
+                return usage(format!("--directory {named}: there is no such directory"));
+            }
+        }
     }
     let whole = settings
         .directories

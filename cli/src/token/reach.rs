@@ -10,7 +10,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 
 use super::place::{self, Config};
 use super::secret::{PIN, Secret};
-use super::unseen::{Unseen, unseen};
+use super::unseen::{Stores, Unseen};
 use super::{Failure, Place, Result, failed, usage};
 use crate::module;
 
@@ -34,6 +34,7 @@ pub struct Module {
     config: Config,
     /// Where embedded tokens are, if the module is ours.
     directories: Vec<PathBuf>,
+    stores: Stores,
     /// Held while tokens may be made: see [`Config::turn`].
     turn: Option<std::fs::File>,
 }
@@ -90,8 +91,10 @@ impl Module {
             return Module::open_at(path, Config::none());
         }
         let path = module::beside_us().map_err(Failure::Failed)?;
+        let directories = place::directories(place)?;
+        let stores = Stores::of(&directories);
         let mut module = Module::open_at(&path, config)?;
-        module.directories = place::directories(place)?;
+        (module.directories, module.stores) = (directories, stores);
         Ok(module)
     }
 
@@ -107,6 +110,7 @@ impl Module {
             ctx: opened.map_err(Failure::Usage)?,
             config,
             directories: Vec::new(),
+            stores: Stores::default(),
             turn: None,
         })
     }
@@ -128,7 +132,7 @@ impl Module {
 
     /// Stores of embedded tokens that the module leaves out, since they cannot be opened.
     pub fn unseen(&self, shown: &[Found]) -> Vec<Unseen> {
-        unseen(&self.directories, shown)
+        self.stores.unseen(shown)
     }
 
     /// The token that is meant. Where it is not there, what cannot be opened is said too: it may be that one.
@@ -206,8 +210,12 @@ impl Module {
     /// Why no token can be made in the first directory, if that is because of the directory.
     pub fn unwritable(&self) -> Option<String> {
         let directory = self.directories.first()?;
-        let tried = tempfile::tempdir_in(directory);
-        tried.err().map(|error| error.to_string())
+        let tried = std::fs::create_dir_all(directory).and_then(|()| {
+            let path = directory.join(format!(".written-{}", std::process::id()));
+            std::fs::create_dir(&path).and_then(|()| std::fs::remove_dir(&path))
+        });
+        let why = |error| format!("{} cannot be written: {error}", directory.display());
+        tried.err().map(why)
     }
 
     /// The token that is meant, in a session of its user; asks for the PIN only once the token is found.

@@ -51,12 +51,14 @@ pub struct UpArgs {
 /// The address that a host and a port stand for; the host may be a name.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let form = "HOST:PORT, as 127.0.0.1:4566, [::1]:4566 or localhost:4566";
-    let mut found = text
+    let found = text
         .to_socket_addrs()
         .map_err(|error| format!("{error}; the form is {form}"))?;
-    found
-        .next()
-        .ok_or_else(|| format!("the host has no address; the form is {form}"))
+    let found: Vec<SocketAddr> = found.collect();
+    // `localhost` is both as a rule, and whoever writes 127.0.0.1 means it too.
+    let chosen = found.iter().find(|address| address.is_ipv4());
+    let chosen = chosen.or(found.first()).copied();
+    chosen.ok_or_else(|| format!("the host has no address; the form is {form}"))
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -222,4 +224,34 @@ pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_a_name() {
+        assert_eq!(address("127.0.0.1:80"), Ok(([127, 0, 0, 1], 80).into()));
+        assert_eq!(address("localhost:80"), Ok(([127, 0, 0, 1], 80).into()));
+        assert!(address("[::1]:0").unwrap().is_ipv6());
+        assert!(address("localhost").unwrap_err().contains("HOST:PORT"));
+    }
+
+    #[test]
+    fn a_data_directory_is_of_what_it_was_made_with() {
+        let home = tempfile::tempdir().unwrap();
+        let made = || MadeWith::of(home.path()).unwrap();
+        assert!(made().is_none());
+        fs::create_dir(home.path().join("kms")).unwrap();
+        assert!(made() == Some(MadeWith::Module));
+        assert!(MadeWith::Module.fits(true, home.path()).is_ok());
+        let refused = MadeWith::Module.fits(false, home.path()).unwrap_err();
+        assert!(refused.contains("was made with --module"), "{refused}");
+        fs::create_dir(home.path().join("cloudhsm")).unwrap();
+        assert!(made() == Some(MadeWith::Clusters));
+        assert!(MadeWith::Clusters.fits(false, home.path()).is_ok());
+        let refused = MadeWith::Clusters.fits(true, home.path()).unwrap_err();
+        assert!(refused.contains("was made without --module"), "{refused}");
+    }
 }

@@ -52,6 +52,14 @@ pub fn serial(dir: &Path) -> Result<String> {
     serial.ok_or_else(|| Error::new(Rv::DEVICE_ERROR, "the store has no serial number"))
 }
 
+/// The label of the token in a directory, if it is initialized.
+///
+/// # Errors
+/// DEVICE_ERROR where there is no store or none that can be read.
+pub fn label(dir: &Path) -> Result<Option<String>> {
+    text(&read_only(dir)?, "label")
+}
+
 /// Looks at the store in a directory.
 ///
 /// # Errors
