@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::change;
 use crate::encode;
-use crate::engine::NODE_MARK;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
 use crate::store::Tx;
+use crate::store::kind::NODE_MARK;
 use crate::store::record;
 use crate::store::seal::SealKey;
 use crate::users;

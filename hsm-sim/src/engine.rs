@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hsm_api::{Change, Error, Hello, Hsm, Link, ObjectId, Result, Rv};
+use hsm_api::{Change, Hello, Hsm, Link, ObjectId, Result};
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::{Commits, Work};
@@ -13,6 +13,7 @@ use crate::link::SimLink;
 use crate::node::{ClusterIdentity, NodeSettings, NodeState};
 use crate::object::{Attrs, Object, Origin};
 use crate::store::Store;
+use crate::store::kind::{Kind, TOKEN_MARK};
 use crate::store::record::{self, Record};
 use crate::store::seal::{SealKey, random};
 use crate::table::{Newest, Table, absent};
@@ -25,11 +26,6 @@ const EXPORTED: usize = 8 << 20;
 /// them reads the whole token again. A cluster's HSM remembers for ever: another one may come back, or be
 /// made from a backup, that still has the object.
 const TOMBSTONES: u64 = 4096;
-
-/// What only an embedded token's store has: its serial number.
-pub(crate) const TOKEN_MARK: &str = "serial";
-/// What only a node's store has: its token key, sealed in the directory itself.
-pub(crate) const NODE_MARK: &str = "token key";
 
 /// One simulated HSM. Cheap to clone; clones are the same HSM.
 #[derive(Clone)]
@@ -83,12 +79,12 @@ impl Engine {
     /// DEVICE_ERROR where the directory or the store cannot be opened; TOKEN_NOT_RECOGNIZED where it is a
     /// cluster's HSM: both would read the same tables by other rules.
     pub fn embedded(dir: &Path, settings: Settings) -> Result<Engine> {
-        let store = Store::open(dir)?;
-        no_node(&store, store.value(NODE_MARK)?)?;
+        let store = Store::open(dir, Kind::Token)?;
         if store.value(TOKEN_MARK)?.is_none() {
             let serial = format!("{:016x}", u64::from_be_bytes(random()?));
             store.write(|tx| {
-                no_node(&store, crate::store::value(tx.sql(), NODE_MARK)?)?;
+                // Asked again: a node may have been first in a fresh directory.
+                Kind::Token.admit(tx.sql(), dir)?;
                 if crate::store::value(tx.sql(), TOKEN_MARK)?.is_none() {
                     tx.put(TOKEN_MARK, serial.as_bytes())?;
                 }
@@ -105,7 +101,7 @@ impl Engine {
     /// DEVICE_ERROR where the directory or the store cannot be opened; TOKEN_NOT_RECOGNIZED where it is an
     /// embedded token's.
     pub fn node(dir: &Path, settings: NodeSettings) -> Result<Engine> {
-        let store = Store::open(dir)?;
+        let store = Store::open(dir, Kind::Node)?;
         let own = Settings {
             pins: settings.pins,
             legacy: false,
@@ -149,20 +145,6 @@ impl Engine {
     pub fn fill_disk(&self, full: bool) {
         self.0.store.fill_disk(full);
     }
-}
-
-/// Refuses what a cluster's node has left its mark in.
-fn no_node(store: &Store, mark: Option<Vec<u8>>) -> Result<()> {
-    if mark.is_none() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Rv::TOKEN_NOT_RECOGNIZED,
-        format!(
-            "{} holds an HSM of a cluster, which `keystead node` serves, and no embedded token: give the token a directory of its own, or reach the HSM through its cluster",
-            store.dir().display()
-        ),
-    ))
 }
 
 impl Hsm for Engine {

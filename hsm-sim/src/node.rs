@@ -15,8 +15,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::encode;
-use crate::engine::{NODE_MARK, TOKEN_MARK};
 use crate::link::SimLink;
+use crate::store::kind::{Kind, NODE_MARK};
 use crate::store::seal::{Credential, PinCost, SealKey, random};
 use crate::store::{Store, value};
 use crate::users::{self, PinRules};
@@ -86,25 +86,9 @@ pub(crate) fn put_sealed(
     tx.put(name, &store.device().seal(name.as_bytes(), plain)?)
 }
 
-/// Refuses what an embedded token has left its mark in.
-fn no_token(store: &Store, mark: Option<Vec<u8>>) -> Result<()> {
-    let Some(serial) = mark else {
-        return Ok(());
-    };
-    Err(Error::new(
-        Rv::TOKEN_NOT_RECOGNIZED,
-        format!(
-            "{} holds the embedded token {} and no HSM of a cluster: give the node a directory of its own",
-            store.dir().display(),
-            String::from_utf8_lossy(&serial)
-        ),
-    ))
-}
-
 impl NodeState {
     /// A fresh HSM makes its keys and its first two users; another finds them.
     pub(crate) fn open(store: &Store, settings: NodeSettings) -> Result<(NodeState, SealKey)> {
-        no_token(store, store.value(TOKEN_MARK)?)?;
         if store.value(NODE_MARK)?.is_none() {
             let token = SealKey::generate()?;
             let masking = SealKey::generate()?;
@@ -120,7 +104,8 @@ impl NodeState {
                 },
             )?;
             store.write(|tx| {
-                no_token(store, value(tx.sql(), TOKEN_MARK)?)?;
+                // Asked again: a token may have been first in a fresh directory.
+                Kind::Node.admit(tx.sql(), store.dir())?;
                 if value(tx.sql(), NODE_MARK)?.is_some() {
                     return Ok(());
                 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hsm_api::reply::TokenInfo;
 use hsm_api::{Error, Phase, Reply, Result, Role, Rv, SessionId};
 
-use crate::engine::TOKEN_MARK;
 use crate::link::{Login, SimLink};
+use crate::store::kind::TOKEN_MARK;
 use crate::store::seal::{Credential, SealKey};
 use crate::{store, users};
 

@@ -9,10 +9,13 @@
 //! the store reads its number and refuses. One that has it open looks no number up, so the transaction number
 //! that its every reading and writing begins with has another name: it fails, and makes nothing of the dead.
 
+use std::path::Path;
+
 use hsm_api::{Error, Result, Rv};
 use rusqlite::Connection;
 
 use super::fault;
+use super::kind::Kind;
 
 /// The format that this program writes.
 const FORMAT: u32 = 2;
@@ -48,22 +51,30 @@ fn version(sql: &Connection) -> Result<u32> {
         .map_err(fault)
 }
 
-/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing.
+/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing. A store
+/// that is refused stays as it is.
 ///
 /// # Errors
-/// TOKEN_NOT_RECOGNIZED for a newer format; DEVICE_ERROR.
-pub(super) fn lay_out(sql: &mut Connection) -> Result<()> {
-    if version(sql)? == FORMAT {
+/// TOKEN_NOT_RECOGNIZED for a newer format or another kind; DEVICE_ERROR.
+pub(super) fn lay_out(sql: &mut Connection, kind: Kind, dir: &Path) -> Result<()> {
+    if version(sql)? == FORMAT && !kind.admit(sql, dir)? {
         return Ok(());
     }
     let tx = sql
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(fault)?;
     // Asked again: another process may have been first.
-    match version(&tx)? {
+    let from = version(&tx)?;
+    match from {
         0 => tx.execute_batch(SCHEMA).map_err(fault)?,
-        1 => tx.execute_batch(FROM_1).map_err(fault)?,
-        FORMAT => return Ok(()),
+        1 | FORMAT => {
+            if kind.admit(&tx, dir)? {
+                kind.clear_other(&tx)?;
+            }
+            if from == 1 {
+                tx.execute_batch(FROM_1).map_err(fault)?;
+            }
+        }
         newer => {
             return Err(Error::new(
                 Rv::TOKEN_NOT_RECOGNIZED,
@@ -85,15 +96,13 @@ pub(super) fn seq_name(sql: &Connection) -> Result<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use hsm_api::ObjectId;
 
     use super::*;
     use crate::Engine;
     use crate::engine::Settings;
     use crate::object::{Attrs, Object, Origin};
-    use crate::store::inspect;
+    use crate::store::{Store, inspect, kind};
     use std::sync::Arc;
 
     fn open(dir: &Path) -> Result<Engine> {
@@ -152,6 +161,38 @@ mod tests {
         let again = open(dir.path()).unwrap();
         assert!(again.0.find(ObjectId(1)).is_none() && again.0.find(ObjectId(2)).is_some());
         assert_eq!(inspect::inspect(dir.path()).unwrap().faults, [""; 0]);
+    }
+
+    #[test]
+    fn a_store_of_format_1_of_the_other_kind_stays_as_it_is() {
+        for (kind, other, mark) in [
+            (Kind::Token, Kind::Node, kind::TOKEN_MARK),
+            (Kind::Node, Kind::Token, kind::NODE_MARK),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), kind).unwrap();
+            store.write(|tx| tx.put(mark, b"0001")).unwrap();
+            drop(store);
+            back_to_1(dir.path());
+            // Not even a file that is missing comes back.
+            std::fs::remove_file(dir.path().join("device.key")).unwrap();
+            let state = || {
+                let files = std::fs::read_dir(dir.path()).unwrap();
+                let mut all: Vec<_> = files
+                    .map(|file| file.unwrap().path())
+                    .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+                    .collect();
+                all.sort();
+                all
+            };
+            let before = state();
+            let refused = Store::open(dir.path(), other).err().unwrap();
+            assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+            assert!(state() == before, "{other:?} changed a store of {kind:?}");
+            assert_eq!(version(&file(dir.path())).unwrap(), 1);
+            drop(Store::open(dir.path(), kind).unwrap());
+            assert_eq!(version(&file(dir.path())).unwrap(), FORMAT);
+        }
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use hsm_api::{Error, Result, Rv};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::engine::TOKEN_MARK;
-
 use super::format::seq_name;
+use super::kind::TOKEN_MARK;
 use super::{fault, number, value};
 
 /// What a store holds.
@@ -155,13 +154,14 @@ fn too_open(_: &Path, _: &str, _: u32, _: &mut Report) {}
 mod tests {
     use super::*;
     use crate::store::Store;
+    use crate::store::kind::Kind;
 
     #[test]
     fn a_fresh_store_is_sound_and_leftovers_are_seen() {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("token-0000");
         assert!(inspect(&dir).is_err(), "no store yet");
-        let store = Store::open(&dir).unwrap();
+        let store = Store::open(&dir, Kind::Token).unwrap();
         store.write(|tx| tx.put("serial", b"0001")).unwrap();
         let report = inspect(&dir).unwrap();
         assert_eq!((&report.faults, &report.leftovers), (&vec![], &vec![]));

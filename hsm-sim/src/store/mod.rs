@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `generation` | the mapped number |
 //! | `format` | the tables, and what became of earlier ones |
+//! | `kind` | whose it is: a token's or a cluster HSM's |
 //! | `fork` | SQLite's view of files in a forked child |
 //! | `inspect` | what a tool may see of a store |
 //! | `seal` | sealing at rest, keys from PINs |
@@ -19,6 +20,7 @@ mod fork;
 mod format;
 pub mod generation;
 pub mod inspect;
+pub mod kind;
 pub mod record;
 pub mod seal;
 
@@ -33,6 +35,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use format::SEQ;
 use generation::Generation;
+use kind::Kind;
 use record::Record;
 use seal::SealKey;
 
@@ -115,17 +118,19 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
 }
 
 impl Store {
-    /// Opens the store in a directory, which is made if it is not there.
+    /// Opens the store in a directory, which is made if it is not there. A store of another kind or of a newer format
+    /// stays as it is.
     ///
     /// # Errors
-    /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED.
-    pub fn open(dir: &Path) -> Result<Self> {
+    /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED; TOKEN_NOT_RECOGNIZED for a store of
+    /// another kind or a newer format.
+    pub fn open(dir: &Path, kind: Kind) -> Result<Self> {
         private_dir(dir)?;
-        let device = device_key(dir)?;
         let path = dir.join("token.db");
         let mut writer = connect(&path)?;
-        format::lay_out(&mut writer)?;
+        format::lay_out(&mut writer, kind, dir)?;
         restrict(&path)?;
+        let device = device_key(dir)?;
         let reader = connect(&path)?;
         let at = dir.join("generation");
         let generation = Generation::open(&at).map_err(file_fault(&at))?;
@@ -466,7 +471,7 @@ mod tests {
     #[test]
     fn a_number_left_too_high_by_a_dead_writer_is_mended() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Kind::Token).unwrap();
         store.write(|tx| tx.put("a", b"1")).unwrap();
         assert_eq!(store.generation(), 1);
         // A process raised the number and died before its commit.
@@ -475,14 +480,14 @@ mod tests {
         assert_eq!(store.generation(), 1);
         // The other way round: the file went ahead, as after a copy from elsewhere.
         store.generation.store(0);
-        let again = Store::open(dir.path()).unwrap();
+        let again = Store::open(dir.path(), Kind::Token).unwrap();
         assert_eq!(again.generation(), 1);
     }
 
     #[test]
     fn a_refused_transaction_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Kind::Token).unwrap();
         let refused: Result<()> = store.write(|tx| {
             tx.put("a", b"1")?;
             Err(Rv::FUNCTION_FAILED.into())
