@@ -8,9 +8,10 @@ use crate::change;
 use crate::encode;
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, put_sealed};
+use crate::store::Tx;
+use crate::store::kind::NODE_MARK;
 use crate::store::record;
 use crate::store::seal::SealKey;
-use crate::store::{Kind, Tx};
 use crate::users;
 
 const MAGIC: &[u8] = b"keystead backup 1";
@@ -101,7 +102,7 @@ impl SimLink {
         let commit = |tx: &Tx<'_>| {
             tx.wipe()?;
             users::import(tx, &contents.users)?;
-            put_sealed(store, tx, Kind::Node.mark(), token.expose())?;
+            put_sealed(store, tx, NODE_MARK, token.expose())?;
             put_sealed(store, tx, "masking key", masking.expose())?;
             if let Some(identity) = &identity {
                 put_sealed(store, tx, "identity", identity)?;

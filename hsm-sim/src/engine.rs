@@ -12,9 +12,10 @@ use crate::commit::{Commits, Work};
 use crate::link::SimLink;
 use crate::node::{ClusterIdentity, NodeSettings, NodeState};
 use crate::object::{Attrs, Object, Origin};
+use crate::store::Store;
+use crate::store::kind::{Kind, TOKEN_MARK};
 use crate::store::record::{self, Record};
 use crate::store::seal::{SealKey, random};
-use crate::store::{Kind, Store};
 use crate::table::{Newest, Table, absent};
 use crate::users::PinRules;
 
@@ -79,13 +80,13 @@ impl Engine {
     /// cluster's HSM: both would read the same tables by other rules.
     pub fn embedded(dir: &Path, settings: Settings) -> Result<Engine> {
         let store = Store::open(dir, Kind::Token)?;
-        let mark = Kind::Token.mark();
-        if store.value(mark)?.is_none() {
+        if store.value(TOKEN_MARK)?.is_none() {
             let serial = format!("{:016x}", u64::from_be_bytes(random()?));
             store.write(|tx| {
-                Kind::Token.claim(tx.sql(), dir)?;
-                if crate::store::value(tx.sql(), mark)?.is_none() {
-                    tx.put(mark, serial.as_bytes())?;
+                // Asked again: a node may have been first in a fresh directory.
+                Kind::Token.admit(tx.sql(), dir)?;
+                if crate::store::value(tx.sql(), TOKEN_MARK)?.is_none() {
+                    tx.put(TOKEN_MARK, serial.as_bytes())?;
                 }
                 Ok(())
             })?;

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::encode;
 use crate::link::SimLink;
+use crate::store::kind::{Kind, NODE_MARK};
 use crate::store::seal::{Credential, PinCost, SealKey, random};
-use crate::store::{Kind, Store, value};
+use crate::store::{Store, value};
 use crate::users::{self, PinRules};
 
 /// What an HSM of a cluster is told when it is put into its box.
@@ -88,8 +89,7 @@ pub(crate) fn put_sealed(
 impl NodeState {
     /// A fresh HSM makes its keys and its first two users; another finds them.
     pub(crate) fn open(store: &Store, settings: NodeSettings) -> Result<(NodeState, SealKey)> {
-        let mark = Kind::Node.mark();
-        if store.value(mark)?.is_none() {
+        if store.value(NODE_MARK)?.is_none() {
             let token = SealKey::generate()?;
             let masking = SealKey::generate()?;
             let preco =
@@ -104,18 +104,19 @@ impl NodeState {
                 },
             )?;
             store.write(|tx| {
-                Kind::Node.claim(tx.sql(), store.dir())?;
-                if value(tx.sql(), mark)?.is_some() {
+                // Asked again: a token may have been first in a fresh directory.
+                Kind::Node.admit(tx.sql(), store.dir())?;
+                if value(tx.sql(), NODE_MARK)?.is_some() {
                     return Ok(());
                 }
-                put_sealed(store, tx, mark, token.expose())?;
+                put_sealed(store, tx, NODE_MARK, token.expose())?;
                 put_sealed(store, tx, "masking key", masking.expose())?;
                 users::add(tx, Role::PreCo, "admin", &preco)?;
-                users::add(tx, Role::Au, users::APPLIANCE, &nobody)
+                users::add(tx, Role::Au, "app_user", &nobody)
             })?;
         }
         let missing = || Error::new(Rv::DEVICE_ERROR, "store: a key of the HSM is missing");
-        let token = SealKey::new(&sealed(store, mark)?.ok_or_else(missing)?)?;
+        let token = SealKey::new(&sealed(store, NODE_MARK)?.ok_or_else(missing)?)?;
         let masking = SealKey::new(&sealed(store, "masking key")?.ok_or_else(missing)?)?;
         let backup_key = SealKey::new(settings.backup_key.expose())?;
         let identity = sealed(store, "identity")?

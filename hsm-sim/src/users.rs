@@ -88,9 +88,6 @@ pub struct User {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Exported(u32, Role, String, Credential, Option<Credential>, u32);
 
-/// The appliance user, which every HSM of a cluster has from the first moment on.
-pub const APPLIANCE: &str = "app_user";
-
 fn code(role: Role) -> i64 {
     match role {
         Role::PreCo => 0,

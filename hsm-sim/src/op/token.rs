@@ -6,7 +6,7 @@ use hsm_api::reply::TokenInfo;
 use hsm_api::{Error, Phase, Reply, Result, Role, Rv, SessionId};
 
 use crate::link::{Login, SimLink};
-use crate::store::Kind;
+use crate::store::kind::TOKEN_MARK;
 use crate::store::seal::{Credential, SealKey};
 use crate::{store, users};
 
@@ -20,7 +20,7 @@ impl SimLink {
         let (label, serial, all) = self.inner.store.read(|sql| {
             Ok((
                 store::value(sql, "label")?,
-                store::value(sql, Kind::Token.mark())?,
+                store::value(sql, TOKEN_MARK)?,
                 users::all(sql)?,
             ))
         })?;

@@ -14,7 +14,8 @@ use std::path::Path;
 use hsm_api::{Error, Result, Rv};
 use rusqlite::Connection;
 
-use super::{Kind, fault};
+use super::fault;
+use super::kind::Kind;
 
 /// The format that this program writes.
 const FORMAT: u32 = 2;
@@ -45,31 +46,35 @@ const FROM_1: &str = "
     DELETE FROM meta WHERE name = 'seq';
 ";
 
-pub(super) fn version(sql: &Connection) -> Result<u32> {
+fn version(sql: &Connection) -> Result<u32> {
     sql.query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(fault)
 }
 
-/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing. Nor does that of a
-/// store of another kind, which is refused.
+/// Makes the tables or brings them to this format, once: an open of a store that has them writes nothing. A store
+/// that is refused stays as it is.
 ///
 /// # Errors
 /// TOKEN_NOT_RECOGNIZED for a newer format or another kind; DEVICE_ERROR.
 pub(super) fn lay_out(sql: &mut Connection, kind: Kind, dir: &Path) -> Result<()> {
-    if version(sql)? == FORMAT && kind.is_alone(sql)? {
+    if version(sql)? == FORMAT && !kind.admit(sql, dir)? {
         return Ok(());
     }
     let tx = sql
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(fault)?;
     // Asked again: another process may have been first.
-    match version(&tx)? {
+    let from = version(&tx)?;
+    match from {
         0 => tx.execute_batch(SCHEMA).map_err(fault)?,
-        1 => {
-            kind.claim(&tx, dir)?;
-            tx.execute_batch(FROM_1).map_err(fault)?;
+        1 | FORMAT => {
+            if kind.admit(&tx, dir)? {
+                kind.clear_other(&tx)?;
+            }
+            if from == 1 {
+                tx.execute_batch(FROM_1).map_err(fault)?;
+            }
         }
-        FORMAT => kind.claim(&tx, dir)?,
         newer => {
             return Err(Error::new(
                 Rv::TOKEN_NOT_RECOGNIZED,
@@ -90,21 +95,21 @@ pub(super) fn seq_name(sql: &Connection) -> Result<&'static str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use hsm_api::ObjectId;
 
     use super::*;
     use crate::Engine;
     use crate::engine::Settings;
     use crate::object::{Attrs, Object, Origin};
-    use crate::store::inspect;
+    use crate::store::{Store, inspect, kind};
     use std::sync::Arc;
 
     fn open(dir: &Path) -> Result<Engine> {
         Engine::embedded(dir, Settings::default())
     }
 
-    pub fn file(dir: &Path) -> Connection {
+    fn file(dir: &Path) -> Connection {
         Connection::open(dir.join("token.db")).unwrap()
     }
 
@@ -115,7 +120,7 @@ pub(super) mod tests {
     }
 
     /// As a program of format 1 left it.
-    pub fn back_to_1(dir: &Path) {
+    fn back_to_1(dir: &Path) {
         file(dir)
             .execute_batch(
                 "UPDATE meta SET name = 'seq' WHERE name = 'sequence'; PRAGMA user_version = 1;",
@@ -156,6 +161,36 @@ pub(super) mod tests {
         let again = open(dir.path()).unwrap();
         assert!(again.0.find(ObjectId(1)).is_none() && again.0.find(ObjectId(2)).is_some());
         assert_eq!(inspect::inspect(dir.path()).unwrap().faults, [""; 0]);
+    }
+
+    #[test]
+    fn a_store_of_format_1_of_the_other_kind_stays_as_it_is() {
+        for (kind, other, mark) in [
+            (Kind::Token, Kind::Node, kind::TOKEN_MARK),
+            (Kind::Node, Kind::Token, kind::NODE_MARK),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), kind).unwrap();
+            store.write(|tx| tx.put(mark, b"0001")).unwrap();
+            drop(store);
+            back_to_1(dir.path());
+            let state = || {
+                let files = std::fs::read_dir(dir.path()).unwrap();
+                let mut all: Vec<_> = files
+                    .map(|file| file.unwrap().path())
+                    .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+                    .collect();
+                all.sort();
+                all
+            };
+            let before = state();
+            let refused = Store::open(dir.path(), other).err().unwrap();
+            assert_eq!(refused.rv, Rv::TOKEN_NOT_RECOGNIZED);
+            assert!(state() == before, "{other:?} changed a store of {kind:?}");
+            assert_eq!(version(&file(dir.path())).unwrap(), 1);
+            drop(Store::open(dir.path(), kind).unwrap());
+            assert_eq!(version(&file(dir.path())).unwrap(), FORMAT);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use hsm_api::{Error, Result, Rv};
 use rusqlite::{Connection, OpenFlags};
 
 use super::format::seq_name;
-use super::{Kind, fault, number, value};
+use super::kind::TOKEN_MARK;
+use super::{fault, number, value};
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ fn text(sql: &Connection, name: &str) -> Result<Option<String>> {
 /// # Errors
 /// DEVICE_ERROR where there is no store or none that can be read.
 pub fn serial(dir: &Path) -> Result<String> {
-    let serial = text(&read_only(dir)?, Kind::Token.mark())?;
+    let serial = text(&read_only(dir)?, TOKEN_MARK)?;
     serial.ok_or_else(|| Error::new(Rv::DEVICE_ERROR, "the store has no serial number"))
 }
 
@@ -68,7 +69,7 @@ pub fn inspect(dir: &Path) -> Result<Report> {
     let sql = read_only(dir)?;
     let mut report = Report {
         label: text(&sql, "label")?,
-        serial: text(&sql, Kind::Token.mark())?,
+        serial: text(&sql, TOKEN_MARK)?,
         ..Report::default()
     };
     integrity(&sql, &mut report)?;
@@ -161,6 +162,7 @@ fn too_open(_: &Path, _: &str, _: u32, _: &mut Report) {}
 mod tests {
     use super::*;
     use crate::store::Store;
+    use crate::store::kind::Kind;
 
     #[test]
     fn a_fresh_store_is_sound_and_leftovers_are_seen() {

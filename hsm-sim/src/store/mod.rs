@@ -20,7 +20,7 @@ mod fork;
 mod format;
 pub mod generation;
 pub mod inspect;
-mod kind;
+pub mod kind;
 pub mod record;
 pub mod seal;
 
@@ -35,10 +35,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use format::SEQ;
 use generation::Generation;
+use kind::Kind;
 use record::Record;
 use seal::SealKey;
-
-pub use kind::Kind;
 
 use crate::users::Guesses;
 
