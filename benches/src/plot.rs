@@ -105,7 +105,7 @@ fn draw(panel: &Panel, out: &mut String) {
     );
     for (at, (curve, colour)) in panel.curves.iter().zip(COLOURS).enumerate() {
         line(curve, colour, (&x, &y), out);
-        let legend = LEFT + 150.0 * at as f64;
+        let legend = LEFT + 170.0 * at as f64;
         let _ = writeln!(
             out,
             "<rect x=\"{legend}\" y=\"23\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"32\">{}</text>",
