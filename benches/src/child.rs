@@ -124,13 +124,14 @@ fn begin(number: usize, path: &Path) -> Result<(), Box<dyn Error>> {
         .find_map(|l| l.strip_prefix("VmHWM:"))
         .ok_or("no VmHWM")?;
     let kilobytes = peak.trim().trim_end_matches(" kB");
+    session.module.finalize()?;
     println!("{} {kilobytes} {found}", passed.as_secs_f64());
     Ok(())
 }
 
 /// One derivation with the cost that a token's PINs have.
 fn factor() -> Result<(), Box<dyn Error>> {
-    let cost = hsm_sim::PinCost::default();
+    let cost = hsm_sim::PinRules::embedded().cost;
     let broken = |e: argon2::Error| e.to_string();
     let params = argon2::Params::new(cost.memory, cost.passes, 1, Some(32)).map_err(broken)?;
     let (algorithm, version) = (argon2::Algorithm::Argon2id, argon2::Version::V0x13);
@@ -139,7 +140,9 @@ fn factor() -> Result<(), Box<dyn Error>> {
     argon2::Argon2::new(algorithm, version, params)
         .hash_password_into(rig::USER_PIN.as_bytes(), &[7; 16], &mut key)
         .map_err(broken)?;
-    println!("{}", std::hint::black_box(began).elapsed().as_secs_f64());
+    let passed = began.elapsed();
+    std::hint::black_box(&key);
+    println!("{}", passed.as_secs_f64());
     Ok(())
 }
 

@@ -18,7 +18,7 @@ const PROCESSES: usize = 4;
 /// # Errors
 /// What the module refuses, and what does not start.
 pub fn line(wanted: &dyn Fn(&str) -> bool, ours: &Peer) -> Result<Option<Line>, Box<dyn Error>> {
-    let name = "token key create + destroy, concurrent creators";
+    let name = "token keys, concurrent creators";
     if !wanted(name) {
         return Ok(None);
     }
@@ -34,7 +34,13 @@ pub fn line(wanted: &dyn Fn(&str) -> bool, ours: &Peer) -> Result<Option<Line>, 
     let processes = (0..PROCESSES).map(process);
     work.push(processes.collect::<Result<_, Box<dyn Error>>>()?);
     work.push(limit::work(Kind::Create, 1).ok_or("no bare commit")?);
-    let names = ["1 thread", "4 threads", "16 threads", "4 processes", "bare"];
+    let names = [
+        "1 thread",
+        "4 threads",
+        "16 threads",
+        "4 processes",
+        "limit",
+    ];
     let bare = names.len() - 1;
     let plan = Plan {
         rounds: 15,
@@ -42,19 +48,24 @@ pub fn line(wanted: &dyn Fn(&str) -> bool, ours: &Peer) -> Result<Option<Line>, 
         luck: false,
     };
     let rates = interleaved(&mut work, plan);
-    let ratio = |of, by, wants: f64| Ratio {
-        of: names[of],
-        is: rates.ratio(of, by),
-        wants: (wants > 0.0).then_some(Wants::AtLeast(wants)),
+    let by_limit = |at: usize, wants: Option<f64>| Ratio {
+        of: names[at],
+        is: rates.ratio(at, bare),
+        wants: wants.map(Wants::AtLeast),
     };
     Ok(Some(Line {
         name: name.into(),
         ratios: vec![
-            ratio(0, bare, 0.7),
-            ratio(1, bare, 0.0),
-            // More than bare commits can: these are shared.
-            ratio(2, bare, 1.0),
-            ratio(3, bare, 0.0),
+            by_limit(0, Some(0.7)),
+            by_limit(1, None),
+            by_limit(2, None),
+            by_limit(3, None),
+            // Where each waits for a sync of his own there is nothing to gain.
+            Ratio {
+                of: "16 threads by 1 thread",
+                is: rates.ratio(2, 0),
+                wants: Some(Wants::AtLeast(1.2)),
+            },
         ],
         rates: names
             .iter()

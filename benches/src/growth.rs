@@ -88,29 +88,35 @@ pub fn objects(ours: &Peer, most: usize) -> Result<Vec<Panel>, Box<dyn Error>> {
                 },
             ],
         },
-        panel("load to login, milliseconds", "start", start),
+        panel(
+            "load to login (Argon2id in it), milliseconds",
+            "start",
+            start,
+        ),
         panel("peak memory of that process, MB", "memory", memory),
     ])
 }
 
-/// Sessions: what one more costs to open and close, and what an operation costs in one of them.
+/// Sessions: what one more costs to open and close, and what an operation costs in one of them. For a module of which no other
+/// session is open than the peer's own.
 ///
 /// # Errors
 /// What the module refuses.
 pub fn sessions(ours: &Peer) -> Result<Vec<Panel>, Box<dyn Error>> {
     const MOST: usize = 1000;
+    let (module, slot, own) = (ours.module, ours.slot, ours.session);
+    let key = rows::aes(own)?;
     let mut open = Vec::new();
     let (mut one_more, mut seal) = (Vec::new(), Vec::new());
     for count in [1, 3, 10, 30, 100, 300, MOST] {
-        while open.len() < count {
-            open.push(ours.module.open(ours.slot)?);
+        while open.len() + 1 < count {
+            open.push(module.open(slot)?);
         }
-        let (module, slot) = (ours.module, ours.slot);
         let opens: Work = Box::new(move || {
             let session = module.open(slot).expect("opens");
             session.close().expect("closes");
         });
-        let mut work = vec![vec![opens], rows::work(Kind::Gcm(1024), ours, 1)?];
+        let mut work = vec![vec![opens], vec![rows::seal(own, key, 1024)]];
         let rates = interleaved(&mut work, SHORT);
         one_more.push((count as f64, 1e6 / rates.of(0)));
         seal.push((count as f64, 1e6 / rates.of(1)));

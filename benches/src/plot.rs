@@ -37,8 +37,12 @@ fn short(n: f64) -> String {
 }
 
 /// The powers of ten around values: the least is at or below all of them, the greatest at or above.
+///
+/// # Panics
+/// If there is none, or one has no logarithm: nothing that was measured is so.
 fn decades(values: impl Iterator<Item = f64>) -> (i32, i32) {
     let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+    assert!(low > 0.0 && high.is_finite(), "from {low} to {high}");
     let low = low.log10().floor() as i32;
     // A curve along the lower edge, or of one value, still gets a field.
     (low, (high.log10().ceil() as i32).max(low + 1))

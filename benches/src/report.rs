@@ -183,17 +183,18 @@ pub fn svg(lines: &[Line]) -> String {
             l.name
         );
         for (name, rate) in &l.rates {
-            let colour = COLOURS
-                .iter()
-                .find(|(n, _)| n == name)
-                .map_or("#57606a", |(_, c)| c);
+            let (colour, label) = match COLOURS.iter().find(|(n, _)| n == name) {
+                Some((_, colour)) => (*colour, figure(*rate)),
+                // Not in the legend.
+                None => ("#57606a", format!("{} {name}", figure(*rate))),
+            };
             let _ = writeln!(
                 out,
                 "<rect x=\"220\" y=\"{y}\" width=\"{:.1}\" height=\"10\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{}\">{}</text>",
                 rate / best * 520.0,
                 226.0 + rate / best * 520.0,
                 y + 9,
-                figure(*rate)
+                label
             );
             y += 12;
         }

@@ -136,22 +136,7 @@ pub fn work(kind: Kind, peer: &Peer, threads: usize) -> raw::Answer<Vec<Work>> {
                 &vec![1; size],
                 &mut probe,
             )?;
-            Box::new(move |s| {
-                let (data, mut out) = (vec![1; size], vec![0; size + 16]);
-                Box::new(move || {
-                    // Zeros, for where the HSM makes the IV.
-                    let mut iv = [0; 12];
-                    let params = raw::gcm(&mut iv);
-                    s.encrypt(
-                        &raw::mechanism(CKM_AES_GCM, Some(&params)),
-                        key,
-                        &data,
-                        &mut out,
-                    )
-                    .map(black_box)
-                    .expect("seals");
-                })
-            })
+            Box::new(move |s| seal(s, key, size))
         }
         Kind::CbcDecrypt(size) => {
             let key = aes(session)?;
@@ -398,7 +383,26 @@ fn signer(
     })
 }
 
-fn aes(session: Session) -> raw::Answer<CK_OBJECT_HANDLE> {
+/// AES-256-GCM over `size` bytes in a session.
+pub fn seal(session: Session, key: CK_OBJECT_HANDLE, size: usize) -> Work {
+    let (data, mut out) = (vec![1; size], vec![0; size + 16]);
+    Box::new(move || {
+        // Zeros, for where the HSM makes the IV.
+        let mut iv = [0; 12];
+        let params = raw::gcm(&mut iv);
+        let mechanism = raw::mechanism(CKM_AES_GCM, Some(&params));
+        session
+            .encrypt(&mechanism, key, &data, &mut out)
+            .map(black_box)
+            .expect("seals");
+    })
+}
+
+/// An AES-256 session key.
+///
+/// # Errors
+/// What the module refuses.
+pub fn aes(session: Session) -> raw::Answer<CK_OBJECT_HANDLE> {
     let template = [
         (CKA_VALUE_LEN, Number(32)),
         (CKA_ENCRYPT, Flag(true)),

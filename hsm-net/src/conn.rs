@@ -157,7 +157,7 @@ impl Conn {
                 return Err(Failure::Refused(Error::new(
                     Rv::DATA_LEN_RANGE,
                     format!(
-                        "a request of {len} bytes exceeds the HSM's limit of {}: send the data in parts",
+                        "a request of {len} bytes exceeds the HSM's limit of {}",
                         self.limit
                     ),
                 )));

@@ -39,22 +39,12 @@ pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
             "--label: a token's label has 1 to {LABEL_MAX} bytes"
         ));
     }
+    if let (Some(so_pin), Some(pin), None) = (&args.so_pin, &args.pin, &place.module) {
+        both_fit(Some(embedded()), so_pin, pin)?;
+    }
     let module = Module::load_for_new(place)?;
     let there = token_of(&module, &args.label)?;
-    for store in module.unseen(&module.tokens()?) {
-        // A second token of the label beside a damaged one would be taken for it, and is empty.
-        if there.is_none()
-            && store
-                .label
-                .as_ref()
-                .is_none_or(|label| *label == args.label)
-        {
-            return failed(format!(
-                "{store}; it may be the wanted token: mend it, bring back a copy of its directory, or move that elsewhere"
-            ));
-        }
-        eprintln!("keystead: {store}");
-    }
+    heed_unseen(&module, there.is_none().then_some(&args.label))?;
     if there.is_some() && !args.if_not_exists {
         return failed(format!(
             "there is a token {} already: choose another label, delete it with `keystead token delete --token {} --whole-token`, \
@@ -87,6 +77,26 @@ pub(super) fn run(place: &Place, args: &Init) -> Result<Answer> {
     }
 }
 
+/// Says which stores cannot be opened, and refuses to make a token of the label `wanted` while one of them may have it: a second
+/// token beside a damaged one would be taken for it, and is empty.
+pub fn heed_unseen(module: &Module, wanted: Option<&String>) -> Result<()> {
+    for store in module.unseen(&module.tokens()?) {
+        if wanted.is_some_and(|wanted| store.label.as_ref().is_none_or(|label| label == wanted)) {
+            return failed(format!(
+                "{store}; it may be the wanted token: mend it, bring back a copy of its directory, or move that elsewhere"
+            ));
+        }
+        eprintln!("keystead: {store}");
+    }
+    Ok(())
+}
+
+/// How long the PINs of our embedded tokens are.
+fn embedded() -> (usize, usize) {
+    let rules = PinRules::embedded();
+    (rules.min as usize, rules.max as usize)
+}
+
 /// Makes a token with both PINs of the blank one that the module offers.
 pub fn make(
     module: &Module,
@@ -96,9 +106,7 @@ pub fn make(
     or_find: bool,
 ) -> Result<Found> {
     // Once it has a security officer's PIN it is a token, and without a user's PIN of no use.
-    let rules = module.is_ours().then(PinRules::embedded);
-    let rules = rules.map(|rules| (rules.min as usize, rules.max as usize));
-    both_fit(rules, so_pin, pin)?;
+    both_fit(module.is_ours().then(embedded), so_pin, pin)?;
     module.offer_blank(true)?;
     let blank = module
         .tokens()?
@@ -140,7 +148,7 @@ fn both_fit(lengths: Option<(usize, usize)>, so_pin: &Secret, pin: &Secret) -> R
     for (wanted, secret) in [(&SO_PIN, so_pin), (&PIN, pin)] {
         if !(min..=max).contains(&secret.text().len()) {
             return usage(format!(
-                "{} ({}, {}): the token takes {min} to {max} bytes; nothing was made",
+                "{} ({}, {}): the token takes {min} to {max} bytes; no token was made",
                 wanted.what, wanted.option, wanted.variable
             ));
         }

@@ -148,7 +148,10 @@ pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
     let pin = args.pin.clone().unwrap_or(from_pin);
     let (token, made) = match token_of(&target, &label)? {
         Some(token) => (token, false),
-        None => (make(&target, &source, args, &label, &pin)?, true),
+        None => {
+            init::heed_unseen(&target, Some(&label))?;
+            (make(&target, &source, args, &label, &pin)?, true)
+        }
     };
     let session = target.user(&token, &pin)?;
     let outcome = deliver(&session, haul)?;

@@ -101,13 +101,14 @@ impl Module {
     /// The module in a file.
     pub fn open_at(path: &Path, config: Config) -> Result<Module> {
         let open = |reserved: Option<&str>| kms_core::p11::open(path, reserved);
-        let opened = open(config.reserved.as_deref()).or_else(|why| match &config.source {
+        let opened = open(config.reserved.as_deref()).map_err(|why| {
             // The module refuses the user's own file for the same reason, and then names that one and its line.
-            Some(source) => open(source.to_str()),
-            None => Err(why),
+            let own = config.source.as_deref().and_then(Path::to_str);
+            let named = own.and_then(|own| open(Some(own)).err());
+            Failure::Usage(named.unwrap_or(why))
         });
         Ok(Module {
-            ctx: opened.map_err(Failure::Usage)?,
+            ctx: opened?,
             config,
             directories: Vec::new(),
             stores: Stores::default(),

@@ -81,6 +81,10 @@ impl Stores {
             .iter()
             .filter(|store| !store.serial.as_ref().is_some_and(is_shown));
         let damaged = missing.filter_map(|store| {
+            // Deleted meanwhile, it must not be made again.
+            if !store.path.join("token.db").exists() {
+                return None;
+            }
             let error = Engine::embedded(&store.path, Settings::default()).err()?;
             Some(Unseen {
                 at: store.path.clone(),
@@ -98,11 +102,12 @@ fn store(path: PathBuf) -> Option<Store> {
     if !path.join("token.db").exists() {
         return None;
     }
+    let serial = serial(&path).ok();
     let label = match label(&path) {
-        Ok(label) => Some(label?),
+        Ok(None) if serial.is_some() && path.join("device.key").exists() => return None,
+        Ok(label) => label,
         Err(_) => None,
     };
-    let serial = serial(&path).ok();
     Some(Store {
         path,
         label,

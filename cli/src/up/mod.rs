@@ -63,14 +63,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
-    let made = MadeWith::of(&data_dir)?;
-    if let Some(made) = made {
-        made.fits(args.module.is_some(), &data_dir)?;
-    } else if args.module.is_some() && !args.bare {
-        // Before anything is made: what is made is made for a module.
+    if args.module.is_some() && !args.bare && MadeWith::of(&data_dir)?.is_none() {
+        // Before anything is made.
         pin(args)?;
     }
     let _lock = lock(&data_dir)?;
+    let wanted = match args.module {
+        Some(_) => MadeWith::Module,
+        None => MadeWith::Clusters,
+    };
+    if let Some(made) = MadeWith::of(&data_dir)? {
+        made.fits(wanted, &data_dir)?;
+    }
     let keyring = match &args.credentials {
         Some(file) => Some(Keyring::read(file).map_err(|error| error.to_string())?),
         None => None,
@@ -103,7 +107,7 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     Running::announce(&url, &data_dir)
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let aws = own.map_or_else(|| Aws::new(&url), |key| Aws::signing(&url, key));
-    let outcome = serve(args, &data_dir, &url, aws.own(&word), signals);
+    let outcome = serve(args, wanted, &data_dir, aws.own(&word), signals);
     Running::withdraw(&data_dir);
     server.stop();
     stack.stop();
@@ -112,20 +116,22 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
 
 fn serve(
     args: &UpArgs,
+    made: MadeWith,
     data_dir: &Path,
-    url: &str,
     aws: Aws,
     signals: Signals<'_>,
 ) -> Result<(), String> {
+    let running = Running::find(data_dir)?;
     if !args.bare {
-        let running = Running::find(data_dir)?;
         match &args.module {
             Some(_) => make::on_module(aws, || pin(args), args.pin.is_some())?,
             None => make::on_cluster(&running, aws)?,
         }
     }
+    // From now on anybody may make a key store.
+    made.write(data_dir)?;
     // Whoever started us may have closed its end; that is no reason to stop serving.
-    let _ = writeln!(io::stdout(), "ready {url}").and_then(|()| io::stdout().flush());
+    let _ = writeln!(io::stdout(), "ready {}", running.url).and_then(|()| io::stdout().flush());
     signals.wait();
     Ok(())
 }
@@ -144,42 +150,70 @@ fn pin(args: &UpArgs) -> Result<Zeroizing<String>, String> {
     })
 }
 
-/// What a data directory's key stores have their keys on; the other does not know them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a data directory's key stores have their keys on; the other does not know them, and would leave them FAILED.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum MadeWith {
     Clusters,
     Module,
 }
 
 impl MadeWith {
-    /// None where nothing was made yet.
+    /// Written by the first `up` that got as far as to serve.
+    const FILE: &str = "made-with";
+
+    fn word(self) -> &'static str {
+        match self {
+            MadeWith::Clusters => "clusters",
+            MadeWith::Module => "module",
+        }
+    }
+
+    /// None where nothing has been served yet.
     fn of(data_dir: &Path) -> Result<Option<MadeWith>, String> {
-        let there = |name: &str| {
-            let dir = data_dir.join(name);
-            dir.try_exists()
-                .map_err(|error| format!("{}: {error}", dir.display()))
+        let file = data_dir.join(Self::FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", file.display())),
         };
-        // Clusters keep their state beside KMS's, and are opened first.
-        Ok(match (there("cloudhsm")?, there("kms")?) {
-            (true, _) => Some(MadeWith::Clusters),
-            (false, true) => Some(MadeWith::Module),
-            (false, false) => None,
+        let known = [MadeWith::Clusters, MadeWith::Module];
+        let made = known.into_iter().find(|made| made.word() == text.trim());
+        made.map(Some).ok_or_else(|| {
+            format!(
+                "{}: holds neither `clusters` nor `module`; write there what the directory's key stores are on",
+                file.display()
+            )
         })
     }
 
-    fn fits(self, module: bool, data_dir: &Path) -> Result<(), String> {
-        let dir = data_dir.display();
-        match (self, module) {
-            (MadeWith::Clusters, true) => Err(format!(
-                "{dir} was made without --module: its key stores are on clusters; leave --module out, or give the module another \
-                 --data-dir"
-            )),
-            (MadeWith::Module, false) => Err(format!(
-                "{dir} was made with --module: its key store is on that module's token; give --module SO (and --token-label) as \
-                 then, or another --data-dir"
-            )),
-            _ => Ok(()),
+    fn fits(self, wanted: MadeWith, data_dir: &Path) -> Result<(), String> {
+        if self == wanted {
+            return Ok(());
         }
+        let (dir, file) = (data_dir.display(), data_dir.join(Self::FILE));
+        let why = match self {
+            MadeWith::Clusters => {
+                "was made without --module: its key stores are on clusters; leave --module out, or give the module another --data-dir"
+            }
+            MadeWith::Module => {
+                "was made with --module: its key stores are on that module's token; give --module SO (and --token-label) as then, or \
+                 another --data-dir"
+            }
+        };
+        Err(format!(
+            "{dir} {why} (that is what {} says)",
+            file.display()
+        ))
+    }
+
+    /// Kept for the next `up`.
+    fn write(self, data_dir: &Path) -> Result<(), String> {
+        let file = data_dir.join(Self::FILE);
+        if Self::of(data_dir)? == Some(self) {
+            return Ok(());
+        }
+        fs::write(&file, format!("{}\n", self.word()))
+            .map_err(|error| format!("{}: {error}", file.display()))
     }
 }
 
@@ -241,17 +275,24 @@ mod tests {
     #[test]
     fn a_data_directory_is_of_what_it_was_made_with() {
         let home = tempfile::tempdir().unwrap();
-        let made = || MadeWith::of(home.path()).unwrap();
-        assert!(made().is_none());
-        fs::create_dir(home.path().join("kms")).unwrap();
-        assert!(made() == Some(MadeWith::Module));
-        assert!(MadeWith::Module.fits(true, home.path()).is_ok());
-        let refused = MadeWith::Module.fits(false, home.path()).unwrap_err();
-        assert!(refused.contains("was made with --module"), "{refused}");
-        fs::create_dir(home.path().join("cloudhsm")).unwrap();
-        assert!(made() == Some(MadeWith::Clusters));
-        assert!(MadeWith::Clusters.fits(false, home.path()).is_ok());
-        let refused = MadeWith::Clusters.fits(true, home.path()).unwrap_err();
-        assert!(refused.contains("was made without --module"), "{refused}");
+        let (clusters, module) = (MadeWith::Clusters, MadeWith::Module);
+        assert_eq!(MadeWith::of(home.path()), Ok(None));
+        module.write(home.path()).unwrap();
+        assert_eq!(MadeWith::of(home.path()), Ok(Some(module)));
+        assert_eq!(module.fits(module, home.path()), Ok(()));
+        for (made, wanted, said) in [
+            (module, clusters, "was made with --module"),
+            (clusters, module, "was made without --module"),
+        ] {
+            let refused = made.fits(wanted, home.path()).unwrap_err();
+            assert!(refused.contains(said), "{refused}");
+            assert!(refused.contains(MadeWith::FILE), "{refused}");
+        }
+        fs::write(home.path().join(MadeWith::FILE), "neither").unwrap();
+        let garbled = MadeWith::of(home.path()).unwrap_err();
+        assert!(
+            garbled.contains("neither `clusters` nor `module`"),
+            "{garbled}"
+        );
     }
 }

@@ -26,9 +26,10 @@ const NO_NODE: &str = "DELETE FROM meta WHERE name IN ('token key', 'masking key
 const TOKEN_IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'label')
     OR EXISTS (SELECT 1 FROM users WHERE name = '')";
 /// An HSM that has a key pair or a certificate for its cluster, or users but the two it is made with
-/// (PRECO `admin` and AU `app_user`).
-const NODE_IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM meta WHERE name IN ('cluster key', 'identity'))
-    OR EXISTS (SELECT 1 FROM users WHERE name <> '' AND NOT (role = 0 AND name = 'admin' OR role = 3 AND name = 'app_user'))";
+/// (PRECO `admin` and AU `app_user`). One whose users are gone, by C_InitToken, is lost: nobody can log in to it any more.
+const NODE_IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE name <> '') AND (
+    EXISTS (SELECT 1 FROM meta WHERE name IN ('cluster key', 'identity'))
+    OR EXISTS (SELECT 1 FROM users WHERE name <> '' AND NOT (role = 0 AND name = 'admin' OR role = 3 AND name = 'app_user')))";
 
 /// Who opens a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,8 @@ fn in_use(sql: &Connection, dir: &Path) -> Result<Kind> {
         (false, _) => Ok(Kind::Node),
         (true, true) => {
             let file = dir.join("token.db");
-            let file = file.display();
+            // For a shell, between single quotes.
+            let file = file.to_string_lossy().replace('\'', "'\\''");
             Err(Error::new(
                 Rv::TOKEN_NOT_RECOGNIZED,
                 format!(
@@ -177,6 +179,19 @@ mod tests {
             };
             assert_eq!(users(&store), left);
         }
+    }
+
+    #[test]
+    fn an_hsm_without_users_is_lost_to_the_token_that_was_made_of_it() {
+        let dir = both(true, true);
+        let store = Connection::open(dir.path().join("token.db")).unwrap();
+        store
+            .execute_batch("DELETE FROM users WHERE name <> '';")
+            .unwrap();
+        drop(store);
+        assert!(Store::open(dir.path(), Kind::Node).is_err());
+        let store = Store::open(dir.path(), Kind::Token).unwrap();
+        assert!(store.value(NODE_MARK).unwrap().is_none());
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// DEVICE_ERROR with the path and the system's words; TOKEN_WRITE_PROTECTED; TOKEN_NOT_RECOGNIZED for a store of the
-    /// other kind, which is left as it is.
+    /// other kind or a newer format, whose contents are left as they are.
     pub fn open(dir: &Path, kind: Kind) -> Result<Self> {
         private_dir(dir)?;
         let device = device_key(dir)?;
