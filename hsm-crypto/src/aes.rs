@@ -1,7 +1,7 @@
 //! AES in its block modes: ECB, CBC (raw and with PKCS#7 padding), CTR; stateless functions on the key and streams over them.
 //!
-//! ECB goes through the `aes` crate in both builds: blocks by the hundred are fast there. CBC and CTR are the backend's, which
-//! knows what is faster on this processor.
+//! ECB goes through the `aes` crate in both builds: blocks by the hundred are fast there. Single blocks, CBC and CTR are the
+//! backend's, which knows what is faster on this processor.
 
 use crate::backend::modes::Modes;
 use crate::rustcrypto::modes::Blocks;
@@ -50,7 +50,7 @@ impl AesKey {
 
     /// Encrypts one block in place.
     pub fn encrypt_block(&self, block: &mut [u8; BLOCK]) {
-        self.encrypt_blocks(std::slice::from_mut(block));
+        self.modes.encrypt_block(&self.blocks, block);
     }
 
     /// Encrypts whole blocks of `data` into `out`.

@@ -1,8 +1,7 @@
 //! AES in its feedback modes (NIST SP 800-38A): OFB, and CFB with segments of 1, 8, 64 and 128 bits. For old protocols and
 //! data: nothing here tells whether a message was changed.
 //!
-//! Each block of key stream needs the one before it, so neither backend has anything faster to offer than one block after
-//! another; both builds go through the `aes` crate.
+//! Each block of key stream needs the one before it, so it is one block after another.
 
 use crate::aes::{AesKey, BLOCK, xor};
 use crate::{Error, Result};
@@ -69,10 +68,10 @@ impl Feedback {
     /// `BadLength` if `out` is too short; nothing is consumed.
     pub fn update(&mut self, data: &[u8], out: &mut [u8]) -> Result<()> {
         let out = out.get_mut(..data.len()).ok_or(Error::BadLength)?;
-        if self.mode == FeedbackMode::Cfb1 {
-            self.bits(data, out);
-        } else {
-            self.bytes(data, out);
+        match self.mode {
+            FeedbackMode::Cfb1 => self.bits(data, out),
+            FeedbackMode::Cfb8 => self.octets(data, out),
+            _ => self.bytes(data, out),
         }
         Ok(())
     }
@@ -107,6 +106,20 @@ impl Feedback {
             mode => self.register.copy_within(mode.segment().., 0),
         }
         self.used = 0;
+    }
+
+    /// A whole call of the cipher for each byte: what stands around it must cost little.
+    fn octets(&mut self, data: &[u8], out: &mut [u8]) {
+        let mut register = u128::from_be_bytes(self.register);
+        for (data, out) in data.iter().zip(out) {
+            self.stream = register.to_be_bytes();
+            self.key.encrypt_block(&mut self.stream);
+            let made = data ^ self.stream[0];
+            let fed = if self.encrypt { made } else { *data };
+            register = register << 8 | u128::from(fed);
+            *out = made;
+        }
+        self.register = register.to_be_bytes();
     }
 
     fn bits(&mut self, data: &[u8], out: &mut [u8]) {

@@ -1,4 +1,4 @@
-//! CBC and CTR by AWS-LC's assembler, with key schedules held by value.
+//! Single blocks, CBC and CTR by AWS-LC's assembler, with key schedules held by value.
 
 use super::{ffi, ok};
 use crate::rustcrypto::modes::Blocks;
@@ -55,6 +55,12 @@ impl Modes {
             encrypt: Schedule::new(key, ffi::AES_set_encrypt_key)?,
             decrypt: Schedule::new(key, ffi::AES_set_decrypt_key)?,
         })
+    }
+
+    /// One block, which others wait for.
+    pub fn encrypt_block(&self, _: &Blocks, block: &mut [u8; 16]) {
+        // SAFETY: 16 bytes are read before as many are written, and may be the same.
+        unsafe { ffi::AES_encrypt(block.as_ptr(), block.as_mut_ptr(), &self.encrypt.0) };
     }
 
     /// `data` is whole blocks and `out` as long.

@@ -83,12 +83,17 @@ impl Blocks {
     }
 }
 
-/// CBC and CTR of this backend, which need no more than the blocks.
+/// Single blocks, CBC and CTR of this backend, which need no more than the blocks.
 pub struct Modes;
 
 impl Modes {
     pub fn new(_key: &[u8]) -> Result<Self> {
         Ok(Modes)
+    }
+
+    /// One block, which others wait for.
+    pub fn encrypt_block(&self, blocks: &Blocks, block: &mut [u8; BLOCK]) {
+        blocks.encrypt(std::slice::from_mut(block));
     }
 
     /// Block after block, since each needs the one before. `data` is whole blocks and `out` as long.
