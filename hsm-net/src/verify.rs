@@ -124,8 +124,8 @@ pub fn explain(error: &Error) -> Option<&'static str> {
     };
     Some(match cause {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is not signed by the configured trust anchor (customerCA.crt): use the \
-             anchor that the cluster was initialized with"
+            "its certificate is not signed by the configured trust anchor: use the one that the cluster was \
+             initialized with (customerCA.crt)"
         }
         CertificateError::Expired => "its certificate, or the trust anchor, has expired",
         CertificateError::NotValidYet => {

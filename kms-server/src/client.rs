@@ -79,10 +79,11 @@ impl Client {
     /// # Errors
     /// As those of [`Client::call`].
     pub fn post(&self, path: &str, input: &Value) -> Result<Value, CallError> {
-        let headers = [
+        let mut headers = vec![
             ("host", self.host.as_str()),
             ("content-type", "application/json"),
         ];
+        headers.extend(self.own.as_deref().map(|word| (OWN_HEADER, word)));
         self.exchange(
             path,
             &headers,

@@ -95,7 +95,7 @@ fn check_directory(
     for token in &tokens {
         let at = token.path.display().to_string();
         // A directory made for a first token by a process that went no further is as good as none.
-        if !token.path.join("token.db").exists() {
+        if matches!(token.path.join("token.db").try_exists(), Ok(false)) {
             findings.looked_at.push(format!("{at}: empty"));
             continue;
         }

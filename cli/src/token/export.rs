@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::object::{Choice, Object, attributes};
 use super::reach::{Module, Which};
-use super::secret::{PASSPHRASE, PIN, Secret};
+use super::secret::{PASSPHRASE, PIN, Secret, present};
 use super::template::Template;
 use super::{Answer, Failure, Place, Result, failed, usage};
 
@@ -66,7 +66,10 @@ struct Content {
 pub(super) fn run(place: &Place, args: &Export) -> Result<Answer> {
     let module = Module::load(place)?;
     let token = module.token(&args.which)?;
-    let session = match (&args.which.pin, std::io::stdin().is_terminal()) {
+    let session = match (
+        present(args.which.pin.as_ref()),
+        std::io::stdin().is_terminal(),
+    ) {
         // Certificates and public keys are there for everybody.
         (None, false) => module.open(&token)?,
         _ => module.user(&token, &PIN.given_or_asked(args.which.pin.as_ref())?)?,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::object::{Choice, Object};
 use super::place::nothing;
 use super::reach::{Found, Module, Which};
-use super::secret::PIN;
+use super::secret::{PIN, present};
 use super::{Answer, Place, Result};
 
 /// The options.
@@ -30,7 +30,8 @@ pub(super) fn run(place: &Place, args: &List) -> Result<Answer> {
     let module = Module::load(place)?;
     let found = module.token(&args.which)?;
     // Nobody to ask, and nothing given: the public objects are an answer too.
-    let login = !args.public && (args.which.pin.is_some() || std::io::stdin().is_terminal());
+    let login = !args.public
+        && (present(args.which.pin.as_ref()).is_some() || std::io::stdin().is_terminal());
     let session = match login {
         true => module.user(&found, &PIN.given_or_asked(args.which.pin.as_ref())?)?,
         false => module.open(&found)?,

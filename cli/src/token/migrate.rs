@@ -10,7 +10,7 @@ use super::carry::{Haul, Outcome, deliver};
 use super::init::{self, token_of};
 use super::place::Config;
 use super::reach::{Found, Module, Which};
-use super::secret::{SO_PIN, Secret, Wanted};
+use super::secret::{SO_PIN, Secret, Wanted, present};
 use super::softhsm::{self, Token};
 use super::{Answer, Place, Result, failed, source, usage};
 
@@ -136,16 +136,14 @@ pub(super) fn run(place: &Place, args: &Migrate) -> Result<Answer> {
         .token
         .clone()
         .unwrap_or_else(|| source.label().to_owned());
-    let given = args.from_pin.as_ref().or(args.pin.as_ref());
+    let own = present(args.pin.as_ref());
+    let given = present(args.from_pin.as_ref()).or(own);
     let from_pin = FROM_PIN.given_or_asked(given)?;
     // The source first: nothing is made if it does not open.
     let haul = source.haul(&from_pin)?;
     let target = Module::load_for_new(place)?;
-    let own_pin = args
-        .pin
-        .as_ref()
-        .is_some_and(|pin| pin.text() != from_pin.text());
-    let pin = args.pin.clone().unwrap_or(from_pin);
+    let own_pin = own.is_some_and(|pin| pin.text() != from_pin.text());
+    let pin = own.cloned().unwrap_or(from_pin);
     let (token, made) = match token_of(&target, &label)? {
         Some(token) => (token, false),
         None => {

@@ -126,7 +126,7 @@ fn holds(directory: &Path) -> bool {
     hsm_sim::tokens(directory).map_or(true, |tokens| {
         tokens
             .iter()
-            .any(|token| token.path.join("token.db").exists())
+            .any(|token| token.path.join("token.db").try_exists().unwrap_or(true))
     })
 }
 

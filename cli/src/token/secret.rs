@@ -38,6 +38,11 @@ impl Secret {
     }
 }
 
+/// A secret that was given, if it is one: a variable that is set to nothing gives none, and must not cost a try.
+pub fn present(given: Option<&Secret>) -> Option<&Secret> {
+    given.filter(|secret| !secret.text().is_empty())
+}
+
 /// Which secret is wanted, and the other ways to give it.
 pub struct Wanted {
     /// As in "the PIN of the user".
@@ -70,7 +75,7 @@ pub const PASSPHRASE: Wanted = Wanted {
 impl Wanted {
     /// The one that was given, else the one that somebody types.
     pub fn given_or_asked(&self, given: Option<&Secret>) -> Result<Secret> {
-        match given {
+        match present(given) {
             Some(secret) => Ok(secret.clone()),
             None if std::io::stdin().is_terminal() => self.ask(&capital(self.what)),
             None => usage(format!(
@@ -83,7 +88,7 @@ impl Wanted {
     /// The same for a secret that is being chosen: whoever types it types it twice.
     pub fn given_or_chosen(&self, given: Option<&Secret>) -> Result<Secret> {
         let first = self.given_or_asked(given)?;
-        if given.is_none() && self.ask("The same again")?.text() != first.text() {
+        if present(given).is_none() && self.ask("The same again")?.text() != first.text() {
             return usage(format!("{} was not typed twice the same", self.what));
         }
         Ok(first)
@@ -107,6 +112,13 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_one_is_none() {
+        let secrets: [Secret; 2] = ["", "1234"].map(|text| text.parse().unwrap());
+        assert!(present(Some(&secrets[0])).is_none());
+        assert!(present(Some(&secrets[1])).is_some());
+    }
 
     #[test]
     fn a_secret_does_not_show_itself() {

@@ -82,7 +82,7 @@ impl Stores {
             .filter(|store| !store.serial.as_ref().is_some_and(is_shown));
         let damaged = missing.filter_map(|store| {
             // Deleted meanwhile, it must not be made again.
-            if !store.path.join("token.db").exists() {
+            if matches!(store.path.join("token.db").try_exists(), Ok(false)) {
                 return None;
             }
             let error = Engine::embedded(&store.path, Settings::default()).err()?;
@@ -99,7 +99,8 @@ impl Stores {
 
 /// What to remember of a token's directory. An uninitialised token is no loss, and the module has it open without showing it.
 fn store(path: PathBuf) -> Option<Store> {
-    if !path.join("token.db").exists() {
+    // What cannot be looked into may well hold one.
+    if matches!(path.join("token.db").try_exists(), Ok(false)) {
         return None;
     }
     let serial = serial(&path).ok();

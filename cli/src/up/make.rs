@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -15,6 +17,9 @@ const OFFICER: &str = "Officer1";
 /// kmsuser's first password; the first connect replaces it.
 const FIRST_PASSWORD: &str = "kmsPswd";
 const STORE: &str = "ExampleKeyStore";
+
+/// How long a restart waits for the key stores that connect again: HSMs that were killed need a second or two.
+const RECONNECTED: Duration = Duration::from_secs(20);
 
 /// A cluster that `up` has not finished has this tag, so that the next `up` knows it for its own.
 const UNFINISHED: &str = "keystead-up-unfinished";
@@ -145,14 +150,23 @@ pub fn on_module(
     Ok(())
 }
 
-/// Whether this data directory has a key store already: from an earlier run, which connects again by itself. One that
-/// cannot be used is told of, for `ready` alone would promise it.
+/// Whether this data directory has a key store already: from an earlier run, which connects again by itself, and is waited for. One
+/// that cannot be used is told of, for `ready` alone would promise it.
 fn exists(guide: &Guide) -> Result<bool, String> {
-    let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
-    let stores = all["CustomKeyStores"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    for store in stores {
+    let end = Instant::now() + RECONNECTED;
+    let stores = loop {
+        let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
+        let stores = all["CustomKeyStores"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let busy = |store: &Value| store["ConnectionState"] == "CONNECTING";
+        if !stores.iter().any(busy) || Instant::now() > end {
+            break stores;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    for store in &stores {
         let (id, state) = (
             text(&store["CustomKeyStoreId"]),
             text(&store["ConnectionState"]),
