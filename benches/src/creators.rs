@@ -72,6 +72,10 @@ pub fn line(wanted: &dyn Fn(&str) -> bool, ours: &Peer) -> Result<Option<Line>, 
             .enumerate()
             .map(|(at, name)| (*name, rates.of(at)))
             .collect(),
-        notes: vec!["each beside bare durable SQLite commits, one after the other".into()],
+        notes: vec![
+            "create + destroy, each by the limit: bare durable SQLite commits, one after the other; a process is told of each act \
+             through a pipe, which takes time too"
+                .into(),
+        ],
     }))
 }
