@@ -4,11 +4,13 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::limit;
 use crate::raw::Value;
 use crate::rig::{self, Peer};
 use crate::rows::{self, Kind};
+use crate::window::{Plan, interleaved};
 
 /// The environment's word for what a child is to do.
 const TASK: &str = "KEYSTEAD_BENCH_CHILD";
@@ -72,6 +74,7 @@ fn run(task: &str) -> Result<(), Box<dyn Error>> {
             begin(number.parse()?, Path::new(path))
         }
         ("create", path) => create(Path::new(path)),
+        ("search", path) => search(Path::new(path)),
         ("factor", "") => factor(),
         _ => Err(format!("no such task: {task}").into()),
     }
@@ -92,6 +95,30 @@ pub fn start(path: &Path, number: usize) -> Result<Start, Box<dyn Error>> {
         megabytes: kilobytes.parse::<f64>()? * 1.024 / 1e3,
         found: found.parse()?,
     })
+}
+
+/// The rate of a search by label for the first key of [`rows::fill`], by that of a bare HMAC, in a process that has read the token and
+/// made nothing of it: what a process has made itself is in another form there.
+///
+/// # Errors
+/// What the child says.
+pub fn search_rate(path: &Path) -> Result<f64, Box<dyn Error>> {
+    Ok(answer(&format!("search {}", path.display()))?
+        .trim()
+        .parse()?)
+}
+
+fn search(path: &Path) -> Result<(), Box<dyn Error>> {
+    let peer = Peer::started("the child", path, rig::start(path, None)?)?;
+    let plan = Plan {
+        rounds: 15,
+        window: Duration::from_millis(15),
+        luck: false,
+    };
+    let hash = limit::work(Kind::Hmac(1024), 1).ok_or("the yardstick does not work")?;
+    let mut work = vec![rows::work(Kind::Find(1), &peer, 1)?, hash];
+    println!("{}", interleaved(&mut work, plan).ratio(0, 1));
+    Ok(())
 }
 
 /// Seconds that the PIN's work factor takes in a process that has done nothing else.

@@ -2,13 +2,13 @@
 
 use std::error::Error;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::child;
 use crate::report::{Line, Ratio, Wants};
 use crate::rig::{self, Peer};
-use crate::rows::{self, Kind};
-use crate::window::{Plan, interleaved, median};
+use crate::rows;
+use crate::window::median;
 
 /// The row of a search.
 const FIND: &str = "find by label, 100,000 by 100";
@@ -138,8 +138,8 @@ fn up(name: &str) -> Result<Line, Box<dyn Error>> {
     })
 }
 
-/// What a search by label costs with few keys, before other rows add theirs: relative to the bare work beside it, which stands for
-/// the machine's speed, since this and the search among many cannot take turns.
+/// What a search by label costs with few keys, before other rows add theirs: relative to bare work beside it, which stands for the
+/// machine's speed, since this and the search among many cannot take turns.
 ///
 /// # Errors
 /// What the module refuses.
@@ -148,19 +148,7 @@ pub fn few(wanted: &dyn Fn(&str) -> bool, ours: &Peer) -> Result<Option<f64>, Bo
         return Ok(None);
     }
     rows::fill(ours.session, 0..FEW)?;
-    Ok(Some(search(ours)?))
-}
-
-/// A search's rate by that of the bare work.
-fn search(ours: &Peer) -> Result<f64, Box<dyn Error>> {
-    let plan = Plan {
-        rounds: 15,
-        window: Duration::from_millis(15),
-        luck: false,
-    };
-    let hash = crate::limit::work(Kind::Hmac(1024), 1).ok_or("the yardstick does not work")?;
-    let mut work = vec![rows::work(Kind::Find(FEW), ours, 1)?, hash];
-    Ok(interleaved(&mut work, plan).ratio(0, 1))
+    child::search_rate(&ours.path).map(Some)
 }
 
 fn find(ours: &Peer, few: f64) -> Result<Line, Box<dyn Error>> {
@@ -174,7 +162,7 @@ fn find(ours: &Peer, few: f64) -> Result<Line, Box<dyn Error>> {
         rates: Vec::new(),
         ratios: vec![Ratio {
             of: "cost",
-            is: few / search(ours)?,
+            is: few / child::search_rate(&ours.path)?,
             wants: Some(Wants::AtMost(1.5)),
         }],
         notes: Vec::new(),
