@@ -55,7 +55,7 @@ pub fn starts(
     wanted: &dyn Fn(&str) -> bool,
     peers: &[Peer],
 ) -> Result<Option<Line>, Box<dyn Error>> {
-    let name = "start: a process that logs in, small token";
+    let name = "start and login, small token";
     if !wanted(name) {
         return Ok(None);
     }
