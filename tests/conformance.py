@@ -1,7 +1,8 @@
 """Runs pkcs11-check on libkeystead_pkcs11.so, and judges what it found.
 
     conformance.py smoke SO KEYSTEAD    the smoke marker, on ours
-    conformance.py full SO KEYSTEAD     the whole, on ours (embedded and on a cluster), SoftHSM2 and (where it is) Kryoptic
+    conformance.py full SO KEYSTEAD     the whole, on ours (embedded and on a cluster), SoftHSM2 and (where it is) Kryoptic;
+                                        then on ours again, with Kryoptic's mechanisms only (the setting `mechanisms`)
 
 `./check` and `./check full` call it with the Python of .cache/venv-p11check. A crash, a hang or an error fails the run,
 and so does a failed test that docs/conformance.md does not adjudicate, or an adjudicated one that does not fail any more.
@@ -30,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".cache" / "pkcs11-check"
 TABLE = ROOT / ".cache" / "check" / "pkcs11-check.md"
 VERDICTS = ROOT / "docs" / "conformance.md"
+ROWS = ROOT / "docs" / "mechanisms.md"
 TOOL = pathlib.Path(sys.executable).parent / "pkcs11-check"
 PIN, SO_PIN = "1234", "5678"
 BATCHES = 16
@@ -46,6 +48,13 @@ OUTCOMES = ("passed", "failed", "xfailed", "skipped")
 LACKING = re.compile(r"not (supported|advertised|available|implemented|present)|does not (support|advertise)|[Nn]o \w+.* mechanism")
 NO_QUESTION = re.compile(r"CKF_\w+ not advertised|CKO_\w+ objects|skipped here")
 NO_KEY = re.compile(r"keygen rejected at runtime: CKR_MECHANISM_(PARAM_)?INVALID$")
+# Prints the numbers of the mechanisms that a library's first token has, by the suite's own binding, in a process of its own.
+LIST = """
+import pathlib, sys
+from pkcs11_check.core.loader import load_module
+slot = load_module(pathlib.Path(sys.argv[1]), interface="auto").get_slots(token_present=True)[0]
+print(*(int(mechanism) for mechanism in slot.get_mechanisms()))
+"""
 
 
 def run(*command, **more):
@@ -66,19 +75,21 @@ class Module:
         "Kryoptic": ("KRYOPTIC_CONF", '[[slots]]\nslot = 0\ndbtype = "sqlite"\ndbargs = "{}/token.sql"\n'),
     }
 
-    def __init__(self, name, library, keystead=None):
+    def __init__(self, name, library, keystead=None, setting=""):
         self.name, self.library, self.keystead = name, pathlib.Path(library).resolve(), keystead
         self.pins = PIN, SO_PIN
+        # One more line for ours.
+        self.setting = setting
 
     @contextlib.contextmanager
     def token(self, place):
         """Makes a token in `place`; gives the environment in which the library finds it."""
         tokens, configuration = place / "tokens", place / "configuration"
         tokens.mkdir(parents=True)
-        variable, text = self.CONFIGURATION[self.name]
-        configuration.write_text(text.format(tokens))
+        variable, text = self.CONFIGURATION["Keystead" if self.keystead else self.name]
+        configuration.write_text(text.format(tokens) + self.setting)
         environment = {**os.environ, variable: str(configuration)}
-        if self.name == "Keystead":
+        if self.keystead:
             run(self.keystead, "token", "init", "--config", configuration, "--label", "check",
                 "--so-pin", SO_PIN, "--pin", PIN)
         else:
@@ -87,6 +98,11 @@ class Module:
             run(*tool, "--token-label", "check", "--login", "--login-type", "so", "--so-pin", SO_PIN,
                 "--init-pin", "--pin", PIN, env=environment)
         yield environment
+
+    def mechanisms(self):
+        """Those of a fresh token, by number."""
+        with tempfile.TemporaryDirectory() as place, self.token(pathlib.Path(place)) as environment:
+            return [int(number) for number in run(sys.executable, "-c", LIST, self.library, env=environment).split()]
 
     def check(self, place, environment, *what):
         """One run of the tool; its report is in place/report/."""
@@ -228,6 +244,16 @@ def peers():
         yield Module("Kryoptic", found[0])
 
 
+def with_mechanisms_of(other, ours):
+    """Ours, with those of the other's mechanisms that it has: whoever offers less is asked less."""
+    rows = re.findall(r"^\| (\w+) \| (0x[0-9a-f]+) \|", ROWS.read_text(), re.MULTILINE)
+    wanted = set(other.mechanisms())
+    names = ", ".join(f'"{name}"' for name, code in rows if int(code, 16) in wanted)
+    if not names:
+        sys.exit(f"{ROWS} names none of {other.name}'s mechanisms")
+    return Module(f"Keystead with {other.name}'s mechanisms", ours.library, ours.keystead, f"mechanisms = [{names}]\n")
+
+
 def adjudicated(on_cluster):
     """The tests that docs/conformance.md adjudicates for a token that is embedded, or a cluster's."""
     lines = re.findall(r"^- `(\S+::[^`]+)`( \(on a cluster\))?$", VERDICTS.read_text(), re.MULTILINE)
@@ -261,7 +287,7 @@ def table(columns):
     lines.append("| xfailed where the suite had a key | " + " | ".join(kept) + " |")
     ours = columns["Keystead"]
     for name, found in columns.items():
-        if name == "Keystead":
+        if name == "Keystead" or " with " in name:
             continue
         both = ours.outcomes.keys() & found.outcomes.keys()
         lines += ["", f"| the {len(both)} tests that both ran | Keystead | {name} |", "|---|---|---|"]
@@ -285,7 +311,13 @@ def main():
         for module in (ours, OnCluster(library, ours.keystead)):
             columns[module.name] = fresh(module)
             wrong += judge(module.name, columns[module.name], adjudicated(isinstance(module, OnCluster)), True)
-        columns |= {module.name: peer(module) for module in peers()}
+        for module in peers():
+            columns[module.name] = peer(module)
+            if module.name == "Kryoptic":
+                alike = with_mechanisms_of(module, ours)
+                columns[alike.name] = fresh(alike)
+                # A test that is adjudicated may be one of a mechanism that is left out here.
+                wrong += judge(alike.name, columns[alike.name], adjudicated(False), False)
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         TABLE.write_text(table(columns))
         print(TABLE.read_text())

@@ -23,9 +23,8 @@ use hsm_sim::{Engine, Settings};
 
 use crate::log::Log;
 use crate::module::Module;
-use crate::personality::Personality;
 use crate::token::{PinForm, SlotSpec, unexpected};
-use file::File;
+use file::{File, Offer};
 use find::{Place, Stamp};
 
 /// What the module was told.
@@ -46,7 +45,7 @@ pub struct Config {
 pub struct Listed {
     /// The same slot has the same key whenever the configuration is read.
     pub key: String,
-    personality: Personality,
+    offer: Offer,
     kind: Kind,
 }
 
@@ -141,7 +140,7 @@ impl Config {
                 complain(&e);
                 Vec::new()
             });
-        for (directory, personality) in directories {
+        for (directory, offer) in directories {
             match self.tokens(&directory, empty_slot) {
                 Ok(tokens) => drop(self.seen.insert(directory.clone(), tokens)),
                 Err(e) => complain(&e),
@@ -149,15 +148,15 @@ impl Config {
             let tokens = self.seen.get(&directory).into_iter().flatten();
             listed.extend(tokens.map(|token| Listed {
                 key: token.display().to_string(),
-                personality,
+                offer: offer.clone(),
                 kind: Kind::Embedded {
                     token: token.clone(),
                 },
             }));
         }
-        listed.extend(self.file.clusters().map(|(settings, personality)| Listed {
+        listed.extend(self.file.clusters().map(|(settings, offer)| Listed {
             key: format!("cluster {}", settings.label),
-            personality,
+            offer,
             kind: Kind::Cluster(settings),
         }));
         listed
@@ -236,7 +235,8 @@ impl Config {
             description,
             hsm,
             pins,
-            personality: listed.personality,
+            personality: listed.offer.personality,
+            mechanisms: listed.offer.mechanisms.clone(),
         })
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::module::Module;
 use crate::personality::Personality;
+use crate::selection::Selection;
 use crate::token::{PinForm, SlotSpec};
 
 /// What was asked, by name, and how to fail.
@@ -39,6 +40,7 @@ impl Fake {
             hsm: Arc::new(Opener(self.clone())),
             pins,
             personality,
+            mechanisms: Selection::All,
         };
         Module::with_slots(vec![spec]).unwrap()
     }

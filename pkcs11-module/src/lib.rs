@@ -10,6 +10,7 @@
 //! | [`token`], [`session`], [`op`] | slots with login and handles, sessions, operation slots |
 //! | [`config`] | the configuration file; the one place where embedded or cluster is chosen |
 //! | [`personality`] | what CloudHSM's library refuses, in one table |
+//! | [`selection`] | the setting `mechanisms` |
 //! | [`log`] | the call log |
 //!
 //! Lock order: module, session table, session, token.
@@ -27,5 +28,6 @@ pub mod log;
 pub mod module;
 pub mod op;
 pub mod personality;
+pub mod selection;
 pub mod session;
 pub mod token;

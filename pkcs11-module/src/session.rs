@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hsm_api::{
-    AttrType, Error, KeyFacts, KeyRef, Link, Mechanism, ObjectId, Reply, Request, Result, Rv,
-    SessionId, StreamId, Template,
+    AttrType, Error, KeyFacts, KeyRef, Link, MechId, Mechanism, ObjectId, Reply, Request,
+    Result, Rv, SessionId, StreamId, Template,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use pkcs11_sys as ck;
@@ -151,10 +151,16 @@ impl Session {
     /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality or the token does not have.
     pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
         self.slot.spec.personality.offers(mech, function)?;
+        self.has(mech.id)
+    }
+
+    /// Refuses a mechanism that was left out of the settings, or that the token does not have.
+    pub fn has(&self, id: MechId) -> Result<()> {
+        self.slot.spec.mechanisms.offers(id)?;
         // Whether a token was told to have the broken and the old, only its own list says.
-        if hsm_sim::mech::find(mech.id).is_some_and(|row| row.legacy || row.never_fips)
+        if hsm_sim::mech::find(id).is_some_and(|row| row.legacy || row.never_fips)
             && let Reply::Mechanisms(all) = self.slot.ask(&Request::Mechanisms)?
-            && all.iter().all(|offered| offered.mech != mech.id.0)
+            && all.iter().all(|offered| offered.mech != id.0)
         {
             let why = "the token offers this mechanism with the setting `legacy` only, or not in FIPS mode";
             return Err(Error::new(Rv::MECHANISM_INVALID, why));

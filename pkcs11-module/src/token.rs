@@ -10,6 +10,7 @@ use hsm_api::{Error, Hello, Hsm, Link, ObjectId, Reply, Request, Result, Role, R
 use parking_lot::{Mutex, RwLock};
 
 use crate::personality::{Difference, Personality, SESSIONS};
+use crate::selection::Selection;
 
 /// How a PIN names its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct SlotSpec {
     pub pins: PinForm,
     /// Whose behaviour it shows.
     pub personality: Personality,
+    /// Which mechanisms it offers.
+    pub mechanisms: Selection,
 }
 
 /// Who is logged in, for all sessions of the application.

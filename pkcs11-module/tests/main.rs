@@ -19,5 +19,6 @@ mod objects;
 mod parts;
 mod pins;
 mod raw;
+mod selection;
 mod tokens;
 mod wrapping;

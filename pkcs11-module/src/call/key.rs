@@ -191,6 +191,7 @@ pub fn wrap_authenticated(
     session.slot.allows(Difference::Messages)?;
     let id = mech.id();
     message::specimen(id)?;
+    session.has(id)?;
     let message = mech.message().read(id, true)?;
     let (iv, sealed) = seal(&session, &mut state, (id, &message, &aad), (with, key))?;
     let at = sealed.len().checked_sub(message.tag_len());
@@ -278,6 +279,7 @@ pub fn unwrap_authenticated(
     session.slot.allows(Difference::Messages)?;
     let id = mech.id();
     message::specimen(id)?;
+    session.has(id)?;
     let message = mech.message().read(id, false)?;
     let with = session
         .key(&mut state, with, Rv::UNWRAPPING_KEY_HANDLE_INVALID)?
@@ -314,6 +316,7 @@ pub fn encapsulate(
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
     offered(Func::Encapsulate, &mech)?;
+    session.has(mech.id)?;
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
     let rule = attr::ENCAPSULATE_TEMPLATE;
     bind(&session, public.key.id, rule, &mut template)?;
@@ -356,6 +359,7 @@ pub fn decapsulate(
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
     offered(Func::Decapsulate, &mech)?;
+    session.has(mech.id)?;
     let private = session
         .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
         .key

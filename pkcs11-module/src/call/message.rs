@@ -31,6 +31,9 @@ pub fn init_cipher(
         given.message().is_a_shape_of(given.id())?;
     }
     let mech = mech.map(|given| given.id());
+    if let Some(id) = mech {
+        session.has(id)?;
+    }
     op::message::init_cipher(&session, &mut state, op, mech, key)
 }
 
@@ -41,6 +44,9 @@ pub fn init_sign(m: &Module, h: u64, op: Op, mech: Option<ck::Given<'_>>, key: u
     let mech = mech
         .map(|given| super::read(&session, given, false))
         .transpose()?;
+    if let Some(mech) = &mech {
+        session.has(mech.id)?;
+    }
     op::message::init(&session, &mut state, op, mech, key)
 }
 

@@ -129,11 +129,12 @@ pub fn mechanisms(m: &Module, id: u64, mut out: Out<'_, ck::CK_MECHANISM_TYPE>) 
 
 fn offered(m: &Module, id: u64) -> Result<Vec<Offered>> {
     let slot = m.slot(id)?;
-    let personality = slot.spec.personality;
+    let spec = &slot.spec;
+    let has = |id| spec.personality.has(id) && spec.mechanisms.has(id);
     match slot.ask(&Request::Mechanisms)? {
         Reply::Mechanisms(all) => Ok(all
             .into_iter()
-            .filter(|offered| personality.has(MechId(offered.mech)))
+            .filter(|offered| has(MechId(offered.mech)))
             .collect()),
         other => Err(unexpected(&other)),
     }

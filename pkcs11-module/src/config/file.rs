@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::personality::Personality;
+use crate::selection::Selection;
 
 /// The port on which an HSM serves clients.
 const PORT: u16 = 2223;
@@ -20,7 +21,18 @@ pub struct File {
     text: Text,
     /// Of the file, for relative paths.
     base: PathBuf,
-    clusters: Vec<(ClusterSettings, Personality)>,
+    /// Directories of embedded tokens, where the file lists any.
+    tokens: Option<Vec<(PathBuf, Offer)>>,
+    clusters: Vec<(ClusterSettings, Offer)>,
+}
+
+/// What of a token an application is to see.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offer {
+    /// Whose behaviour it shows.
+    pub personality: Personality,
+    /// Which of its mechanisms.
+    pub mechanisms: Selection,
 }
 
 /// A cluster's settings, its trust anchor read.
@@ -63,12 +75,16 @@ enum Roles {
     Refuse,
 }
 
+/// Mechanisms by their names.
+type Names = Spanned<Vec<Spanned<String>>>;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TokenText {
     directory: PathBuf,
     #[serde(default)]
     personality: Personality,
+    mechanisms: Option<Names>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +95,7 @@ struct ClusterText {
     trust_anchor: Spanned<PathBuf>,
     #[serde(default = "cloudhsm")]
     personality: Personality,
+    mechanisms: Option<Names>,
     #[serde(default = "yes")]
     key_availability_check: bool,
     #[serde(default = "connect_seconds")]
@@ -103,12 +120,8 @@ fn call_seconds() -> u64 {
 impl File {
     /// A file that lists no slot.
     pub fn nothing() -> File {
-        let text = Text {
-            token: Some(Vec::new()),
-            ..Text::default()
-        };
         File {
-            text,
+            tokens: Some(Vec::new()),
             ..File::default()
         }
     }
@@ -130,7 +143,30 @@ impl File {
         let mut text: Text = toml::from_str(source)
             .map_err(|e| wrong(e.span().and_then(|s| line(s.start)), e.message()))?;
         let base = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut clusters: Vec<(ClusterSettings, Personality)> = Vec::new();
+        let legacy = text.legacy;
+        let select = |names: Option<&Names>, legacy: bool| {
+            let Some(names) = names else {
+                return Ok(Selection::All);
+            };
+            let entries = names.get_ref();
+            let texts = entries.iter().map(|entry| entry.get_ref().as_str());
+            Selection::parse(texts, legacy).map_err(|unfit| {
+                let span = unfit.entry.map_or(names.span(), |i| entries[i].span());
+                wrong(line(span.start), &unfit.why)
+            })
+        };
+        let tokens = text.token.take().map(|tokens| {
+            let read = tokens.iter().map(|token| {
+                let offer = Offer {
+                    personality: token.personality,
+                    mechanisms: select(token.mechanisms.as_ref(), legacy)?,
+                };
+                Ok((base.join(&token.directory), offer))
+            });
+            read.collect::<Result<Vec<_>>>()
+        });
+        let tokens = tokens.transpose()?;
+        let mut clusters: Vec<(ClusterSettings, Offer)> = Vec::new();
         for cluster in std::mem::take(&mut text.cluster) {
             if clusters
                 .iter()
@@ -176,11 +212,17 @@ impl File {
                 call_timeout: Duration::from_secs(cluster.call_timeout),
                 nodes,
             };
-            clusters.push((settings, cluster.personality));
+            let offer = Offer {
+                personality: cluster.personality,
+                // What an HSM has of the broken and the old is its own to say.
+                mechanisms: select(cluster.mechanisms.as_ref(), true)?,
+            };
+            clusters.push((settings, offer));
         }
         Ok(File {
             text,
             base,
+            tokens,
             clusters,
         })
     }
@@ -214,19 +256,16 @@ impl File {
     pub fn directories(
         &self,
         default: impl FnOnce() -> Result<PathBuf>,
-    ) -> Result<Vec<(PathBuf, Personality)>> {
-        match &self.text.token {
-            Some(tokens) => Ok(tokens
-                .iter()
-                .map(|t| (self.base.join(&t.directory), t.personality))
-                .collect()),
-            None if self.clusters.is_empty() => Ok(vec![(default()?, Personality::default())]),
+    ) -> Result<Vec<(PathBuf, Offer)>> {
+        match &self.tokens {
+            Some(tokens) => Ok(tokens.clone()),
+            None if self.clusters.is_empty() => Ok(vec![(default()?, Offer::default())]),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Clusters with their personality.
-    pub fn clusters(&self) -> impl Iterator<Item = (ClusterSettings, Personality)> + '_ {
+    /// Clusters, and what they offer.
+    pub fn clusters(&self) -> impl Iterator<Item = (ClusterSettings, Offer)> + '_ {
         self.clusters.iter().cloned()
     }
 }
@@ -285,6 +324,9 @@ impl ClusterSettings {
 
 #[cfg(test)]
 mod tests {
+    use hsm_api::MechId;
+    use pkcs11_sys::{CKM_AES_CBC, CKM_AES_ECB};
+
     use super::*;
 
     fn read(text: &str) -> Result<File> {
@@ -303,7 +345,7 @@ mod tests {
         let file = read(
             "log = \"calls.log\"\nempty-slot = true\nlegacy = true\nconflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"t\"\n\
              [[cluster]]\nlabel = \"c\"\nnodes = [\"127.20.1.10:2223\", \"127.20.2.10\"]\n\
-             trust-anchor = \"ca.crt\"\nkey-availability-check = false\n",
+             trust-anchor = \"ca.crt\"\nkey-availability-check = false\nmechanisms = [\"-CKM_AES_ECB\"]\n",
         )
         .unwrap();
         assert!(file.empty_slot() && file.legacy() && file.separate_roles());
@@ -313,10 +355,11 @@ mod tests {
         );
         let none = || panic!("the file names a directory");
         let tokens = file.directories(none).unwrap();
-        assert_eq!(tokens, [(file.base.join("t"), Personality::Standard)]);
-        let (cluster, personality) = file.clusters().next().unwrap();
+        assert_eq!(tokens, [(file.base.join("t"), Offer::default())]);
+        let (cluster, offer) = file.clusters().next().unwrap();
         assert!(cluster.anchor.starts_with("-----BEGIN CERTIFICATE"));
-        assert_eq!(personality, Personality::CloudHsm);
+        assert_eq!(offer.personality, Personality::CloudHsm);
+        assert!(!offer.mechanisms.has(MechId(CKM_AES_ECB)) && offer.mechanisms.has(MechId(CKM_AES_CBC)));
         assert!(!cluster.availability_check);
         let addresses = cluster.addresses().unwrap();
         let wanted = [
@@ -338,6 +381,14 @@ mod tests {
             (
                 "\n[[token]]\ndirectory = 7\n".to_owned(),
                 "pkcs11.toml:3: invalid type",
+            ),
+            (
+                "[[token]]\ndirectory = \"t\"\nmechanisms = [\n\"CKM_AES_GCM\",\n\"CKM_AES\"]\n".to_owned(),
+                "pkcs11.toml:5: \"CKM_AES\" is no mechanism's name here",
+            ),
+            (
+                "[[token]]\ndirectory = \"t\"\nmechanisms = []\n".to_owned(),
+                "pkcs11.toml:3: the list is empty",
             ),
             (
                 format!("{cluster}trust-anchor = \"gone.crt\"\n"),
