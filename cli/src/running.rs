@@ -57,7 +57,12 @@ impl Running {
                 data_dir.display()
             )
         })?;
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", file.display()))
+        serde_json::from_slice(&text).map_err(|error| {
+            format!(
+                "{}: {error}; a running `keystead up` writes this file: stop it and start it again",
+                file.display()
+            )
+        })
     }
 
     /// Runs management commands, a line each, by the shell that users have; what it printed.

@@ -169,9 +169,10 @@ fn nodes(service: &CloudHsm, scope: &Scope, wanted: Option<&str>) -> Result<Valu
                 return Err(INVALID_REQUEST.says("There is more than one cluster: ClusterId must be given."));
             }
             (None, _) => {
-                let why = wanted.map_or(
-                    "There is no cluster: make one first (aws cloudhsmv2 create-cluster).".to_owned(),
-                    |id| format!("The cluster {id} does not exist; aws cloudhsmv2 describe-clusters lists those that do."),
+                let of = format!("account {} in region {}", scope.account, scope.region);
+                let why = wanted.map_or_else(
+                    || format!("There is no cluster of {of}: make one first (aws cloudhsmv2 create-cluster), or set AWS_REGION as for the others."),
+                    |id| format!("The cluster {id} does not exist for {of}; aws cloudhsmv2 describe-clusters lists those that do."),
                 );
                 return Err(NOT_FOUND.says(why));
             }

@@ -1,5 +1,6 @@
 //! The module between C_Initialize and C_Finalize: a value, of which the process holds one.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex as Waiting, PoisonError};
 
 use hsm_api::{Hello, ObjectId, Peer, Result, Rv};
@@ -21,6 +22,8 @@ pub struct Module {
     hello: Hello,
     slots: RwLock<Vec<Arc<Slot>>>,
     listing: Mutex<Listing>,
+    /// Of what was complained, so that an application that asks again and again reads it once.
+    complaints: Mutex<HashSet<String>>,
     /// The standard library's, which is nothing but its own memory: a fork does not wait for who waits
     /// here, and parking_lot's would share a table with all other locks.
     stopped: Waiting<bool>,
@@ -59,6 +62,7 @@ impl Module {
                 config,
                 ..Listing::default()
             }),
+            complaints: Mutex::default(),
             stopped: Waiting::default(),
             stop: Condvar::new(),
         };
@@ -70,8 +74,8 @@ impl Module {
     /// new gets a slot, what is no longer listed loses its own.
     pub fn refresh(&self) -> Vec<Arc<Slot>> {
         if let Err(e) = self.listing.lock().config.reread() {
-            self.log
-                .line(&format!("the configuration as it was before holds: {e}"));
+            let why = format!("the configuration as it was before holds: {e}");
+            self.complain(&why, &why);
         }
         self.relist();
         self.slots()
@@ -80,8 +84,8 @@ impl Module {
     fn relist(&self) {
         let mut listing = self.listing.lock();
         let listed = listing.config.list(|e| {
-            self.log
-                .line(&format!("a token directory is left as it was: {e}"));
+            let why = format!("a token directory is left as it was: {e}");
+            self.complain(&why, &why);
         });
         let mut old = std::mem::take(&mut listing.known);
         for listed in listed {
@@ -102,7 +106,10 @@ impl Module {
                     listing.next = listing.next.max(known.slot.id + 1);
                     listing.known.push(known);
                 }
-                Err(e) => self.log.line(&format!("a slot is left out: {e}")),
+                Err(e) => {
+                    let why = format!("a slot is left out: {e}");
+                    self.complain(&why, &why);
+                }
             }
         }
         for gone in old {
@@ -111,14 +118,28 @@ impl Module {
         *self.slots.write() = listing.known.iter().map(|k| k.slot.clone()).collect();
     }
 
-    /// Whether the slot has a token now; where it has none, the log says why.
+    /// Whether the slot has a token now; where it has none, it is said why.
     pub fn has_token(&self, slot: &Slot) -> bool {
-        let info = slot.info();
-        if let Err(e) = &info {
-            self.log
-                .line(&format!("slot {} has no token: {e}", slot.id));
+        match slot.info() {
+            Ok(_) => {
+                self.complaints.lock().remove(&slot.spec.key);
+                true
+            }
+            Err(e) => {
+                let why = format!("slot {} has no token: {e}", slot.id);
+                self.complain(&slot.spec.key, &why);
+                false
+            }
         }
-        info.is_ok()
+    }
+
+    /// Says what leaves an application without a slot or a token, of which no return code tells: each time in the log, and on
+    /// standard error the first time for each `subject`.
+    fn complain(&self, subject: &str, why: &str) {
+        self.log.line(why);
+        if !matches!(self.log, Log::Stderr) && self.complaints.lock().insert(subject.to_owned()) {
+            Log::Stderr.line(&format!("libkeystead_pkcs11: {why}"));
+        }
     }
 
     /// A module with these slots, for tests of what lies above the configuration.

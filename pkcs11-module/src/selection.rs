@@ -51,9 +51,15 @@ impl Selection {
             let row = mech::ALL
                 .iter()
                 .find(|row| row.name == name)
-                .ok_or_else(|| unfit(format!("{name:?} is no mechanism's name here{}", near(name))))?;
+                .ok_or_else(|| {
+                    unfit(format!(
+                        "{name:?} is no mechanism's name here{}",
+                        near(name)
+                    ))
+                })?;
             if *leaves_out.get_or_insert(minus) != minus {
-                let why = "a list either names what is offered or, with \"-\" before each, what is not";
+                let why =
+                    "a list either names what is offered or, with \"-\" before each, what is not";
                 return Err(unfit(why.into()));
             }
             if row.legacy && !legacy && !minus {
@@ -130,14 +136,21 @@ mod tests {
         assert!(Selection::default().has(ECB));
         let refused = but.offers(ECB).unwrap_err();
         assert_eq!(refused.rv, Rv::MECHANISM_INVALID);
-        assert!(refused.why.starts_with("CKM_AES_ECB is not among"), "{refused}");
+        assert!(
+            refused.why.starts_with("CKM_AES_ECB is not among"),
+            "{refused}"
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said_of_its_entry() {
         let cases: [(&[&str], Option<usize>, &str); 6] = [
             (&[], None, "leave `mechanisms` out"),
-            (&["CKM_AES_GCM", "CKM_AES_GMC"], Some(1), "docs/mechanisms.md"),
+            (
+                &["CKM_AES_GCM", "CKM_AES_GMC"],
+                Some(1),
+                "docs/mechanisms.md",
+            ),
             (&["aes-gcm"], Some(0), "is it CKM_AES_GCM?"),
             (&["CKM_AES_GCM", "-CKM_AES_ECB"], Some(1), "a list either"),
             (&["CKM_AES_GCM", "CKM_AES_GCM"], Some(1), "already"),

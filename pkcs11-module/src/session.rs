@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hsm_api::{
-    AttrType, Error, KeyFacts, KeyRef, Link, MechId, Mechanism, ObjectId, Reply, Request,
-    Result, Rv, SessionId, StreamId, Template,
+    AttrType, Error, KeyFacts, KeyRef, Link, MechId, Mechanism, ObjectId, Reply, Request, Result,
+    Rv, SessionId, StreamId, Template,
 };
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use pkcs11_sys as ck;

@@ -17,7 +17,8 @@ fn everything(raw: &Raw) -> Vec<(&'static str, CK_RV)> {
     let len: CK_ULONG = 32;
     let bits: CK_ULONG = 2048;
     let (mut ecb, mut ecdsa) = (plain(CKM_AES_ECB), plain(CKM_ECDSA_SHA256));
-    let (mut x509, mut sha, mut gcm) = (plain(CKM_RSA_X_509), plain(CKM_SHA256), plain(CKM_AES_GCM));
+    let (mut x509, mut sha, mut gcm) =
+        (plain(CKM_RSA_X_509), plain(CKM_SHA256), plain(CKM_AES_GCM));
     let (mut hash, mut kem) = (plain(CKM_SHA256_KEY_DERIVATION), plain(0x17));
     let mut iv = [0u8; 12];
     let mut params = CK_GCM_PARAMS {
@@ -33,7 +34,11 @@ fn everything(raw: &Raw) -> Vec<(&'static str, CK_RV)> {
     let (mut made, mut size) = (0, 0);
     let mut byte = [0u8; 64];
     let b = byte.as_mut_ptr();
-    let pair = raw.pair(plain(CKM_RSA_PKCS_KEY_PAIR_GEN), vec![attr(CKA_MODULUS_BITS, &bits)], vec![]);
+    let pair = raw.pair(
+        plain(CKM_RSA_PKCS_KEY_PAIR_GEN),
+        vec![attr(CKA_MODULUS_BITS, &bits)],
+        vec![],
+    );
     let wrapped = raw.wrap(plain(CKM_AES_KEY_WRAP), key, key);
     let unwrapped = raw.unwrap(plain(CKM_AES_KEY_WRAP), key, &[0; 24], vec![]);
     let mut authenticated = CK_GCM_MESSAGE_PARAMS {
@@ -46,47 +51,135 @@ fn everything(raw: &Raw) -> Vec<(&'static str, CK_RV)> {
     };
     let mut wraps = with(CKM_AES_GCM, &mut authenticated);
     vec![
-        ("C_GetMechanismInfo", p11!(raw, C_GetMechanismInfo, raw.slot, CKM_AES_ECB, &mut info)),
-        ("C_EncryptInit", p11!(raw, C_EncryptInit, h, &mut whole_gcm, key)),
+        (
+            "C_GetMechanismInfo",
+            p11!(raw, C_GetMechanismInfo, raw.slot, CKM_AES_ECB, &mut info),
+        ),
+        (
+            "C_EncryptInit",
+            p11!(raw, C_EncryptInit, h, &mut whole_gcm, key),
+        ),
         ("C_DecryptInit", p11!(raw, C_DecryptInit, h, &mut ecb, key)),
         ("C_SignInit", p11!(raw, C_SignInit, h, &mut ecdsa, private)),
-        ("C_VerifyInit", p11!(raw, C_VerifyInit, h, &mut ecdsa, public)),
-        ("C_SignRecoverInit", p11!(raw, C_SignRecoverInit, h, &mut x509, private)),
-        ("C_VerifyRecoverInit", p11!(raw, C_VerifyRecoverInit, h, &mut x509, public)),
+        (
+            "C_VerifyInit",
+            p11!(raw, C_VerifyInit, h, &mut ecdsa, public),
+        ),
+        (
+            "C_SignRecoverInit",
+            p11!(raw, C_SignRecoverInit, h, &mut x509, private),
+        ),
+        (
+            "C_VerifyRecoverInit",
+            p11!(raw, C_VerifyRecoverInit, h, &mut x509, public),
+        ),
         ("C_DigestInit", p11!(raw, C_DigestInit, h, &mut sha)),
-        ("C_GenerateKey", generated(raw.generated(plain(CKM_GENERIC_SECRET_KEY_GEN), vec![attr(CKA_VALUE_LEN, &len)]))),
+        (
+            "C_GenerateKey",
+            generated(raw.generated(
+                plain(CKM_GENERIC_SECRET_KEY_GEN),
+                vec![attr(CKA_VALUE_LEN, &len)],
+            )),
+        ),
         ("C_GenerateKeyPair", generated(pair.map(|pair| pair[0]))),
         ("C_WrapKey", generated(wrapped.map(|_| 0))),
         ("C_UnwrapKey", generated(unwrapped)),
-        ("C_DeriveKey", p11!(raw, C_DeriveKey, h, &mut hash, key, null_mut(), 0, &mut made)),
-        ("C_MessageEncryptInit", p11!(raw, C_MessageEncryptInit, h, &mut gcm, key)),
-        ("C_MessageDecryptInit", p11!(raw, C_MessageDecryptInit, h, &mut gcm, key)),
-        ("C_MessageSignInit", p11!(raw, C_MessageSignInit, h, &mut ecdsa, private)),
-        ("C_MessageVerifyInit", p11!(raw, C_MessageVerifyInit, h, &mut ecdsa, public)),
         (
-            "C_VerifySignatureInit",
-            {
-                // The verification above is under way where it was let in.
-                let flags = CKF_VERIFY;
-                assert_eq!(p11!(raw, C_SessionCancel, h, flags), CKR_OK);
-                p11_3_2!(raw, C_VerifySignatureInit, h, &mut ecdsa, public, b, 64)
-            },
+            "C_DeriveKey",
+            p11!(
+                raw,
+                C_DeriveKey,
+                h,
+                &mut hash,
+                key,
+                null_mut(),
+                0,
+                &mut made
+            ),
         ),
         (
+            "C_MessageEncryptInit",
+            p11!(raw, C_MessageEncryptInit, h, &mut gcm, key),
+        ),
+        (
+            "C_MessageDecryptInit",
+            p11!(raw, C_MessageDecryptInit, h, &mut gcm, key),
+        ),
+        (
+            "C_MessageSignInit",
+            p11!(raw, C_MessageSignInit, h, &mut ecdsa, private),
+        ),
+        (
+            "C_MessageVerifyInit",
+            p11!(raw, C_MessageVerifyInit, h, &mut ecdsa, public),
+        ),
+        ("C_VerifySignatureInit", {
+            // The verification above is under way where it was let in.
+            let flags = CKF_VERIFY;
+            assert_eq!(p11!(raw, C_SessionCancel, h, flags), CKR_OK);
+            p11_3_2!(raw, C_VerifySignatureInit, h, &mut ecdsa, public, b, 64)
+        }),
+        (
             "C_EncapsulateKey",
-            p11_3_2!(raw, C_EncapsulateKey, h, &mut kem, public, null_mut(), 0, null_mut(), &mut size, &mut made),
+            p11_3_2!(
+                raw,
+                C_EncapsulateKey,
+                h,
+                &mut kem,
+                public,
+                null_mut(),
+                0,
+                null_mut(),
+                &mut size,
+                &mut made
+            ),
         ),
         (
             "C_DecapsulateKey",
-            p11_3_2!(raw, C_DecapsulateKey, h, &mut kem, private, null_mut(), 0, b, 64, &mut made),
+            p11_3_2!(
+                raw,
+                C_DecapsulateKey,
+                h,
+                &mut kem,
+                private,
+                null_mut(),
+                0,
+                b,
+                64,
+                &mut made
+            ),
         ),
         (
             "C_WrapKeyAuthenticated",
-            p11_3_2!(raw, C_WrapKeyAuthenticated, h, &mut wraps, key, key, null_mut(), 0, null_mut(), &mut size),
+            p11_3_2!(
+                raw,
+                C_WrapKeyAuthenticated,
+                h,
+                &mut wraps,
+                key,
+                key,
+                null_mut(),
+                0,
+                null_mut(),
+                &mut size
+            ),
         ),
         (
             "C_UnwrapKeyAuthenticated",
-            p11_3_2!(raw, C_UnwrapKeyAuthenticated, h, &mut wraps, key, b, 32, null_mut(), 0, null_mut(), 0, &mut made),
+            p11_3_2!(
+                raw,
+                C_UnwrapKeyAuthenticated,
+                h,
+                &mut wraps,
+                key,
+                b,
+                32,
+                null_mut(),
+                0,
+                null_mut(),
+                0,
+                &mut made
+            ),
         ),
     ]
 }
@@ -104,12 +197,21 @@ fn what_is_left_out_is_refused_wherever_it_is_named() {
         let line = log.lines().rfind(|line| line.contains(name)).expect(name);
         // What only asks is answered by the list.
         if name != "C_GetMechanismInfo" {
-            assert!(line.contains("is not among the slot's `mechanisms`"), "{line}");
+            assert!(
+                line.contains("is not among the slot's `mechanisms`"),
+                "{line}"
+            );
         }
     }
     let mut listed = [0; 500];
     let mut count = 500;
-    let rv = p11!(raw, C_GetMechanismList, raw.slot, listed.as_mut_ptr(), &mut count);
+    let rv = p11!(
+        raw,
+        C_GetMechanismList,
+        raw.slot,
+        listed.as_mut_ptr(),
+        &mut count
+    );
     assert_eq!(rv, CKR_OK);
     let mut wanted = [CKM_AES_KEY_GEN, CKM_EC_KEY_PAIR_GEN, CKM_AES_CBC];
     let listed = &mut listed[..count as usize];

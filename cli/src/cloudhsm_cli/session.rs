@@ -89,18 +89,22 @@ impl Session {
         })
     }
 
-    /// On every HSM; a sentence names each that refuses.
+    /// On every HSM; a sentence names each that refuses, and those that did it all the same.
     fn on_each(&self, ask: impl Fn(&Server) -> Result<(), Refused>) -> Result<(), String> {
-        let refusals: Vec<String> = self
-            .fleet
-            .servers
-            .iter()
-            .filter_map(|server| ask(server).err().map(|e| format!("{}: {e}", server.hsm_id)))
-            .collect();
-        if refusals.is_empty() {
+        let (mut said, mut done) = (Vec::new(), Vec::new());
+        for server in &self.fleet.servers {
+            match ask(server) {
+                Ok(()) => done.push(server.hsm_id.as_str()),
+                Err(why) => said.push(format!("{}: {why}", server.hsm_id)),
+            }
+        }
+        if said.is_empty() {
             return Ok(());
         }
-        Err(refusals.join("; "))
+        if !done.is_empty() {
+            said.push(format!("done on {}", done.join(", ")));
+        }
+        Err(said.join("; "))
     }
 
     fn request_each(&self, request: &Request<'_>) -> Result<(), String> {

@@ -1,6 +1,8 @@
 //! `keystead token check`: the stores of our embedded tokens, looked at from outside, and every object of a token, looked at as
 //! an application sees it. What an application does not see although it is stored is what a damaged record costs.
 
+use std::io::IsTerminal;
+
 use clap::Args;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use super::object::{Object, attributes, objects};
 use super::place::{directories, nothing};
 use super::reach::{Found, Module, Which, said, words};
-use super::secret::PIN;
+use super::secret::{PIN, present};
 use super::{Answer, Failure, Place, Result, failed};
 
 /// The options.
@@ -59,16 +61,20 @@ pub(super) fn run(place: &Place, args: &Check) -> Result<Answer> {
         .filter(|report: &&Report| report.label.is_some())
         .count()
         == 1;
-    if !args.stores_only && (named || single || none || place.module.is_some()) {
+    // Who asked for no token, and cannot be asked for a PIN, wants to know of the stores at least.
+    let pin = present(args.which.pin.as_ref()).is_some() || std::io::stdin().is_terminal();
+    if !args.stores_only && (named || single && pin || none || place.module.is_some()) {
         let module = Module::load(place)?;
         let token = module.token(&args.which)?;
         let pin = PIN.given_or_asked(args.which.pin.as_ref())?;
         let session = module.user(&token, &pin)?;
         seen = check_token(&session, &token, &stores, &mut findings)?;
     } else if !args.stores_only && !stores.is_empty() {
-        eprintln!(
-            "keystead: looked at the stores only; name a token with --token to have its objects checked"
-        );
+        let missing = match single {
+            true => "give --pin or set KEYSTEAD_PIN",
+            false => "name a token with --token",
+        };
+        eprintln!("keystead: looked at the stores only; {missing} to have its objects checked");
     }
     let well = findings.all.is_empty();
     let list = |(at, what): &(String, String)| json!({ "where": at, "what": what });

@@ -12,7 +12,7 @@ use super::place::Config;
 use super::reach::{Found, Module, Which};
 use super::secret::{SO_PIN, Secret, Wanted, present};
 use super::softhsm::{self, Token};
-use super::{Answer, Place, Result, failed, source, usage};
+use super::{Answer, Failure, Place, Result, failed, source, usage};
 
 /// The options.
 #[derive(Args)]
@@ -97,7 +97,13 @@ impl Source {
             Source::SoftHsm(token) => token.haul(pin),
             Source::Module(source) => {
                 let (module, token) = &**source;
-                let session = module.user(token, pin)?;
+                let session = module.user(token, pin).map_err(|failure| match failure {
+                    Failure::Failed(why) => Failure::Failed(format!(
+                        "{why} of --from-module: {} or {} gives its PIN where it is not the target's",
+                        FROM_PIN.option, FROM_PIN.variable
+                    )),
+                    usage => usage,
+                })?;
                 source::haul(&session)
             }
         }

@@ -19,6 +19,7 @@ pub enum Class {
     /// A secret key
     Secret,
     /// A certificate
+    #[value(alias = "certificate")]
     Cert,
     /// A data object
     Data,

@@ -294,7 +294,9 @@ pub fn words(error: &Error) -> String {
             ": the token does not take a value of this object, or this kind of key"
         }
         RvError::TemplateInconsistent => {
-            ": the object's attributes contradict each other for this token"
+            ": the object's attributes contradict each other for this token; one with the personality `cloudhsm`, a cluster's default, \
+             takes fewer of them: KEYSTEAD_PKCS11_LOG=stderr says which rule it was, and `personality = \"standard\"` in the \
+             module's configuration takes all"
         }
         RvError::DeviceMemory => ": the disk is full",
         RvError::ActionProhibited => ": the object is marked as not to be changed or destroyed",

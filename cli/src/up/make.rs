@@ -46,7 +46,7 @@ pub fn on_cluster(running: &Running, aws: Aws) -> Result<(), String> {
                 }
             }
         }
-        None if exists(&guide)? => return Ok(()),
+        None if exists(&guide)? => return again(&mut guide, running),
         None => make(&mut guide, running, &account)?,
     }
     guide.connect(&wait)?;
@@ -59,6 +59,30 @@ pub fn on_cluster(running: &Running, aws: Aws) -> Result<(), String> {
         guide.cluster,
         guide.store,
         anchor_file(running).display()
+    );
+    Ok(())
+}
+
+/// After a restart: the configuration of the module for the cluster that an earlier `up` made, anew where somebody has
+/// taken it away, and where it is.
+fn again(guide: &mut Guide, running: &Running) -> Result<(), String> {
+    let file = module_file(&running.data_dir);
+    if !file.exists() {
+        let all = guide.kms("DescribeCustomKeyStores", json!({}))?;
+        let mut stores = all["CustomKeyStores"].as_array().into_iter().flatten();
+        let Some(store) = stores.find(|store| store["CustomKeyStoreName"] == STORE) else {
+            return Ok(());
+        };
+        guide.cluster = text(&store["CloudHsmClusterId"]);
+        // What was made on another cluster later, or with another trust anchor, is its maker's to configure.
+        if !anchor_file(running).exists() || guide.active_hsms()?.is_empty() {
+            return Ok(());
+        }
+        module_config(guide, &running.data_dir)?;
+    }
+    eprintln!(
+        "the module on the cluster: KEYSTEAD_PKCS11_CONF={}",
+        file.display()
     );
     Ok(())
 }
@@ -183,6 +207,10 @@ fn exists(guide: &Guide) -> Result<bool, String> {
     Ok(!stores.is_empty())
 }
 
+fn module_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("pkcs11.toml")
+}
+
 /// A configuration of the module for this cluster; its path.
 fn module_config(guide: &Guide, data_dir: &Path) -> Result<String, String> {
     let nodes: Vec<String> = guide
@@ -190,7 +218,7 @@ fn module_config(guide: &Guide, data_dir: &Path) -> Result<String, String> {
         .iter()
         .map(|hsm| format!("\"{}:2223\"", text(&hsm["EniIp"])))
         .collect();
-    let file = data_dir.join("pkcs11.toml");
+    let file = module_file(data_dir);
     let content = format!(
         "[[cluster]]\nlabel = \"hsm\"\nnodes = [{}]\ntrust-anchor = \"customerCA.crt\"\n",
         nodes.join(", ")

@@ -6,7 +6,7 @@ mod stack;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,6 +75,11 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     if let Some(made) = MadeWith::of(&data_dir)? {
         made.fits(wanted, &data_dir)?;
     }
+    // Before anything is made for a service that cannot be reached.
+    TcpListener::bind(args.listen).map_err(|error| {
+        let advice = elsewhere(&error);
+        format!("cannot listen on {}: {error}{advice}", args.listen)
+    })?;
     let keyring = match &args.credentials {
         Some(file) => Some(Keyring::read(file).map_err(|error| error.to_string())?),
         None => None,
@@ -93,12 +98,8 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
         routes: stack.routes(),
         ..Config::new(args.listen)
     };
-    let server = Server::start(config, stack.services()).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{error}; stop what serves there, or give another address with --listen (port 0 takes a free one)")
-        }
-        _ => error.to_string(),
-    })?;
+    let server = Server::start(config, stack.services())
+        .map_err(|error| format!("{error}{}", elsewhere(&error)))?;
     // From here on a signal is kept for the end, so that nothing is left half made or running.
     let signals = server
         .signals()
@@ -112,6 +113,20 @@ pub fn run(args: &UpArgs, data_dir: PathBuf) -> Result<(), String> {
     server.stop();
     stack.stop();
     outcome
+}
+
+/// What to do about an address that cannot be listened on.
+fn elsewhere(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; stop what serves there, or give another address with --listen (port 0 takes a free one)"
+        }
+        io::ErrorKind::AddrNotAvailable => "; --listen takes an address of this machine",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are root's: give another with --listen"
+        }
+        _ => "",
+    }
 }
 
 fn serve(

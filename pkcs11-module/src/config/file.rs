@@ -359,7 +359,9 @@ mod tests {
         let (cluster, offer) = file.clusters().next().unwrap();
         assert!(cluster.anchor.starts_with("-----BEGIN CERTIFICATE"));
         assert_eq!(offer.personality, Personality::CloudHsm);
-        assert!(!offer.mechanisms.has(MechId(CKM_AES_ECB)) && offer.mechanisms.has(MechId(CKM_AES_CBC)));
+        assert!(
+            !offer.mechanisms.has(MechId(CKM_AES_ECB)) && offer.mechanisms.has(MechId(CKM_AES_CBC))
+        );
         assert!(!cluster.availability_check);
         let addresses = cluster.addresses().unwrap();
         let wanted = [
@@ -383,7 +385,8 @@ mod tests {
                 "pkcs11.toml:3: invalid type",
             ),
             (
-                "[[token]]\ndirectory = \"t\"\nmechanisms = [\n\"CKM_AES_GCM\",\n\"CKM_AES\"]\n".to_owned(),
+                "[[token]]\ndirectory = \"t\"\nmechanisms = [\n\"CKM_AES_GCM\",\n\"CKM_AES\"]\n"
+                    .to_owned(),
                 "pkcs11.toml:5: \"CKM_AES\" is no mechanism's name here",
             ),
             (
