@@ -212,8 +212,19 @@ fn settle<T>(session: &Session, state: &mut State, op: Op, result: Result<(T, Th
             if e.rv != Rv::BUFFER_TOO_SMALL {
                 cancel(session, state, op);
             }
-            Err(e)
+            Err(of_its_input(op, e))
         }
+    }
+}
+
+/// Whoever counts the bytes need not know what they are for: C_Decrypt has a code of its own for too many.
+fn of_its_input(op: Op, e: Error) -> Error {
+    match e.rv {
+        Rv::DATA_LEN_RANGE if op == Op::Decrypt => Error {
+            rv: Rv::ENCRYPTED_DATA_LEN_RANGE,
+            ..e
+        },
+        _ => e,
     }
 }
 

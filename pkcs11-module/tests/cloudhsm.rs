@@ -130,7 +130,7 @@ fn mechanisms_that_are_not_there() {
         p11!(raw, C_DigestInit, raw.h, &mut sha3),
         CKR_MECHANISM_INVALID
     );
-    let yes = [attr(CKA_WRAP, &CK_TRUE), attr(CKA_ENCRYPT, &CK_TRUE)];
+    let yes = [CKA_WRAP, CKA_ENCRYPT, CKA_DECRYPT].map(|usage| attr(usage, &CK_TRUE));
     let (_, key) = aes(&raw, &yes);
     let mut iv = [0u8; 16];
     let mut cbc = with(CKM_AES_CBC, &mut iv);
@@ -152,6 +152,9 @@ fn mechanisms_that_are_not_there() {
     let rv = p11!(raw, C_Encrypt, raw.h, d, 16_288, null_mut(), &mut len);
     assert_eq!(rv, CKR_DATA_LEN_RANGE);
     assert!(log(&raw).contains("takes at most 16272 bytes"));
+    assert_eq!(p11!(raw, C_DecryptInit, raw.h, &mut cbc, key), CKR_OK);
+    let rv = p11!(raw, C_Decrypt, raw.h, d, 16_288, null_mut(), &mut len);
+    assert_eq!(rv, CKR_ENCRYPTED_DATA_LEN_RANGE);
     assert_eq!(p11!(raw, C_EncryptInit, raw.h, &mut cbc, key), CKR_OK);
     let rv = p11!(raw, C_Encrypt, raw.h, d, 16_272, null_mut(), &mut len);
     assert_eq!((rv, len), (CKR_OK, 16_272));

@@ -9,7 +9,7 @@ use hsm_sim::mech::{self, Mech, Step};
 use zeroize::Zeroizing;
 
 use super::iv::Ivs;
-use super::{Active, Ops, crypt};
+use super::{Active, Ops, crypt, of_its_input};
 use crate::ck::message::{Given, Message, specimen};
 use crate::ck::{Out, Told};
 use crate::session::{Key, Session, State};
@@ -165,7 +165,7 @@ fn settle<T>(session: &Session, state: &mut State, op: Op, result: Result<(T, bo
             if e.rv != Rv::BUFFER_TOO_SMALL {
                 drop_message(session, state, op);
             }
-            Err(e)
+            Err(of_its_input(op, e))
         }
     }
 }
