@@ -61,13 +61,7 @@ fn fips_mode_hides_nothing_under_pkcs1_padding() {
         let aes = link.aes(vec![b(attr::EXTRACTABLE, true)]);
         let (pkcs, sha256) = (plain(1), plain(0x40));
         let encrypted = link.crypt(Op::Encrypt, &pkcs, public, b"secret");
-        let wrap = Request::Wrap {
-            mech: pkcs.clone(),
-            with: hsm_api::KeyRef::by_id(public),
-            key: aes,
-            aad: Hidden(&[]),
-        };
-        let wrapped = link.ask_out(&wrap, 256);
+        let wrapped = link.wrap(&pkcs, public, aes);
         let signed = link.crypt(Op::Sign, &sha256, private, b"open");
         assert_eq!(signed.unwrap().len(), 256);
         assert_eq!(

@@ -432,17 +432,7 @@ fn a_secret_is_encapsulated_and_comes_back() {
         assert_eq!(ciphertext.len(), [768, 1088, 1568][set as usize - 1]);
         // The private key travels wrapped, and works as before.
         let kek = link.aes(vec![]);
-        let wrapped = link
-            .ask_out(
-                &Request::Wrap {
-                    mech: plain(0x210B),
-                    with: link.key(kek).0,
-                    key: private,
-                    aad: Hidden(&[]),
-                },
-                8192,
-            )
-            .unwrap();
+        let wrapped = link.wrap(&plain(0x210B), kek, private).unwrap();
         let again = id();
         link.made(&Request::Unwrap {
             mech: plain(0x210B),

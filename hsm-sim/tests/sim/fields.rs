@@ -302,13 +302,7 @@ fn keys_travel_wrapped_and_come_back_the_same() {
         (DSA, pair(&link, 0x10, dsa(), out())),
         (DH, pair(&link, 0x20, dh(), out())),
     ] {
-        let wrap = Request::Wrap {
-            mech: plain(0x210B),
-            with: link.key(with).0,
-            key: keys.1,
-            aad: Hidden(&[]),
-        };
-        let wrapped = link.ask_out(&wrap, 4096).unwrap();
+        let wrapped = link.wrap(&plain(0x210B), with, keys.1).unwrap();
         let unwrap = |wrapped: &[u8], key_type| {
             let new = id();
             let request = Request::Unwrap {

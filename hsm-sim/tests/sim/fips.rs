@@ -247,13 +247,7 @@ impl Keys {
                 })
             }
             0x2_0000 | 0x4_0000 => {
-                let wrap = Request::Wrap {
-                    mech: mech.clone(),
-                    with: self.link.key(public).0,
-                    key: self.wrapped,
-                    aad: Hidden(&[]),
-                };
-                let wrapped = self.link.ask_out(&wrap, 4096)?;
+                let wrapped = self.link.wrap(&mech, public, self.wrapped)?;
                 if flag == 0x2_0000 {
                     return Ok(());
                 }

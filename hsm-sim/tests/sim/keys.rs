@@ -459,17 +459,7 @@ fn keys_travel_wrapped_and_come_back_the_same() {
             params,
         };
         for (keys, key_type, sign) in sign.iter().map(|s| (s.0, s.1, s.2)) {
-            let wrapped = link
-                .ask_out(
-                    &Request::Wrap {
-                        mech: mech.clone(),
-                        with: link.key(with).0,
-                        key: keys.1,
-                        aad: Hidden(&[]),
-                    },
-                    4096,
-                )
-                .unwrap();
+            let wrapped = link.wrap(&mech, with, keys.1).unwrap();
             let new = id();
             link.made(&Request::Unwrap {
                 mech: mech.clone(),

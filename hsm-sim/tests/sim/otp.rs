@@ -349,17 +349,7 @@ fn keys_are_made_wrapped_and_held_to_their_rules() {
     // It leaves and comes back as any secret key.
     let kek = link.aes(vec![]);
     let mech = plain(0x210B);
-    let wrapped = link
-        .ask_out(
-            &Request::Wrap {
-                mech: mech.clone(),
-                with: link.key(kek).0,
-                key: fresh,
-                aad: Hidden(&[]),
-            },
-            64,
-        )
-        .unwrap();
+    let wrapped = link.wrap(&mech, kek, fresh).unwrap();
     let back = id();
     link.made(&Request::Unwrap {
         mech,

@@ -134,16 +134,8 @@ fn wrapping_obeys_the_keys_attributes() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, link) = token(dir.path());
     let with = link.aes(vec![b(attr::TOKEN, true), b(attr::PRIVATE, false)]);
-    let wrap = |key| {
-        let mech = plain(0x210B);
-        let request = Request::Wrap {
-            mech,
-            with: link.key(with).0,
-            key,
-            aad: Hidden(&[]),
-        };
-        link.ask_out(&request, 200)
-    };
+    let mech = plain(0x210B);
+    let wrap = |key| link.wrap(&mech, with, key);
     let fixed = link.aes(vec![]);
     assert_eq!(wrap(fixed).unwrap_err().rv, Rv::KEY_UNEXTRACTABLE);
     let picky = link.aes(vec![
@@ -170,17 +162,8 @@ fn wrapping_obeys_the_keys_attributes() {
     };
     let strict = link.aes(vec![rule]);
     let open = link.aes(vec![b(attr::EXTRACTABLE, true)]);
-    let mech = plain(0x210B);
-    let request = Request::Wrap {
-        mech,
-        with: link.key(strict).0,
-        key: open,
-        aad: Hidden(&[]),
-    };
-    assert_eq!(
-        link.ask_out(&request, 200).unwrap_err().rv,
-        Rv::KEY_HANDLE_INVALID
-    );
+    let refused = link.wrap(&mech, strict, open).unwrap_err();
+    assert_eq!(refused.rv, Rv::KEY_HANDLE_INVALID);
 }
 
 #[test]

@@ -381,14 +381,8 @@ fn a_share_is_for_use_only() {
     let share = true;
     one.made(&Request::Share { key, user, share });
     let own = two.aes(vec![]);
-    let wrap = Request::Wrap {
-        mech: plain(0x210B),
-        with: two.key(own).0,
-        key,
-        aad: Hidden(&[]),
-    };
     for (what, refused) in [
-        ("wrap", two.ask_out(&wrap, 200).map(drop)),
+        ("wrap", two.wrap(&plain(0x210B), own, key).map(drop)),
         (
             "copy",
             two.ask(&Request::Copy {
