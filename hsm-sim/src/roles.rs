@@ -1,14 +1,30 @@
 //! The setting that parts keys for data from keys for keys (docs/adr/0007-conflicting-roles.md). Without it
 //! a key may do both, as PKCS#11 and its clients have it: then who may use a wrapping key to decrypt
 //! reads what it wrapped, and who may encrypt with an unwrapping key brings in values that he knows.
+//!
+//! With it a key for keys is made in the token, stays in it, and does nothing else; what it unwraps is hidden and for
+//! data: the "secure templates" of Bortolozzo, Centenaro, Focardi and Steel.
 
 use hsm_api::{AttrType, Error, Result, Rv, Template, Value};
 
-use crate::attr;
+use crate::attr::{self, When};
 use crate::object::Attrs;
 
-const DATA: [AttrType; 2] = [attr::ENCRYPT, attr::DECRYPT];
 const KEYS: [AttrType; 2] = [attr::WRAP, attr::UNWRAP];
+
+/// What a key for keys does not do. Signing is among it: RSA's raw signature is a decryption, and a MAC or a derivation of
+/// one block is the key stream of a counter mode.
+const DATA: [AttrType; 9] = [
+    attr::ENCRYPT,
+    attr::DECRYPT,
+    attr::SIGN,
+    attr::SIGN_RECOVER,
+    attr::VERIFY,
+    attr::VERIFY_RECOVER,
+    attr::DERIVE,
+    attr::ENCAPSULATE,
+    attr::DECAPSULATE,
+];
 
 fn says(templates: &[&Template], any_of: &[AttrType]) -> bool {
     templates.iter().any(|template| {
@@ -18,25 +34,45 @@ fn says(templates: &[&Template], any_of: &[AttrType]) -> bool {
     })
 }
 
+fn refuse<T>(why: &'static str) -> Result<T> {
+    Err(Error::new(Rv::TEMPLATE_INCONSISTENT, why))
+}
+
 /// Gives a new key one role: that which the templates ask for, else data. Both halves of a pair have the
 /// same, since what one wraps the other would decrypt.
 ///
 /// # Errors
-/// TEMPLATE_INCONSISTENT where they ask for both.
-pub(crate) fn part(templates: &[&Template], attrs: &mut Attrs) -> Result<()> {
-    let other = match (says(templates, &DATA), says(templates, &KEYS)) {
-        (true, true) => {
-            return Err(Error::new(
-                Rv::TEMPLATE_INCONSISTENT,
-                "conflicting-roles = \"refuse\": a key encrypts and decrypts data, or wraps and unwraps keys; make two keys",
-            ));
-        }
-        (_, true) => DATA,
-        _ => KEYS,
-    };
+/// TEMPLATE_INCONSISTENT where they ask for both, for a key for keys that somebody may know or that may leave, or for an
+/// unwrapped key that shows its value.
+pub(crate) fn part(templates: &[&Template], attrs: &mut Attrs, when: When) -> Result<()> {
+    let keys = says(templates, &KEYS);
+    if keys && says(templates, &DATA) {
+        return refuse(
+            "conflicting-roles = \"refuse\": a key that wraps or unwraps keys does nothing else; make two keys",
+        );
+    }
+    if keys && !when.at(When::GENERATE) {
+        return refuse(
+            "conflicting-roles = \"refuse\": a key that wraps or unwraps keys is generated in the token, for who knows it \
+             reads what it wraps",
+        );
+    }
+    if keys && attrs.is(attr::EXTRACTABLE) {
+        return refuse(
+            "conflicting-roles = \"refuse\": a key that wraps or unwraps keys is not CKA_EXTRACTABLE, for it could come back \
+             as one that decrypts",
+        );
+    }
+    let shows = attrs.get(attr::SENSITIVE) == Some(&Value::Bool(false));
+    if when.at(When::UNWRAP) && shows {
+        return refuse(
+            "conflicting-roles = \"refuse\": an unwrapped key is CKA_SENSITIVE, for it may have been before",
+        );
+    }
+    let other: &[AttrType] = if keys { &DATA } else { &KEYS };
     for ty in other {
-        if attrs.get(ty).is_some() {
-            attrs.set(ty, Value::Bool(false));
+        if attrs.get(*ty).is_some() {
+            attrs.set(*ty, Value::Bool(false));
         }
     }
     Ok(())
@@ -54,6 +90,6 @@ pub(crate) fn stay(old: &Attrs, new: &Attrs) -> Result<()> {
     }
     Err(Error::new(
         Rv::ATTRIBUTE_READ_ONLY,
-        "conflicting-roles = \"refuse\": CKA_ENCRYPT, DECRYPT, WRAP and UNWRAP can be taken from a key, not given to it",
+        "conflicting-roles = \"refuse\": what a key may be used for can be taken from it, not given to it",
     ))
 }

@@ -1,10 +1,10 @@
 //! The attacks on the API that Clulow and Bortolozzo, Centenaro, Focardi and Steel ("Attacking and fixing
 //! PKCS#11 security tokens") describe, played through the C functions: a sensitive key's value must not
-//! come out. What the setting `conflicting-roles` decides is played both ways (docs/adr/0006).
+//! come out. What the setting `conflicting-roles` decides is played both ways (docs/adr/0007).
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, plain, with};
+use crate::raw::{Raw, attr, bytes, p11, plain, with};
 
 const REFUSE: &str = "conflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"tokens\"\n";
 const YES: CK_BBOOL = CK_TRUE;
@@ -156,4 +156,86 @@ fn wrap_and_decrypt_are_parted_by_the_setting() {
     let back = [(CKA_WRAP, YES), (CKA_DECRYPT, YES)];
     assert_eq!(unwrap(&raw, by, &wrapped, &back), both);
     assert!(unwrap(&raw, by, &wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
+}
+
+/// Under the setting no way round leads to a hidden key's value: each is one of the papers' attacks.
+#[test]
+fn no_other_name_brings_a_hidden_key_out() {
+    let raw = Raw::new().configured(REFUSE);
+    let refused = CKR_TEMPLATE_INCONSISTENT;
+    let key = aes(&raw, &[(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, YES)]).unwrap();
+    let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
+    let wrapped = wrap(&raw, by, key).unwrap();
+    // Brought back as a key that shows itself.
+    let shown = [(CKA_SENSITIVE, NO), (CKA_EXTRACTABLE, YES)];
+    assert_eq!(unwrap(&raw, by, &wrapped, &shown), Err(refused));
+    let back = unwrap(&raw, by, &wrapped, &[(CKA_EXTRACTABLE, YES)]).unwrap();
+    assert_eq!(raw.get(back, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
+    assert_eq!(set(&raw, back, CKA_SENSITIVE, NO), CKR_ATTRIBUTE_READ_ONLY);
+    // Brought back twice, once for keys and once for data.
+    for usage in [CKA_WRAP, CKA_UNWRAP] {
+        assert_eq!(unwrap(&raw, by, &wrapped, &[(usage, YES)]), Err(refused));
+    }
+    // A wrapping key that leaves, to come back as one that decrypts.
+    for usage in [CKA_WRAP, CKA_UNWRAP] {
+        let leaves = [(usage, YES), (CKA_EXTRACTABLE, YES)];
+        assert_eq!(aes(&raw, &leaves), Err(refused));
+    }
+    // A wrapping key whose value the caller knows, secret or public.
+    let value = [7u8; 32];
+    let known = |usage: CK_ATTRIBUTE_TYPE| {
+        let said = vec![
+            attr(CKA_CLASS, &CKO_SECRET_KEY),
+            attr(CKA_KEY_TYPE, &CKK_AES),
+            bytes(CKA_VALUE, &value),
+            attr(usage, &YES),
+        ];
+        raw.create(said)
+    };
+    assert_eq!(known(CKA_WRAP), Err(refused));
+    assert_eq!(known(CKA_UNWRAP), Err(refused));
+    let plain_key = known(CKA_ENCRYPT).unwrap();
+    assert_eq!(
+        wrap(&raw, plain_key, key),
+        Err(CKR_KEY_FUNCTION_NOT_PERMITTED)
+    );
+    let modulus = [0xC5u8; 256];
+    let public = vec![
+        attr(CKA_CLASS, &CKO_PUBLIC_KEY),
+        attr(CKA_KEY_TYPE, &CKK_RSA),
+        bytes(CKA_MODULUS, &modulus),
+        bytes(CKA_PUBLIC_EXPONENT, &[1, 0, 1]),
+        attr(CKA_WRAP, &YES),
+    ];
+    assert_eq!(raw.create(public), Err(refused));
+    // An unwrapping key whose signature is a decryption, or whose MAC or derivation is a key stream.
+    let bits: CK_ULONG = 2048;
+    let signs = raw.pair(
+        plain(CKM_RSA_PKCS_KEY_PAIR_GEN),
+        vec![attr(CKA_MODULUS_BITS, &bits), attr(CKA_WRAP, &YES)],
+        vec![attr(CKA_UNWRAP, &YES), attr(CKA_SIGN, &YES)],
+    );
+    assert_eq!(signs, Err(refused));
+    for usage in [CKA_SIGN, CKA_DERIVE] {
+        assert_eq!(aes(&raw, &[(CKA_WRAP, YES), (usage, YES)]), Err(refused));
+        assert_eq!(set(&raw, by, usage, YES), CKR_ATTRIBUTE_READ_ONLY);
+    }
+    // A wrapping key derived from what the caller knows.
+    let said = vec![
+        attr(CKA_CLASS, &CKO_SECRET_KEY),
+        attr(CKA_KEY_TYPE, &CKK_GENERIC_SECRET),
+        bytes(CKA_VALUE, &value),
+        attr(CKA_DERIVE, &YES),
+    ];
+    let base = raw.create(said).unwrap();
+    let len: CK_ULONG = 32;
+    let mut template = [
+        attr(CKA_KEY_TYPE, &CKK_AES),
+        attr(CKA_VALUE_LEN, &len),
+        attr(CKA_WRAP, &YES),
+    ];
+    let (mut mech, mut made) = (plain(CKM_SHA256_KEY_DERIVATION), 0);
+    let t = template.as_mut_ptr();
+    let rv = p11!(raw, C_DeriveKey, raw.h, &mut mech, base, t, 3, &mut made);
+    assert_eq!(rv, refused);
 }

@@ -44,7 +44,7 @@ impl SimLink {
             ));
         }
         if self.inner.separate_roles {
-            roles::part(&[template], &mut attrs)?;
+            roles::part(&[template], &mut attrs, birth.when)?;
         }
         Ok(attrs)
     }
@@ -197,8 +197,9 @@ impl SimLink {
         let private: Template = private.iter().filter(|a| !domain(a)).cloned().collect();
         let mut private = template::begin(&private, &birth(class::PRIVATE))?;
         if self.inner.separate_roles {
-            roles::part(&said, &mut public)?;
-            roles::part(&said, &mut private)?;
+            for half in [&mut public, &mut private] {
+                roles::part(&said, half, When::GENERATE)?;
+            }
         }
         for half in [&public, &private] {
             policy::may_write(self.who(), half.is(attr::PRIVATE))?;
