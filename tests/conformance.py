@@ -273,6 +273,14 @@ def judge(name, found, allowed, stale_too):
     return [f"{name}: {what}" for what in wrong]
 
 
+def behind(ours, theirs, name):
+    """Where a module that is asked the same does better, one line each."""
+    better = {"passed": ours["passed"] > theirs["passed"]}
+    better |= {outcome: ours[outcome] < theirs[outcome] for outcome in ("failed", "skipped", "xfailed")}
+    return [f"{ours[outcome]} {outcome} with {name}'s mechanisms, and {name} has {theirs[outcome]}"
+            for outcome, well in better.items() if not well]
+
+
 def table(columns):
     """The counts side by side, as Markdown; then, for each peer, those of the tests that both ran.
 
@@ -318,6 +326,7 @@ def main():
                 columns[alike.name] = fresh(alike)
                 # A test that is adjudicated may be one of a mechanism that is left out here.
                 wrong += judge(alike.name, columns[alike.name], adjudicated(False), False)
+                wrong += behind(columns[alike.name].counts, columns[module.name].counts, module.name)
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         TABLE.write_text(table(columns))
         print(TABLE.read_text())
