@@ -86,3 +86,17 @@ fn code(result: &Result<()>) -> ck::CK_RV {
         Err(e) => e.rv.code(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_return_code() {
+        let rv = bare("C_Test", || panic!("in the midst of a call"));
+        assert_eq!(rv, ck::CKR_GENERAL_ERROR);
+        assert_eq!(bare("C_Test", || Ok(())), ck::CKR_OK);
+        let why = guard("C_Test", || panic!("again")).unwrap_err().why;
+        assert!(why.starts_with("C_Test panicked"), "{why}");
+    }
+}
