@@ -6,6 +6,7 @@ mod bad_input;
 mod clients;
 mod cloudhsm_cli;
 mod cluster_module;
+mod configuration;
 mod connect;
 mod demo;
 mod key_store;
