@@ -188,3 +188,24 @@ fn a_bare_certificate_is_imported_and_json_answers_everything() {
         ["certificate", "bare", "07"]
     );
 }
+
+#[test]
+fn check_finds_halves_that_are_no_pair() {
+    let home = home();
+    let dir = home.path("");
+    for curve in ["ed25519", "ed448"] {
+        for half in ["private", "public"] {
+            let words = format!("genpkey -algorithm {curve} -out {half}.pem");
+            openssl(&dir, &words).ok();
+        }
+        openssl(&dir, "pkey -in public.pem -pubout -out other.pem").ok();
+        tool(&home, "import --token t --id 01 private.pem").ok();
+        tool(&home, "check --token t").ok();
+        tool(&home, "delete --token t --id 01 --class public --yes").ok();
+        tool(&home, "import --token t --id 01 other.pem").ok();
+        tool(&home, "check --token t")
+            .fails()
+            .says("they are no pair");
+        tool(&home, "delete --token t --id 01 --all --yes").ok();
+    }
+}

@@ -8,6 +8,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::Session;
+use hsm_crypto::Ed448Key;
 use hsm_sim::store::inspect::{Report, inspect};
 use serde_json::{Value, json};
 
@@ -240,7 +241,11 @@ fn pair(session: &Session, private: &Object, public: &Object) -> Result<()> {
         Some(KeyType::RSA) => Mechanism::Sha256RsaPkcs,
         Some(KeyType::EC) => Mechanism::Ecdsa,
         Some(KeyType::EC_EDWARDS) => {
-            Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+            let ed448 = |a: &Attribute| matches!(a, Attribute::EcParams(params) if Ed448Key::is_params(params));
+            Mechanism::Eddsa(EddsaParams::new(match private.shown.iter().any(ed448) {
+                true => EddsaSignatureScheme::Ed448(&[]),
+                false => EddsaSignatureScheme::Ed25519,
+            }))
         }
         _ => return Ok(()),
     };

@@ -401,6 +401,11 @@ mod tests {
             .collect();
         assert!(carried.contains(&Attribute::Class(ObjectClass::SECRET_KEY)));
         assert!(carried.contains(&Attribute::Token(true)));
+        // SHA-384's HMAC key is not taken for SHA-256's.
+        assert_eq!(
+            attribute(0x100, &Value::Ulong(0x2C)).and_then(|a| Kind::of(&a)),
+            Some(Kind(0x2C))
+        );
         assert!(carried.contains(&Attribute::Label(b"abc".to_vec())));
         assert!(carried.contains(&Attribute::AllowedMechanisms(vec![
             MechanismType::AES_ECB,
