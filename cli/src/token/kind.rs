@@ -67,8 +67,9 @@ impl fmt::Display for Kind {
         if let Some((_, name)) = UNNAMED.iter().find(|(code, _)| *code == self.0) {
             return f.write_str(name);
         }
-        match self.known() {
-            Some(known) => f.write_str(known.to_string().trim_start_matches("CKK_")),
+        let known = self.known().map(|known| known.to_string());
+        match known.as_ref().and_then(|name| name.strip_prefix("CKK_")) {
+            Some(name) => f.write_str(name),
             None => write!(f, "{:#x}", self.0),
         }
     }
@@ -91,5 +92,7 @@ mod tests {
             Attribute::KeyType(KeyType::AES)
         );
         assert_eq!(Kind(0x7777).to_string(), "0x7777");
+        // A vendor's.
+        assert_eq!(Kind(0x8000_0001).to_string(), "0x80000001");
     }
 }
