@@ -19,6 +19,7 @@ mod symbols;
 mod token;
 mod token_faults;
 mod token_fields;
+mod token_kinds;
 mod token_migrate;
 mod token_tool;
 mod vectors;

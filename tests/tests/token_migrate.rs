@@ -235,3 +235,33 @@ fn another_module_gives_what_it_lets_out_and_the_rest_is_named() {
     .ok();
     accepts(&home.path(""), "rsa.der", "message", "signature", "");
 }
+
+#[test]
+fn what_stays_behind_without_a_label_is_named_by_its_place() {
+    let home = Home::new();
+    let theirs = Token::softhsm(&home, "source", PIN);
+    theirs.init(SO_PIN);
+    theirs.user("--keypairgen --key-type EC:prime192v1").ok();
+    // A curve that no token here has: the target refuses one half, and both are named.
+    let left = |words: &str| {
+        let done = tool(&home, &format!("migrate {words} --output json"))
+            .env("SOFTHSM2_CONF", home.path("softhsm2.conf"))
+            .fails();
+        assert_eq!(done.code, Some(1), "{}", done.report());
+        let answer = done.json();
+        let all = answer["left"].as_array().expect("a list");
+        assert_eq!(all.len(), 2, "{answer}");
+        all.iter()
+            .map(|left| left["name"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for name in left("--from softhsm-tokens") {
+        assert!(
+            name.contains(" key without a label (softhsm-tokens/") && name.ends_with(".object)"),
+            "{name}"
+        );
+    }
+    for name in left(&format!("--from-module {}", tools::softhsm().display())) {
+        assert!(name.contains(" key without a label (handle "), "{name}");
+    }
+}

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::Session;
 use serde_json::{Value, json};
 
+use super::kind::{KEY_TYPE, Kind};
 use super::reach::said;
 use super::template::{BASE, SUBPRIME, Template, unnamed};
 use super::{Failure, Result};
@@ -16,6 +17,8 @@ use super::{describe, object};
 pub struct Carried {
     /// In one phrase.
     pub name: String,
+    /// Where it is in the source, for who must look for it there.
+    pub place: String,
     /// What it becomes.
     pub template: Template,
     /// What of it does not come along.
@@ -28,6 +31,25 @@ pub struct Left {
     pub name: String,
     /// Why.
     pub why: String,
+}
+
+impl Carried {
+    /// The same where it must stay behind.
+    pub fn left(self, why: String) -> Left {
+        let (_, _, label, _) = identity(&self.template.0);
+        Left::new(self.name, &label, &self.place, why)
+    }
+}
+
+impl Left {
+    /// An object without a label is looked for by its place.
+    pub fn new(name: String, label: &str, place: &str, why: String) -> Left {
+        let name = match label {
+            "" => format!("{name} ({place})"),
+            _ => name,
+        };
+        Left { name, why }
+    }
 }
 
 /// What a source holds.
@@ -52,7 +74,7 @@ pub struct Outcome {
 
 /// Makes a carried object of what is known of it. Attributes that a token computes are left to the target; those that are
 /// empty say nothing.
-pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>) -> Carried {
+pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>, place: String) -> Carried {
     let mut template = Template(Vec::with_capacity(all.len()));
     for attribute in all {
         let attribute = match attribute {
@@ -65,24 +87,24 @@ pub fn carried(all: Vec<Attribute>, mut notes: Vec<String>) -> Carried {
             template.0.push(attribute);
         }
     }
-    let (class, key_type, label, id) = identity(&template.0);
+    let (class, kind, label, id) = identity(&template.0);
     Carried {
-        name: describe::name(class, key_type, &label, &id),
+        name: describe::name(class, kind, &label, &id),
+        place,
         template,
         notes,
     }
 }
 
 /// What people know an object by.
-pub fn identity(template: &[Attribute]) -> (Option<ObjectClass>, Option<KeyType>, String, Vec<u8>) {
+pub fn identity(template: &[Attribute]) -> (Option<ObjectClass>, Option<Kind>, String, Vec<u8>) {
     let mut identity = (None, None, String::new(), Vec::new());
     for attribute in template {
         match attribute {
             Attribute::Class(class) => identity.0 = Some(*class),
-            Attribute::KeyType(key_type) => identity.1 = Some(*key_type),
             Attribute::Label(label) => identity.2 = String::from_utf8_lossy(label).into_owned(),
             Attribute::Id(id) => identity.3.clone_from(id),
-            _ => {}
+            other => identity.1 = Kind::of(other).or(identity.1),
         }
     }
     identity
@@ -101,11 +123,12 @@ fn wanted(attribute: &Attribute) -> bool {
         | Attribute::ValueLen(_)
         | Attribute::PublicKeyInfo(_)
         | Attribute::Trusted(_) => false,
-        Attribute::VendorDefined((ty, _)) => [SUBPRIME, BASE].contains(ty),
+        Attribute::VendorDefined((ty, _)) => [SUBPRIME, BASE, KEY_TYPE].contains(ty),
         Attribute::StartDate(date) | Attribute::EndDate(date) => !date.is_empty(),
         Attribute::AllowedMechanisms(list) => !list.is_empty(),
         Attribute::Id(_) | Attribute::Label(_) => true,
         Attribute::Value(bytes)
+        | Attribute::Seed(bytes)
         | Attribute::Url(bytes)
         | Attribute::Application(bytes)
         | Attribute::ObjectId(bytes)
@@ -131,6 +154,7 @@ fn knows(attribute: &&Attribute) -> bool {
     let by_name = [
         AttributeType::Class,
         AttributeType::KeyType,
+        KEY_TYPE,
         AttributeType::Label,
         AttributeType::Id,
     ];
@@ -171,10 +195,9 @@ pub fn deliver(session: &Session, haul: Haul) -> Result<Outcome> {
                 json["notes"] = json!(object.notes);
                 outcome.carried.push(json);
             }
-            Err(Failure::Failed(why) | Failure::Usage(why)) => outcome.left.push(Left {
-                name: object.name,
-                why,
-            }),
+            Err(Failure::Failed(why) | Failure::Usage(why)) => {
+                outcome.left.push(object.left(why));
+            }
         }
     }
     Ok(outcome)
@@ -183,6 +206,7 @@ pub fn deliver(session: &Session, haul: Haul) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cryptoki::object::KeyType;
 
     #[test]
     fn computed_and_empty_attributes_stay_behind() {
@@ -195,9 +219,10 @@ mod tests {
             Attribute::Verify(true),
             Attribute::Trusted(true),
         ];
-        let carried = carried(all, Vec::new());
+        let carried = carried(all, Vec::new(), "handle 7".into());
         assert_eq!(carried.name, "RSA public key \"k\"");
         assert_eq!(carried.template.0.len(), 4);
         assert_eq!(carried.notes.len(), 1);
+        assert_eq!(carried.left(String::new()).name, "RSA public key \"k\"");
     }
 }

@@ -8,9 +8,11 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::Session;
+use hsm_crypto::Ed448Key;
 use hsm_sim::store::inspect::{Report, inspect};
 use serde_json::{Value, json};
 
+use super::export;
 use super::object::{Object, attributes, objects};
 use super::place::{directories, nothing};
 use super::reach::{Found, Module, Which, said, words};
@@ -195,12 +197,16 @@ fn check_object(session: &Session, object: &Object, all: &[Object]) -> Result<()
                 _ => wrong("its value is no certificate"),
             }
         }
-        Some(ObjectClass::PUBLIC_KEY) => super::export::public(session, object).map(|_| ()),
+        Some(ObjectClass::PUBLIC_KEY) => match export::public(session, object)? {
+            // A kind that no file here can hold is no damage.
+            Ok(_) | Err(hsm_crypto::Error::Unsupported) => Ok(()),
+            Err(error) => Err(export::broken(object, error)),
+        },
         Some(ObjectClass::PRIVATE_KEY) => {
             let is_other_half = |other: &&Object| {
                 other.class == Some(ObjectClass::PUBLIC_KEY)
                     && other.id == object.id
-                    && other.key_type == object.key_type
+                    && other.kind == object.kind
             };
             let asks_each_time =
                 attributes(session, object.handle, &[AttributeType::AlwaysAuthenticate])?
@@ -231,11 +237,15 @@ fn searches(session: &Session, object: &Object) -> Result<Vec<Vec<Attribute>>> {
 fn pair(session: &Session, private: &Object, public: &Object) -> Result<()> {
     let signs = private.flag(AttributeType::Sign) == Some(true)
         && public.flag(AttributeType::Verify) == Some(true);
-    let mechanism = match private.key_type {
+    let mechanism = match private.key_type() {
         Some(KeyType::RSA) => Mechanism::Sha256RsaPkcs,
         Some(KeyType::EC) => Mechanism::Ecdsa,
         Some(KeyType::EC_EDWARDS) => {
-            Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+            let ed448 = |a: &Attribute| matches!(a, Attribute::EcParams(params) if Ed448Key::is_params(params));
+            Mechanism::Eddsa(EddsaParams::new(match private.shown.iter().any(ed448) {
+                true => EddsaSignatureScheme::Ed448(&[]),
+                false => EddsaSignatureScheme::Ed25519,
+            }))
         }
         _ => return Ok(()),
     };

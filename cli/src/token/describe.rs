@@ -1,21 +1,22 @@
 //! Objects in words: one phrase for people, JSON for scripts.
 
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use serde_json::{Value, json};
 
+use super::kind::Kind;
 use super::object::Object;
 
 impl Object {
     /// In one phrase.
     pub fn name(&self) -> String {
-        name(self.class, self.key_type, &self.label, &self.id)
+        name(self.class, self.kind, &self.label, &self.id)
     }
 
     /// For JSON, and for the columns of a list.
     pub fn json(&self) -> Value {
         let mut json = json!({
             "class": class_name(self.class),
-            "type": self.key_type.map(key_type_name),
+            "type": self.kind.map(|kind| kind.to_string()),
             "label": self.label,
             "id": hex::encode(&self.id),
         });
@@ -40,14 +41,14 @@ impl Object {
                 _ => {}
             }
         }
-        if self.key_type.is_some() {
+        if self.kind.is_some() {
             json["can"] = json!(can.join(","));
         }
         json
     }
 }
 
-const USES: [AttributeType; 7] = [
+const USES: [AttributeType; 9] = [
     AttributeType::Encrypt,
     AttributeType::Decrypt,
     AttributeType::Sign,
@@ -55,17 +56,13 @@ const USES: [AttributeType; 7] = [
     AttributeType::Wrap,
     AttributeType::Unwrap,
     AttributeType::Derive,
+    AttributeType::Encapsulate,
+    AttributeType::Decapsulate,
 ];
 
 /// An object in one phrase.
-pub fn name(
-    class: Option<ObjectClass>,
-    key_type: Option<KeyType>,
-    label: &str,
-    id: &[u8],
-) -> String {
-    let kind = key_type.map(key_type_name);
-    let mut words: Vec<String> = kind.into_iter().collect();
+pub fn name(class: Option<ObjectClass>, kind: Option<Kind>, label: &str, id: &[u8]) -> String {
+    let mut words: Vec<String> = kind.map(|kind| kind.to_string()).into_iter().collect();
     words.push(class_name(class).to_owned());
     words.push(if label.is_empty() {
         "without a label".into()
@@ -85,12 +82,9 @@ fn class_name(class: Option<ObjectClass>) -> &'static str {
         Some(ObjectClass::SECRET_KEY) => "secret key",
         Some(ObjectClass::CERTIFICATE) => "certificate",
         Some(ObjectClass::DATA) => "data",
+        Some(ObjectClass::OTP_KEY) => "one-time password key",
         _ => "object of another class",
     }
-}
-
-fn key_type_name(key_type: KeyType) -> String {
-    key_type.to_string().trim_start_matches("CKK_").to_owned()
 }
 
 /// A flag's value.
@@ -112,7 +106,9 @@ pub fn bool_of(attribute: &Attribute) -> Option<bool> {
         | Attribute::Unwrap(b)
         | Attribute::Trusted(b)
         | Attribute::AlwaysAuthenticate(b)
-        | Attribute::Derive(b) => *b,
+        | Attribute::Derive(b)
+        | Attribute::Encapsulate(b)
+        | Attribute::Decapsulate(b) => *b,
         _ => return None,
     })
 }
@@ -143,6 +139,8 @@ fn curve(params: &[u8]) -> String {
         Ok(curve) => format!("{curve:?}"),
         Err(_) if hsm_crypto::EdKey::is_params(params) => "Ed25519".into(),
         Err(_) if hsm_crypto::XKey::is_params(params) => "X25519".into(),
+        Err(_) if hsm_crypto::Ed448Key::is_params(params) => "Ed448".into(),
+        Err(_) if hsm_crypto::X448Key::is_params(params) => "X448".into(),
         Err(_) => hex::encode(params),
     }
 }
@@ -153,12 +151,7 @@ mod tests {
 
     #[test]
     fn an_object_in_one_phrase() {
-        let named = name(
-            Some(ObjectClass::PRIVATE_KEY),
-            Some(KeyType::EC),
-            "a\nb",
-            &[1],
-        );
+        let named = name(Some(ObjectClass::PRIVATE_KEY), Some(Kind(3)), "a\nb", &[1]);
         assert_eq!(named, "EC private key \"a\\nb\" (id 01)");
         assert_eq!(snake(AttributeType::NeverExtractable), "never_extractable");
     }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::Session;
+use hsm_crypto::pq::{KemSet, MlDsaKey, MlDsaSet, MlKemKey};
 use hsm_crypto::rsa::{Crt, Parts};
 use hsm_crypto::{
-    Curve, DhGroup, DhKey, DsaDomain, DsaKey, EcKey, EdKey, PrivateKey, PublicKey, RsaKey, XKey,
+    Curve, DhGroup, DhKey, DsaDomain, DsaKey, EcKey, Ed448Key, EdKey, Error, PrivateKey, PublicKey,
+    RsaKey, SlhKey, SlhSet, X448Key, XKey,
 };
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::Decode;
@@ -123,11 +125,15 @@ fn content(args: &Export, session: &Session, object: &Object) -> Result<Content>
         ),
         Some(ObjectClass::PUBLIC_KEY) => open(
             "PUBLIC KEY",
-            public(session, object)?.to_spki().map_err(broken)?,
+            public(session, object)?
+                .and_then(|key| key.to_spki())
+                .map_err(|error| broken(object, error))?,
         ),
         Some(ObjectClass::PRIVATE_KEY) => {
             may_leave(object)?;
-            let plain = private(session, object)?.to_pkcs8().map_err(broken)?;
+            let plain = private(session, object)?
+                .and_then(|key| key.to_pkcs8())
+                .map_err(|error| broken(object, error))?;
             if !args.encrypt {
                 return Ok(Content {
                     tag: Some("PRIVATE KEY"),
@@ -136,8 +142,8 @@ fn content(args: &Export, session: &Session, object: &Object) -> Result<Content>
                 });
             }
             let passphrase = PASSPHRASE.given_or_chosen(args.passphrase.as_ref())?;
-            let info = PrivateKeyInfoRef::from_der(&plain)
-                .map_err(|_| broken(hsm_crypto::Error::Internal))?;
+            let info =
+                PrivateKeyInfoRef::from_der(&plain).map_err(|_| broken(object, Error::Internal))?;
             let sealed = info.encrypt(passphrase.text());
             let sealed = sealed.map_err(|error| {
                 Failure::Failed(format!("the key cannot be encrypted: {error}"))
@@ -209,12 +215,17 @@ fn write(file: &Path, bytes: &[u8], hidden: bool) -> Result<()> {
     })
 }
 
-fn broken(error: hsm_crypto::Error) -> Failure {
-    Failure::Failed(match error {
-        hsm_crypto::Error::Unsupported => {
-            "the key is of a kind that has no form here, or an RSA key without its primes".into()
+/// Why a key's values make no file.
+pub fn broken(object: &Object, error: Error) -> Failure {
+    Failure::Failed(match (error, object.key_type()) {
+        (Error::Unsupported, Some(KeyType::RSA)) => {
+            "an RSA key without its primes has no file form here".into()
         }
-        error => format!("the token's values are no key: {error}"),
+        (Error::Unsupported, _) => format!(
+            "the {} is of a kind or on a curve that has no file form here",
+            object.name()
+        ),
+        (error, _) => format!("the token's values are no key: {error}"),
     })
 }
 
@@ -239,6 +250,7 @@ impl Values {
         match found {
             Some(
                 Attribute::Value(bytes)
+                | Attribute::Seed(bytes)
                 | Attribute::Modulus(bytes)
                 | Attribute::PublicExponent(bytes)
                 | Attribute::PrivateExponent(bytes)
@@ -267,8 +279,27 @@ impl Values {
         DhGroup::new(self.bytes(AttributeType::Prime), base)
     }
 
+    /// CKA_PARAMETER_SET, which counts a kind's sets from 1.
+    fn set<T: Copy>(&self, sets: &[T]) -> hsm_crypto::Result<T> {
+        let number = self.0.0.iter().find_map(|attribute| match attribute {
+            Attribute::ParameterSet(set) => usize::try_from(***set).ok(),
+            _ => None,
+        });
+        let number = number.ok_or(Error::BadKey)?;
+        let set = number.checked_sub(1).and_then(|at| sets.get(at));
+        set.copied().ok_or(Error::Unsupported)
+    }
+
     fn secret(&self, ty: AttributeType) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.bytes(ty).to_vec())
+    }
+
+    /// The seed, from which everything else follows, where there is one.
+    fn seed_or_value(&self) -> &[u8] {
+        match self.bytes(AttributeType::Seed) {
+            [] => self.bytes(AttributeType::Value),
+            seed => seed,
+        }
     }
 }
 
@@ -276,7 +307,7 @@ impl Values {
 pub fn domain(info: &[u8]) -> hsm_crypto::Result<DsaDomain> {
     match PublicKey::from_spki(info)? {
         PublicKey::Dsa(key) => Ok(key.domain().clone()),
-        _ => Err(hsm_crypto::Error::BadKey),
+        _ => Err(Error::BadKey),
     }
 }
 
@@ -291,8 +322,8 @@ fn bytes_of(session: &Session, object: &Object, ty: AttributeType) -> Result<Vec
     }
 }
 
-/// The key of a public key object.
-pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
+/// The key of a public key object; the inner error says whether it is damaged or of a kind that has no file form.
+pub fn public(session: &Session, object: &Object) -> Result<hsm_crypto::Result<PublicKey>> {
     use AttributeType as A;
     let values = Values::read(
         session,
@@ -305,42 +336,64 @@ pub fn public(session: &Session, object: &Object) -> Result<PublicKey> {
             A::Prime,
             A::Base,
             A::PublicKeyInfo,
+            A::ParameterSet,
             A::Value,
         ],
     )?;
+    let value = values.bytes(A::Value);
+    let params = values.bytes(A::EcParams);
     let wrapped = values.bytes(A::EcPoint);
     // The specification wraps a point in an octet string; some modules do not.
     let point = <&OctetStringRef>::from_der(wrapped).map_or(wrapped, OctetStringRef::as_bytes);
-    let key = match object.key_type {
+    Ok(match object.key_type() {
         Some(KeyType::RSA) => {
             RsaKey::from_public(values.bytes(A::Modulus), values.bytes(A::PublicExponent))
                 .map(PublicKey::Rsa)
         }
         Some(KeyType::DSA) => values
             .domain()
-            .and_then(|domain| DsaKey::from_public(domain, values.bytes(A::Value)))
+            .and_then(|domain| DsaKey::from_public(domain, value))
             .map(PublicKey::Dsa),
         Some(KeyType::DH) => values
             .group()
-            .and_then(|group| DhKey::from_public(group, values.bytes(A::Value)))
+            .and_then(|group| DhKey::from_public(group, value))
             .map(PublicKey::Dh),
-        Some(KeyType::EC) => {
-            let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
+        Some(KeyType::EC) => Curve::from_ec_params(params).and_then(|curve| {
             EcKey::from_point(curve, point)
                 .or_else(|_| EcKey::from_point(curve, wrapped))
                 .map(PublicKey::Ec)
+        }),
+        Some(KeyType::EC_EDWARDS) if EdKey::is_params(params) => {
+            EdKey::from_public(point).map(PublicKey::Ed)
         }
-        Some(KeyType::EC_EDWARDS) => EdKey::from_public(point).map(PublicKey::Ed),
-        Some(KeyType::EC_MONTGOMERY) => point
+        Some(KeyType::EC_EDWARDS) if Ed448Key::is_params(params) => {
+            Ed448Key::from_public(point).map(PublicKey::Ed448)
+        }
+        Some(KeyType::EC_MONTGOMERY) if XKey::is_params(params) => point
             .try_into()
             .map(PublicKey::X)
-            .map_err(|_| hsm_crypto::Error::BadKey),
-        _ => Err(hsm_crypto::Error::Unsupported),
-    };
-    key.map_err(broken)
+            .map_err(|_| Error::BadKey),
+        Some(KeyType::EC_MONTGOMERY) if X448Key::is_params(params) => point
+            .try_into()
+            .map(PublicKey::X448)
+            .map_err(|_| Error::BadKey),
+        Some(KeyType::ML_DSA) => values
+            .set(&MlDsaSet::ALL)
+            .and_then(|set| MlDsaKey::from_public(set, value))
+            .map(PublicKey::MlDsa),
+        Some(KeyType::ML_KEM) => values
+            .set(&KemSet::ALL)
+            .and_then(|set| MlKemKey::from_public(set, value))
+            .map(PublicKey::MlKem),
+        Some(KeyType::SLH_DSA) => values
+            .set(&SlhSet::ALL)
+            .and_then(|set| SlhKey::from_public(set, value))
+            .map(PublicKey::Slh),
+        _ => Err(Error::Unsupported),
+    })
 }
 
-fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
+fn private(session: &Session, object: &Object) -> Result<hsm_crypto::Result<PrivateKey>> {
     use AttributeType as A;
     let wanted = [
         A::Modulus,
@@ -355,21 +408,24 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
         A::Prime,
         A::Base,
         A::PublicKeyInfo,
+        A::ParameterSet,
+        A::Seed,
         A::Value,
     ];
     let values = Values::read(session, object, &wanted)?;
-    let secret = if object.key_type == Some(KeyType::RSA) {
-        A::PrivateExponent
-    } else {
-        A::Value
+    let value = values.seed_or_value();
+    let params = values.bytes(A::EcParams);
+    let secret = match object.key_type() {
+        Some(KeyType::RSA) => values.bytes(A::PrivateExponent),
+        _ => value,
     };
-    if values.bytes(secret).is_empty() {
+    if secret.is_empty() {
         return failed(format!(
             "the token does not show the value of the {}",
             object.name()
         ));
     }
-    let key = match object.key_type {
+    Ok(match object.key_type() {
         Some(KeyType::RSA) => RsaKey::from_parts(&Parts {
             n: values.bytes(A::Modulus).to_vec(),
             e: values.bytes(A::PublicExponent).to_vec(),
@@ -385,21 +441,39 @@ fn private(session: &Session, object: &Object) -> Result<PrivateKey> {
         .map(PrivateKey::Rsa),
         Some(KeyType::DSA) => values
             .domain()
-            .and_then(|domain| DsaKey::from_private(domain, values.bytes(A::Value)))
+            .and_then(|domain| DsaKey::from_private(domain, value))
             .map(PrivateKey::Dsa),
         Some(KeyType::DH) => values
             .group()
-            .and_then(|group| DhKey::from_private(group, values.bytes(A::Value)))
+            .and_then(|group| DhKey::from_private(group, value))
             .map(PrivateKey::Dh),
-        Some(KeyType::EC) => {
-            let curve = Curve::from_ec_params(values.bytes(A::EcParams)).map_err(broken)?;
-            EcKey::from_scalar(curve, values.bytes(A::Value)).map(PrivateKey::Ec)
+        Some(KeyType::EC) => Curve::from_ec_params(params)
+            .and_then(|curve| EcKey::from_scalar(curve, value))
+            .map(PrivateKey::Ec),
+        Some(KeyType::EC_EDWARDS) if EdKey::is_params(params) => {
+            EdKey::from_seed(value).map(PrivateKey::Ed)
         }
-        Some(KeyType::EC_EDWARDS) => EdKey::from_seed(values.bytes(A::Value)).map(PrivateKey::Ed),
-        Some(KeyType::EC_MONTGOMERY) => {
-            XKey::from_private(values.bytes(A::Value)).map(PrivateKey::X)
+        Some(KeyType::EC_EDWARDS) if Ed448Key::is_params(params) => {
+            Ed448Key::from_seed(value).map(PrivateKey::Ed448)
         }
-        _ => Err(hsm_crypto::Error::Unsupported),
-    };
-    key.map_err(broken)
+        Some(KeyType::EC_MONTGOMERY) if XKey::is_params(params) => {
+            XKey::from_private(value).map(PrivateKey::X)
+        }
+        Some(KeyType::EC_MONTGOMERY) if X448Key::is_params(params) => {
+            X448Key::from_private(value).map(PrivateKey::X448)
+        }
+        Some(KeyType::ML_DSA) => values
+            .set(&MlDsaSet::ALL)
+            .and_then(|set| MlDsaKey::from_private(set, value))
+            .map(PrivateKey::MlDsa),
+        Some(KeyType::ML_KEM) => values
+            .set(&KemSet::ALL)
+            .and_then(|set| MlKemKey::from_private(set, value))
+            .map(PrivateKey::MlKem),
+        Some(KeyType::SLH_DSA) => values
+            .set(&SlhSet::ALL)
+            .and_then(|set| SlhKey::from_private(set, value))
+            .map(PrivateKey::Slh),
+        _ => Err(Error::Unsupported),
+    })
 }

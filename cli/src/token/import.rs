@@ -9,6 +9,7 @@ use hsm_crypto::PublicKey;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::carry;
 use super::describe;
 use super::object::{self, Id, derived_id};
 use super::reach::{Module, Which, said};
@@ -107,15 +108,8 @@ fn about(args: &Import, failure: Failure) -> Failure {
 }
 
 fn phrase(new: &New) -> String {
-    let (mut class, mut key_type) = (None, None);
-    for attribute in &new.template.0 {
-        match attribute {
-            Attribute::Class(value) => class = Some(*value),
-            Attribute::KeyType(value) => key_type = Some(*value),
-            _ => {}
-        }
-    }
-    describe::name(class, key_type, &new.label, &new.id)
+    let (class, kind, ..) = carry::identity(&new.template.0);
+    describe::name(class, kind, &new.label, &new.id)
 }
 
 fn there(session: &Session, new: &New) -> Result<bool> {

@@ -6,7 +6,7 @@
 //! | `place` | the configuration of our own module, and where its token directories are |
 //! | `unseen` | stores that the module leaves out, and why |
 //! | `secret` | PINs and passphrases: option, environment or prompt |
-//! | `object`, `describe` | objects: which one is meant, and how one is described |
+//! | `object`, `kind`, `describe` | objects: which one is meant, what kind of key it is, and how one is described |
 //! | `init`, `list`, `delete`, `check` | the commands |
 //! | `import`, `read`, `template` | from a file through its formats to templates |
 //! | `export` | from an object to a file |
@@ -19,6 +19,7 @@ mod describe;
 mod export;
 mod import;
 mod init;
+mod kind;
 mod list;
 mod migrate;
 mod object;
@@ -34,7 +35,7 @@ mod unseen;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::table::{self, Output};
 
@@ -148,10 +149,19 @@ pub fn run(token: &Token) -> std::result::Result<bool, String> {
             }
             Ok(answer.well)
         }
-        Err(Failure::Failed(why)) => Err(why),
-        Err(Failure::Usage(why)) => {
-            eprintln!("keystead: {why}");
-            std::process::exit(USAGE);
+        Err(failure) => {
+            let (Failure::Failed(why) | Failure::Usage(why)) = &failure;
+            // Whoever reads JSON reads it here; the sentence goes to standard error as ever.
+            if let Output::Json = place.output {
+                println!("{:#}", json!({ "error": why }));
+            }
+            match failure {
+                Failure::Failed(why) => Err(why),
+                Failure::Usage(why) => {
+                    eprintln!("keystead: {why}");
+                    std::process::exit(USAGE);
+                }
+            }
         }
     }
 }

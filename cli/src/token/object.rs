@@ -6,6 +6,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 
 use super::describe::bool_of;
+use super::kind::Kind;
 use super::reach::said;
 use super::{Failure, Result, failed, usage};
 
@@ -121,7 +122,7 @@ pub struct Object {
     /// CKA_CLASS; none where it is one that nobody here knows.
     pub class: Option<ObjectClass>,
     /// CKA_KEY_TYPE.
-    pub key_type: Option<KeyType>,
+    pub kind: Option<Kind>,
     /// CKA_LABEL.
     pub label: String,
     /// CKA_ID.
@@ -129,7 +130,7 @@ pub struct Object {
     pub(super) shown: Vec<Attribute>,
 }
 
-const SHOWN: [AttributeType; 24] = [
+const SHOWN: [AttributeType; 26] = [
     AttributeType::Class,
     AttributeType::KeyType,
     AttributeType::Label,
@@ -149,6 +150,8 @@ const SHOWN: [AttributeType; 24] = [
     AttributeType::Wrap,
     AttributeType::Unwrap,
     AttributeType::Derive,
+    AttributeType::Encapsulate,
+    AttributeType::Decapsulate,
     AttributeType::ValueLen,
     AttributeType::ModulusBits,
     AttributeType::EcParams,
@@ -211,7 +214,7 @@ impl Object {
         let mut object = Object {
             handle,
             class: None,
-            key_type: None,
+            kind: None,
             label: String::new(),
             id: Vec::new(),
             shown,
@@ -219,7 +222,7 @@ impl Object {
         for attribute in &object.shown {
             match attribute {
                 Attribute::Class(class) => object.class = Some(*class),
-                Attribute::KeyType(key_type) => object.key_type = Some(*key_type),
+                Attribute::KeyType(_) => object.kind = Kind::of(attribute),
                 Attribute::Label(label) => {
                     object.label = String::from_utf8_lossy(label).into_owned()
                 }
@@ -227,7 +230,15 @@ impl Object {
                 _ => {}
             }
         }
+        if object.class == Some(ObjectClass::SECRET_KEY) {
+            object.kind = unnamed(session, &object)?.or(object.kind);
+        }
         Ok(object)
+    }
+
+    /// CKA_KEY_TYPE where the client library knows it.
+    pub fn key_type(&self) -> Option<KeyType> {
+        self.kind.and_then(Kind::known)
     }
 
     /// Whether a flag is set; none where the object does not have it.
@@ -237,6 +248,32 @@ impl Object {
             .find(|a| a.attribute_type() == ty)
             .and_then(bool_of)
     }
+}
+
+/// The kind of a key whose kind the client library does not read: the token is asked for keys of each such kind.
+fn unnamed(session: &Session, object: &Object) -> Result<Option<Kind>> {
+    // What the library takes for this one may be another.
+    if !matches!(object.key_type(), None | Some(KeyType::SHA256_HMAC)) {
+        return Ok(None);
+    }
+    let own = |a: &&Attribute| {
+        matches!(
+            a,
+            Attribute::Class(_) | Attribute::Label(_) | Attribute::Id(_) | Attribute::UniqueId(_)
+        )
+    };
+    for kind in Kind::unnamed() {
+        let mut template: Vec<_> = object.shown.iter().filter(own).cloned().collect();
+        template.push(kind.attribute());
+        if session
+            .find_objects(&template)
+            .map_err(said)?
+            .contains(&object.handle)
+        {
+            return Ok(Some(kind));
+        }
+    }
+    Ok(None)
 }
 
 /// CKA_ID of a key whose caller chose none: what others choose too, a hash of the public half.

@@ -173,7 +173,7 @@ fn no_key(error: hsm_crypto::Error) -> Failure {
     Failure::Usage(match error {
         hsm_crypto::Error::Unsupported => {
             "the file's key is of a kind or on a curve that is not known here: RSA, the NIST and Brainpool curves, secp256k1, \
-             Ed25519 and X25519, DSA and Diffie-Hellman are"
+             Ed25519, Ed448, X25519, X448, DSA, Diffie-Hellman, ML-DSA, ML-KEM and SLH-DSA are"
                 .into()
         }
         other => format!("the file's key is malformed: {other}"),

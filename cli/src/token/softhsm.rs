@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cryptoki::mechanism::MechanismType;
-use cryptoki::object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, CertificateType, ObjectClass};
 use cryptoki::types::Date;
 use hsm_crypto::{AesKey, Hash};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::carry::{self, Carried, Haul, Left};
+use super::kind::Kind;
 use super::secret::Secret;
 use super::template;
 use super::{Failure, Result, failed, usage};
@@ -144,10 +145,7 @@ impl Token {
                 Ok(Some(carried)) => haul.objects.push(carried),
                 // What a process left that died while it made the object; SoftHSM2 does not show it either.
                 Ok(None) => {}
-                Err((name, why)) => {
-                    let name = name.unwrap_or_else(|| file.display().to_string());
-                    haul.left.push(Left { name, why });
-                }
+                Err(left) => haul.left.push(left),
             }
         }
         Ok(haul)
@@ -183,13 +181,14 @@ fn unsealed(key: &AesKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(plain)
 }
 
-/// An object's file; the name in the error is what could be read of it.
-fn object(
-    file: &Path,
-    key: &AesKey,
-) -> std::result::Result<Option<Carried>, (Option<String>, String)> {
+/// An object's file.
+fn object(file: &Path, key: &AesKey) -> std::result::Result<Option<Carried>, Left> {
+    let unread = |why| Left {
+        name: file.display().to_string(),
+        why,
+    };
     let text = |failure| match failure {
-        Failure::Failed(why) | Failure::Usage(why) => (None, why),
+        Failure::Failed(why) | Failure::Usage(why) => unread(why),
     };
     if std::fs::metadata(file).is_ok_and(|meta| meta.len() == 0) {
         return Ok(None);
@@ -202,10 +201,11 @@ fn object(
     ) {
         for value in values.values_mut() {
             if let Value::Bytes(bytes) = value {
-                *bytes = unsealed(key, bytes).ok_or((
-                    None,
-                    "a value does not open under the token's key: the file is damaged".to_owned(),
-                ))?;
+                *bytes = unsealed(key, bytes).ok_or_else(|| {
+                    unread(
+                        "a value does not open under the token's key: the file is damaged".into(),
+                    )
+                })?;
             }
         }
     }
@@ -234,9 +234,9 @@ fn object(
             },
         }
     }
-    let carried = carry::carried(all, notes);
+    let carried = carry::carried(all, notes, file.display().to_string());
     match rule {
-        Some(why) => Err((Some(carried.name), why.into())),
+        Some(why) => Err(carried.left(why.into())),
         None => Ok(Some(carried)),
     }
 }
@@ -283,7 +283,7 @@ fn attribute(code: u64, value: &Value) -> Option<Attribute> {
         },
         Value::Ulong(number) => match ty {
             A::Class => ObjectClass::try_from(*number).ok().map(Attribute::Class),
-            A::KeyType => KeyType::try_from(*number).ok().map(Attribute::KeyType),
+            A::KeyType => Some(Kind(*number).attribute()),
             A::CertificateType => CertificateType::try_from(*number)
                 .ok()
                 .map(Attribute::CertificateType),
@@ -401,6 +401,11 @@ mod tests {
             .collect();
         assert!(carried.contains(&Attribute::Class(ObjectClass::SECRET_KEY)));
         assert!(carried.contains(&Attribute::Token(true)));
+        // SHA-384's HMAC key is not taken for SHA-256's.
+        assert_eq!(
+            attribute(0x100, &Value::Ulong(0x2C)).and_then(|a| Kind::of(&a)),
+            Some(Kind(0x2C))
+        );
         assert!(carried.contains(&Attribute::Label(b"abc".to_vec())));
         assert!(carried.contains(&Attribute::AllowedMechanisms(vec![
             MechanismType::AES_ECB,

@@ -10,12 +10,13 @@ use hsm_crypto::{AesKey, PrivateKey, keywrap};
 use zeroize::Zeroizing;
 
 use super::carry::{self, Haul, Left};
+use super::kind::Kind;
 use super::object::{Object, attributes, objects};
 use super::reach::words;
 use super::template::{self, SUBPRIME, Secrecy, Template, unnamed};
 use super::{Failure, Result};
 
-const READ: [AttributeType; 52] = {
+const READ: [AttributeType; 55] = {
     use AttributeType as A;
     [
         A::Class,
@@ -35,7 +36,6 @@ const READ: [AttributeType; 52] = {
         A::Url,
         A::HashOfSubjectPublicKey,
         A::HashOfIssuerPublicKey,
-        A::KeyType,
         A::Subject,
         A::Id,
         A::Sensitive,
@@ -49,6 +49,8 @@ const READ: [AttributeType; 52] = {
         A::Wrap,
         A::Unwrap,
         A::Derive,
+        A::Encapsulate,
+        A::Decapsulate,
         A::StartDate,
         A::EndDate,
         A::Modulus,
@@ -63,6 +65,8 @@ const READ: [AttributeType; 52] = {
         A::EcPoint,
         A::Prime,
         A::Base,
+        A::ParameterSet,
+        A::Seed,
         A::AlwaysAuthenticate,
         A::WrapWithTrusted,
         A::AllowedMechanisms,
@@ -83,10 +87,14 @@ pub fn haul(session: &Session) -> Result<Haul> {
     for object in objects(session, &[Attribute::Token(true)])? {
         match read(session, &object, &kek) {
             Ok(carried) => haul.objects.push(carried),
-            Err(Failure::Failed(why) | Failure::Usage(why)) => haul.left.push(Left {
-                name: object.name(),
-                why,
-            }),
+            Err(Failure::Failed(why) | Failure::Usage(why)) => {
+                haul.left.push(Left::new(
+                    object.name(),
+                    &object.label,
+                    &place(&object),
+                    why,
+                ));
+            }
         }
     }
     if let Ok(kek) = kek {
@@ -108,11 +116,12 @@ fn read(
     );
     match object.class {
         Some(ObjectClass::DATA | ObjectClass::CERTIFICATE | ObjectClass::DOMAIN_PARAMETERS) => {}
-        Some(_) if key && object.key_type.is_some() => {}
+        Some(_) if key && object.kind.is_some() => {}
         Some(_) if key => return fail("its key type is one that is not known here"),
         _ => return fail("objects of this class are not carried"),
     }
     let mut all = Template(attributes(session, object.handle, &READ)?);
+    all.0.extend(object.kind.map(Kind::attribute));
     if key {
         unread(session, object.handle, &all.0)?;
     }
@@ -132,10 +141,15 @@ fn read(
         let mut value = kek.unwrapped(session, object)?;
         all.0.append(&mut value.0);
     }
-    if object.key_type == Some(KeyType::DSA) {
+    if object.key_type() == Some(KeyType::DSA) {
         subprime(session, object, &mut all)?;
     }
-    Ok(carry::carried(std::mem::take(&mut all.0), Vec::new()))
+    let all = std::mem::take(&mut all.0);
+    Ok(carry::carried(all, Vec::new(), place(object)))
+}
+
+fn place(object: &Object) -> String {
+    format!("handle {}", object.handle)
 }
 
 /// CKA_SUBPRIME, which the client library does not read, from where else it stands.
@@ -189,7 +203,7 @@ fn unread(session: &Session, handle: ObjectHandle, read: &[Attribute]) -> Result
 fn has_value(all: &[Attribute], object: &Object) -> bool {
     all.iter().any(|attribute| match attribute {
         Attribute::PrivateExponent(bytes) => {
-            object.key_type == Some(KeyType::RSA) && !bytes.is_empty()
+            object.key_type() == Some(KeyType::RSA) && !bytes.is_empty()
         }
         Attribute::Value(bytes) => !bytes.is_empty(),
         _ => false,
@@ -286,6 +300,7 @@ fn value(object: &Object, plain: &[u8]) -> Result<Template> {
         matches!(
             attribute,
             Attribute::Value(_)
+                | Attribute::Seed(_)
                 | Attribute::PrivateExponent(_)
                 | Attribute::Prime1(_)
                 | Attribute::Prime2(_)

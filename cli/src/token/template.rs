@@ -1,13 +1,20 @@
 //! Templates: what PKCS#11 is told to make an object of a key or a certificate.
 
-use cryptoki::object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass};
-use hsm_crypto::{DhKey, DsaKey, EcKey, Ed448Key, EdKey, PrivateKey, PublicKey, X448Key, XKey};
+use cryptoki::object::{
+    Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ParameterSetType,
+};
+use cryptoki::types::Ulong;
+use hsm_crypto::pq::{MlDsaKey, MlKemKey};
+use hsm_crypto::{
+    DhKey, DsaKey, EcKey, Ed448Key, EdKey, PrivateKey, PublicKey, SlhKey, X448Key, XKey,
+};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::{Decode, Encode};
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 use x509_parser::prelude::X509Certificate;
 use zeroize::Zeroize;
 
+use super::reach::said;
 use super::read::Raw;
 use super::{Failure, Result};
 
@@ -38,6 +45,7 @@ impl Drop for Template {
         for attribute in &mut self.0 {
             match attribute {
                 Attribute::Value(secret)
+                | Attribute::Seed(secret)
                 | Attribute::PrivateExponent(secret)
                 | Attribute::Prime1(secret)
                 | Attribute::Prime2(secret)
@@ -76,15 +84,19 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
         key,
         PrivateKey::Ec(_) | PrivateKey::X(_) | PrivateKey::X448(_) | PrivateKey::Dh(_)
     );
+    let decapsulates = matches!(key, PrivateKey::MlKem(_));
     all.0.extend([
         Attribute::Sign(!matches!(
             key,
-            PrivateKey::X(_) | PrivateKey::X448(_) | PrivateKey::Dh(_)
+            PrivateKey::X(_) | PrivateKey::X448(_) | PrivateKey::Dh(_) | PrivateKey::MlKem(_)
         )),
         Attribute::Decrypt(rsa),
         Attribute::Unwrap(rsa),
         Attribute::Derive(agrees),
     ]);
+    // PKCS#11 before 3.2 does not know the attribute.
+    all.0
+        .extend(decapsulates.then_some(Attribute::Decapsulate(true)));
     match key {
         PrivateKey::Rsa(key) => {
             let parts = key.parts().map_err(broken)?;
@@ -142,7 +154,30 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
             Attribute::EcParams(X448Key::OID_DER.to_vec()),
             Attribute::Value(key.private().to_vec()),
         ]),
-        _ => return Err(post_quantum()),
+        PrivateKey::MlDsa(key) => {
+            all.0.extend([
+                Attribute::KeyType(KeyType::ML_DSA),
+                parameter_set(key.set() as u64)?,
+                Attribute::Value(key.expanded().map_err(broken)?.to_vec()),
+            ]);
+            // A file may hold the expanded key alone, which no seed follows from.
+            all.0
+                .extend(key.seed().ok().map(|seed| Attribute::Seed(seed.to_vec())));
+        }
+        PrivateKey::MlKem(key) => {
+            all.0.extend([
+                Attribute::KeyType(KeyType::ML_KEM),
+                parameter_set(key.set() as u64)?,
+                Attribute::Value(key.expanded().map_err(broken)?.to_vec()),
+            ]);
+            all.0
+                .extend(key.seed().ok().map(|seed| Attribute::Seed(seed.to_vec())));
+        }
+        PrivateKey::Slh(key) => all.0.extend([
+            Attribute::KeyType(KeyType::SLH_DSA),
+            parameter_set(key.set() as u64)?,
+            Attribute::Value(key.private().map_err(broken)?.to_vec()),
+        ]),
     }
     Ok(all)
 }
@@ -151,15 +186,17 @@ pub fn private(key: &PrivateKey, label: &str, id: &[u8], secrecy: Secrecy) -> Re
 pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
     let mut all = named(ObjectClass::PUBLIC_KEY, label, id);
     let rsa = matches!(key, PublicKey::Rsa(_));
+    let encapsulates = matches!(key, PublicKey::MlKem(_));
     all.extend([
         Attribute::Private(false),
         Attribute::Verify(!matches!(
             key,
-            PublicKey::X(_) | PublicKey::X448(_) | PublicKey::Dh(_)
+            PublicKey::X(_) | PublicKey::X448(_) | PublicKey::Dh(_) | PublicKey::MlKem(_)
         )),
         Attribute::Encrypt(rsa),
         Attribute::Wrap(rsa),
     ]);
+    all.extend(encapsulates.then_some(Attribute::Encapsulate(true)));
     match key {
         PublicKey::Rsa(key) => all.extend([
             Attribute::KeyType(KeyType::RSA),
@@ -204,14 +241,30 @@ pub fn public(key: &PublicKey, label: &str, id: &[u8]) -> Result<Template> {
             Attribute::EcParams(X448Key::OID_DER.to_vec()),
             Attribute::EcPoint(octets(key)?),
         ]),
-        _ => return Err(post_quantum()),
+        PublicKey::MlDsa(key) => all.extend([
+            Attribute::KeyType(KeyType::ML_DSA),
+            parameter_set(key.set() as u64)?,
+            Attribute::Value(key.public().map_err(broken)?),
+        ]),
+        PublicKey::MlKem(key) => all.extend([
+            Attribute::KeyType(KeyType::ML_KEM),
+            parameter_set(key.set() as u64)?,
+            Attribute::Value(key.public().map_err(broken)?),
+        ]),
+        PublicKey::Slh(key) => all.extend([
+            Attribute::KeyType(KeyType::SLH_DSA),
+            parameter_set(key.set() as u64)?,
+            Attribute::Value(key.public().to_vec()),
+        ]),
     }
     Ok(Template(all))
 }
 
-/// PKCS#11 3.2's attributes for these are not in the PKCS#11 client that this command is built on.
-fn post_quantum() -> Failure {
-    Failure::Usage("ML-DSA, ML-KEM and SLH-DSA keys cannot be imported by this command".to_owned())
+/// CKA_PARAMETER_SET, which counts from 1 in the order of the sets here.
+fn parameter_set(place: u64) -> Result<Attribute> {
+    ParameterSetType::try_from(Ulong::from(place + 1))
+        .map(Attribute::ParameterSet)
+        .map_err(said)
 }
 
 /// A secret key.
@@ -287,7 +340,17 @@ pub fn half(key: &PrivateKey) -> Result<PublicKey> {
             PublicKey::Ed448(Ed448Key::from_public(key.public()).map_err(broken)?)
         }
         PrivateKey::X448(key) => PublicKey::X448(*key.public()),
-        _ => return Err(post_quantum()),
+        PrivateKey::MlDsa(key) => {
+            let public = key.public().map_err(broken)?;
+            PublicKey::MlDsa(MlDsaKey::from_public(key.set(), &public).map_err(broken)?)
+        }
+        PrivateKey::MlKem(key) => {
+            let public = key.public().map_err(broken)?;
+            PublicKey::MlKem(MlKemKey::from_public(key.set(), &public).map_err(broken)?)
+        }
+        PrivateKey::Slh(key) => {
+            PublicKey::Slh(SlhKey::from_public(key.set(), key.public()).map_err(broken)?)
+        }
     })
 }
 

@@ -8,7 +8,8 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{
-    Attribute, AttributeInfo, AttributeType, KeyType, ObjectClass, ObjectHandle,
+    Attribute, AttributeInfo, AttributeType, KeyType, MlDsaParameterSetType, MlKemParameterSetType,
+    ObjectClass, ObjectHandle, SlhDsaParameterSetType,
 };
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
@@ -49,6 +50,7 @@ fn run(words: &[&str]) -> Res<Value> {
         ["gcm-vector"] => gcm_vector(&session),
         ["gcm-roundtrip", label] => gcm_roundtrip(&session, label),
         ["watch"] => watch(&session),
+        ["kinds"] => kinds(&session),
         other => Err(format!("unknown command {other:?}").into()),
     }
 }
@@ -182,6 +184,77 @@ fn watch(session: &Session) -> Res<Value> {
         }
         labels.sort();
         println!("{}", json!(labels));
+    }
+    Ok(json!("done"))
+}
+
+/// Makes a key of each kind that no file of openssl 3.0 brings into a token; what may leave, may leave.
+fn kinds(session: &Session) -> Res<Value> {
+    // The client library has no name for two of these types, and none for CKA_OTP_LENGTH.
+    let number = |ty, value: u64| {
+        Attribute::VendorDefined((AttributeType::VendorDefined(ty), value.to_ne_bytes().into()))
+    };
+    let (key_type, otp_length) = (0x100, 0x221);
+    let secrets = [
+        ("aes", ObjectClass::SECRET_KEY, *KeyType::AES, 32),
+        ("xts", ObjectClass::SECRET_KEY, 0x35, 64),
+        ("chacha", ObjectClass::SECRET_KEY, 0x33, 32),
+        ("des3", ObjectClass::SECRET_KEY, *KeyType::DES3, 24),
+        (
+            "generic",
+            ObjectClass::SECRET_KEY,
+            *KeyType::GENERIC_SECRET,
+            48,
+        ),
+        // SHA-384's, which the library takes for SHA-256's.
+        ("hmac", ObjectClass::SECRET_KEY, 0x2C, 48),
+        ("hotp", ObjectClass::OTP_KEY, *KeyType::HOTP, 20),
+    ];
+    for (label, class, kind, length) in secrets {
+        // Odd parity for triple DES, no two blocks alike.
+        let value: Vec<u8> = (0..length)
+            .map(|n: u8| (n << 1) | (1 ^ (n.count_ones() as u8 & 1)))
+            .collect();
+        let mut template = vec![
+            Attribute::Class(class),
+            number(key_type, kind),
+            Attribute::Token(true),
+            Attribute::Label(label.into()),
+            Attribute::Value(value),
+        ];
+        if class == ObjectClass::OTP_KEY {
+            template.push(number(otp_length, 6));
+        }
+        session.create_object(&template)?;
+    }
+    let pairs = [
+        (
+            "mldsa",
+            Mechanism::MlDsaKeyPairGen,
+            MlDsaParameterSetType::ML_DSA_65.into(),
+        ),
+        (
+            "mlkem",
+            Mechanism::MlKemKeyPairGen,
+            MlKemParameterSetType::ML_KEM_768.into(),
+        ),
+        (
+            "slhdsa",
+            Mechanism::SlhDsaKeyPairGen,
+            SlhDsaParameterSetType::SHAKE_128F.into(),
+        ),
+    ];
+    for (label, mechanism, set) in pairs {
+        let named = [
+            Attribute::Token(true),
+            Attribute::Label(label.into()),
+            Attribute::Id(label.into()),
+        ];
+        let mut public = named.to_vec();
+        public.push(Attribute::ParameterSet(set));
+        let mut private = named.to_vec();
+        private.extend([Attribute::Sensitive(false), Attribute::Extractable(true)]);
+        session.generate_key_pair(&mechanism, &public, &private)?;
     }
     Ok(json!("done"))
 }
