@@ -4,9 +4,8 @@
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, plain, with};
+use crate::raw::{EmbeddedOnly, Raw, attr, p11, plain, with};
 
-const REFUSE: &str = "conflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"tokens\"\n";
 const YES: CK_BBOOL = CK_TRUE;
 const NO: CK_BBOOL = CK_FALSE;
 
@@ -132,7 +131,8 @@ fn wrap_and_decrypt_work_together_by_default() {
 
 #[test]
 fn wrap_and_decrypt_are_parted_by_the_setting() {
-    let raw = Raw::new().configured(REFUSE);
+    let raw = Raw::embedded(EmbeddedOnly::ConflictingRoles)
+        .configured("conflicting-roles = \"refuse\"\n", "");
     let both = Err(CKR_TEMPLATE_INCONSISTENT);
     for data in [CKA_ENCRYPT, CKA_DECRYPT] {
         for keys in [CKA_WRAP, CKA_UNWRAP] {
