@@ -4,11 +4,14 @@
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, bytes, p11, plain, with};
+use crate::raw::{EmbeddedOnly, Raw, attr, bytes, p11, plain, with};
 
-const REFUSE: &str = "conflicting-roles = \"refuse\"\n[[token]]\ndirectory = \"tokens\"\n";
 const YES: CK_BBOOL = CK_TRUE;
 const NO: CK_BBOOL = CK_FALSE;
+
+fn refusing() -> Raw {
+    Raw::embedded(EmbeddedOnly::ConflictingRoles).configured("conflicting-roles = \"refuse\"\n", "")
+}
 
 /// An AES-256 key with these attributes.
 fn aes(raw: &Raw, said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)]) -> Result<CK_OBJECT_HANDLE, CK_RV> {
@@ -132,7 +135,7 @@ fn wrap_and_decrypt_work_together_by_default() {
 
 #[test]
 fn wrap_and_decrypt_are_parted_by_the_setting() {
-    let raw = Raw::new().configured(REFUSE);
+    let raw = refusing();
     let both = Err(CKR_TEMPLATE_INCONSISTENT);
     for data in [CKA_ENCRYPT, CKA_DECRYPT] {
         for keys in [CKA_WRAP, CKA_UNWRAP] {
@@ -161,7 +164,7 @@ fn wrap_and_decrypt_are_parted_by_the_setting() {
 /// Under the setting no way round leads to a hidden key's value: each is one of the papers' attacks.
 #[test]
 fn no_other_name_brings_a_hidden_key_out() {
-    let raw = Raw::new().configured(REFUSE);
+    let raw = refusing();
     let refused = CKR_TEMPLATE_INCONSISTENT;
     let key = aes(&raw, &[(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, YES)]).unwrap();
     let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();

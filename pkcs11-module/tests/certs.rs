@@ -4,7 +4,6 @@ use pkcs11_sys::*;
 
 use crate::audit::table::{HASH_OF_CERTIFICATE, TRUST_SERVER_AUTH};
 use crate::certificate as leaf;
-use crate::copy::SO_PIN;
 use crate::raw::{Raw, attr, bytes, p11};
 
 const CKO_TRUST: CK_OBJECT_CLASS = 11;
@@ -180,12 +179,11 @@ fn the_officer_trusts_and_then_nobody_changes_it() {
         whole(&raw, &[attr(CKA_TRUSTED, &CK_TRUE)]),
         Err(CKR_ATTRIBUTE_READ_ONLY)
     );
-    let cert = whole(&raw, &[attr(CKA_TOKEN, &CK_TRUE)]).unwrap();
-    let (so, len) = (SO_PIN.as_ptr().cast_mut(), SO_PIN.len() as CK_ULONG);
-    assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
-    assert_eq!(p11!(raw, C_Login, raw.h, CKU_SO, so, len), CKR_OK);
+    whole(&raw, &[attr(CKA_TOKEN, &CK_TRUE)]).unwrap();
+    let becomes = |who| raw.becomes(who, vec![attr(CKA_CLASS, &CKO_CERTIFICATE)]);
+    let cert = becomes(CKU_SO);
     assert_eq!(raw.set(cert, attr(CKA_TRUSTED, &CK_TRUE)), CKR_OK);
-    assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
+    let cert = becomes(CKU_USER);
     for other in [
         bytes(CKA_ID, b"another"),
         bytes(CKA_ISSUER, leaf::ISSUER),
@@ -195,7 +193,7 @@ fn the_officer_trusts_and_then_nobody_changes_it() {
         assert_eq!(raw.copied(cert, other), Err(CKR_ATTRIBUTE_READ_ONLY));
     }
     assert_eq!(raw.get(cert, CKA_TRUSTED), Ok(vec![1]));
-    assert_eq!(p11!(raw, C_Login, raw.h, CKU_SO, so, len), CKR_OK);
+    let cert = becomes(CKU_SO);
     assert_eq!(raw.set(cert, attr(CKA_TRUSTED, &CK_FALSE)), CKR_OK);
 }
 

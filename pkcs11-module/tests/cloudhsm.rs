@@ -5,13 +5,10 @@ use std::ptr::null_mut;
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, plain, with};
-
-const CONFIG: &str =
-    "log = \"log\"\n[[token]]\ndirectory = \"tokens\"\npersonality = \"cloudhsm\"\n";
+use crate::raw::{CLOUDHSM, Raw, attr, p11, plain, with};
 
 fn cloudhsm() -> Raw {
-    Raw::new().configured(CONFIG)
+    Raw::new().configured("log = \"log\"\n", CLOUDHSM)
 }
 
 fn log(raw: &Raw) -> String {

@@ -1,200 +1,25 @@
-//! The library on a cluster of two HSMs, which run in this process behind real sockets and TLS: real
-//! engines and nodes, where only the certificate is handed over instead of signed through a CSR.
+//! The library on a cluster of two HSMs: what is a cluster's own. What every token does is tested on one by
+//! `KEYSTEAD_TEST_ON=cluster` ([`crate::raw`]).
 
 use std::borrow::Cow;
-use std::net::{SocketAddr, TcpListener};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::RvError;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
-use hsm_api::{
-    Attr, Hello, Hidden, Hsm, KeyRef, Link, ObjectId, Peer, Reply, Request, Role, Secret,
-    SessionId, Value,
-};
-use hsm_net::{
-    Anchors, Cluster, ClusterConfig, Credentials, Faults, Limits, Node, NodeConfig, Purpose,
-    ServiceTrust,
-};
-use hsm_sim::{Engine, NodeSettings, PinRules, attr};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-
+use hsm_api::{Attr, Hello, Hidden, Hsm, KeyRef, ObjectId, Peer, Request, Role, SessionId, Value};
+use hsm_net::{Cluster, ClusterConfig};
+use hsm_sim::attr;
 use pkcs11_sys::*;
 
-use crate::copy::{Copy, refused};
-use crate::raw::{Raw, p11, plain};
-
-struct Rig {
-    copy: Copy,
-    nodes: Vec<Option<Node>>,
-    addresses: Vec<SocketAddr>,
-    faults: Arc<Faults>,
-}
-
-/// See [`on_cluster`].
-pub struct OnCluster {
-    pub raw: Raw,
-    _nodes: Vec<Option<Node>>,
-}
-
-/// A user's session on two HSMs, under a personality.
-pub fn on_cluster(personality: &str) -> OnCluster {
-    Rig::new(personality).raw()
-}
-
-fn settings(number: u64, hardware: &KeyPair, fips: bool) -> NodeSettings {
-    NodeSettings {
-        hsm_id: format!("hsm-{number:011}"),
-        serial: format!("A{number:06}"),
-        origin: number,
-        fips,
-        preco_password: Secret::new(b"password".to_vec()),
-        hardware_key: Secret::new(hardware.serialize_pem().into_bytes()),
-        aws_hardware: String::new(),
-        manufacturer_hardware: String::new(),
-        backup_key: Secret::new(vec![7; 32]),
-        pins: PinRules::cluster(),
-    }
-}
-
-fn link(engine: &Engine, peer: Peer) -> Arc<dyn Link> {
-    let application = 1;
-    engine.open(&Hello { application, peer }).unwrap()
-}
-
-fn ask(link: &Arc<dyn Link>, request: Request<'_>) -> Reply {
-    link.call(SessionId(1), &request, &mut []).unwrap()
-}
-
-/// Activates the first HSM and makes its crypto user.
-fn activate(engine: &Engine) {
-    let officer = link(engine, Peer::Client);
-    let login = |role, pin| Request::Login {
-        role,
-        name: Some("admin"),
-        pin: Hidden(pin),
-    };
-    ask(&officer, login(Role::PreCo, b"password"));
-    let password = Hidden(b"officer1");
-    let (role, name) = (Role::PreCo, "admin");
-    ask(
-        &officer,
-        Request::ChangePassword {
-            role,
-            name,
-            password,
-        },
-    );
-    ask(&officer, Request::Logout);
-    ask(&officer, login(Role::Co, b"officer1"));
-    let (role, name, password) = (Role::Cu, "cu1", Hidden(b"cu1password"));
-    ask(
-        &officer,
-        Request::CreateUser {
-            role,
-            name,
-            password,
-        },
-    );
-}
-
-impl Rig {
-    fn new(personality: &str) -> Rig {
-        Rig::with(personality, false)
-    }
-
-    fn with(personality: &str, fips: bool) -> Rig {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let mut rig = Rig {
-            copy: Copy::with(""),
-            nodes: Vec::new(),
-            addresses: Vec::new(),
-            faults: Arc::default(),
-        };
-        let mut addresses = Vec::new();
-        let mut first: Option<Engine> = None;
-        for number in 1..=2 {
-            let dir = rig.copy.dir().join(format!("hsm{number}"));
-            let hardware = KeyPair::generate().unwrap();
-            let engine = Engine::node(&dir, settings(number, &hardware, fips)).unwrap();
-            match &first {
-                None => activate(&engine),
-                Some(first) => {
-                    let Reply::Bytes(backup) = ask(&link(first, Peer::Service), Request::Backup)
-                    else {
-                        panic!("a backup is bytes");
-                    };
-                    let backup = Hidden(&backup);
-                    ask(&link(&engine, Peer::Service), Request::Restore { backup });
-                }
-            }
-            first.get_or_insert_with(|| engine.clone());
-            let key = KeyPair::generate().unwrap();
-            let leaf = CertificateParams::default().signed_by(&key, &ca).unwrap();
-            let identity = Credentials::from_pem(&leaf.pem(), &key.serialize_pem()).unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            rig.addresses.push(address);
-            addresses.push(format!("\"{address}\""));
-            let node = Node::start(NodeConfig {
-                listeners: vec![(Purpose::Client, listener)],
-                hsm: Arc::new(engine),
-                identity: Arc::new(Arc::new(identity)),
-                trust: ServiceTrust {
-                    ca: Anchors::from_pem(&ca.pem()).unwrap(),
-                },
-                limits: Limits::default(),
-                faults: Arc::clone(&rig.faults),
-                log: Arc::new(|line| eprintln!("{line}")),
-            });
-            rig.nodes.push(Some(node.unwrap()));
-        }
-        let file = |name: &str| rig.copy.dir().join(name);
-        std::fs::write(file("customerCA.crt"), ca.pem()).unwrap();
-        let config = format!(
-            "[[cluster]]\nlabel = \"c\"\nnodes = [{}]\ntrust-anchor = \"customerCA.crt\"\n\
-             personality = \"{personality}\"\nconnect-timeout = 1\n",
-            addresses.join(", ")
-        );
-        std::fs::write(file("pkcs11.toml"), config).unwrap();
-        rig
-    }
-
-    /// The user's session through the function list; the HSMs go with the value.
-    fn raw(self) -> OnCluster {
-        let mut raw = Raw::loaded(self.copy);
-        raw.h = raw.open();
-        let pin = "cu1:cu1password";
-        let (at, len) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-        assert_eq!(p11!(raw, C_Login, raw.h, CKU_USER, at, len), CKR_OK);
-        OnCluster {
-            raw,
-            _nodes: self.nodes,
-        }
-    }
-
-    fn user(&self) -> (Pkcs11, Slot, Session) {
-        let p11 = self.copy.start();
-        let slot = p11.get_slots_with_token().unwrap()[0];
-        let session = p11.open_rw_session(slot).unwrap();
-        session
-            .login(
-                UserType::User,
-                Some(&AuthPin::new("cu1:cu1password".into())),
-            )
-            .unwrap();
-        (p11, slot, session)
-    }
-}
+use crate::copy::refused;
+use crate::raw::{p11, plain};
+use crate::rig::{Rig, ask};
 
 fn key(session: &Session) -> ObjectHandle {
     let template = [
@@ -474,8 +299,7 @@ fn directories_and_clusters_side_by_side() {
 /// with keys stay in the HSM, and that is said so before and after there is data in them.
 #[test]
 fn operation_states_on_a_cluster() {
-    let on = on_cluster("standard");
-    let raw = &on.raw;
+    let raw = &Rig::new("standard").raw();
     let at = |data: &[u8]| (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
     let save = |h| {
         let mut len = 0;

@@ -69,7 +69,7 @@ fn null_has_a_meaning(name: &str, parameter: (&str, &str)) -> bool {
 
 #[test]
 fn every_function_refuses_lies_at_once() {
-    let raw = Raw::new().configured("log = \"log\"\n[[token]]\ndirectory = \"tokens\"\n");
+    let raw = Raw::new().configured("log = \"log\"\n", "");
     // SAFETY: our own library, which is loaded already.
     let library = unsafe { Library::new(raw.copy.path()) }.unwrap();
     let all = signatures();

@@ -19,6 +19,7 @@ mod objects;
 mod parts;
 mod pins;
 mod raw;
+mod rig;
 mod selection;
 mod tokens;
 mod wrapping;

@@ -3,13 +3,11 @@
 
 use pkcs11_sys::*;
 
-use crate::cluster::on_cluster;
-use crate::copy::SO_PIN;
-use crate::raw::{Raw, attr, bytes, p11, plain, with};
+use crate::raw::{CLOUDHSM, EmbeddedOnly, Raw, attr, bytes, p11, plain, with};
+use crate::rig::Rig;
 
 const YES: CK_BBOOL = CK_TRUE;
 const NO: CK_BBOOL = CK_FALSE;
-const CLOUDHSM: &str = "[[token]]\ndirectory = \"tokens\"\npersonality = \"cloudhsm\"\n";
 /// CKM_CLOUDHSM_AES_KEY_WRAP_PKCS5_PAD, which both personalities wrap with.
 const WRAP: CK_MECHANISM_TYPE = 0x8000_210A;
 
@@ -144,23 +142,23 @@ fn everywhere(raw: &Raw) {
 }
 
 #[test]
-fn on_an_embedded_token() {
+fn under_the_standard_personality() {
     everywhere(&Raw::new());
 }
 
 #[test]
 fn under_the_personality_of_cloudhsm() {
-    let raw = Raw::new().configured(CLOUDHSM);
+    let raw = Raw::new().configured("", CLOUDHSM);
     everywhere(&raw);
     cloudhsm(&raw);
 }
 
 #[test]
 fn on_a_cluster() {
-    let cluster = on_cluster("cloudhsm");
-    everywhere(&cluster.raw);
-    cloudhsm(&cluster.raw);
-    everywhere(&on_cluster("standard").raw);
+    let cluster = Rig::new("cloudhsm").raw();
+    everywhere(&cluster);
+    cloudhsm(&cluster);
+    everywhere(&Rig::new("standard").raw());
 }
 
 /// What its library does not have cannot be attacked, and what nobody asks for is not allowed.
@@ -245,7 +243,7 @@ fn a_short_key_is_not_told_by_what_is_computed_from_it() {
 
 #[test]
 fn derivations_give_no_part_that_can_be_guessed() {
-    let raw = Raw::new().configured("legacy = true\n[[token]]\ndirectory = \"tokens\"\n");
+    let raw = Raw::embedded(EmbeddedOnly::Legacy).configured("legacy = true\n", "");
     let base = aes(&raw, &[attr(CKA_SENSITIVE, &YES), attr(CKA_DERIVE, &YES)]);
     let mut bit: CK_ULONG = 8;
     let (len, des): (CK_ULONG, CK_KEY_TYPE) = (1, CKK_DES);
@@ -361,15 +359,11 @@ fn a_trusted_key_gains_no_use() {
         attr(CKA_SIGN, &NO),
         attr(CKA_DERIVE, &NO),
     ];
-    let by = aes(&raw, &made);
-    let (so, len) = (SO_PIN.as_ptr().cast_mut(), SO_PIN.len() as CK_ULONG);
-    assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
-    assert_eq!(p11!(raw, C_Login, raw.h, CKU_SO, so, len), CKR_OK);
+    aes(&raw, &made);
+    let becomes = |who| raw.becomes(who, vec![attr(CKA_WRAP, &YES)]);
+    let by = becomes(CKU_SO);
     assert_eq!(raw.set(by, attr(CKA_TRUSTED, &YES)), CKR_OK);
-    assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
-    let pin = crate::copy::USER_PIN;
-    let (at, len) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-    assert_eq!(p11!(raw, C_Login, raw.h, CKU_USER, at, len), CKR_OK);
+    let by = becomes(CKU_USER);
     let target = [
         attr(CKA_EXTRACTABLE, &YES),
         attr(CKA_WRAP_WITH_TRUSTED, &YES),

@@ -1,13 +1,17 @@
 //! The library by its own function list of 3.2, for what `cryptoki` has no words for.
 
 use std::ffi::c_void;
+use std::io::Write;
+use std::panic::Location;
 use std::ptr::null_mut;
 
+use hsm_net::Node;
 use keystead_pkcs11::ck::v3_2::FunctionList32;
 use libloading::Library;
 use pkcs11_sys::*;
 
 use crate::copy::{Copy, SO_PIN, USER_PIN};
+use crate::rig::Rig;
 
 /// Calls a function of the list: every argument is null or lives until the call returns.
 macro_rules! p11 {
@@ -25,42 +29,111 @@ macro_rules! p11_3_2 {
 }
 pub(crate) use {p11, p11_3_2};
 
+/// For [`Raw::configured`], as the last line.
+pub const STANDARD: &str = "personality = \"standard\"\n";
+pub const CLOUDHSM: &str = "personality = \"cloudhsm\"\n";
+
+/// What a cluster does not have, so that its tests stay on an embedded token. All reasons are here.
+#[derive(Clone, Copy)]
+pub enum EmbeddedOnly {
+    InitToken,
+    Counter,
+    Legacy,
+    ConflictingRoles,
+}
+
+impl EmbeddedOnly {
+    fn why(self) -> &'static str {
+        match self {
+            EmbeddedOnly::InitToken => "an HSM is initialised by its cluster, not by C_InitToken",
+            EmbeddedOnly::Counter => "the counters of two HSMs would give the same number",
+            EmbeddedOnly::Legacy => "the setting `legacy` is for embedded tokens",
+            EmbeddedOnly::ConflictingRoles => {
+                "the setting `conflicting-roles` is for embedded tokens"
+            }
+        }
+    }
+}
+
 /// The library, and a session of the logged-in user on a token of its own.
 pub struct Raw {
     pub list: &'static FunctionList32,
     pub h: CK_SESSION_HANDLE,
     pub slot: CK_SLOT_ID,
+    pub so_pin: &'static str,
+    pub pin: &'static str,
     _library: Library,
+    /// Of its cluster; none for an embedded token.
+    pub nodes: Vec<Node>,
     pub copy: Copy,
 }
 
 impl Raw {
-    /// An embedded token.
+    /// An embedded token, or with `KEYSTEAD_TEST_ON=cluster` a cluster of two HSMs under the same personality.
     pub fn new() -> Raw {
+        match on_cluster() {
+            true => Rig::new("standard").raw(),
+            false => Raw::initialized(),
+        }
+    }
+
+    /// An embedded token whatever the variable says, which is then told past the capture of test output.
+    #[track_caller]
+    pub fn embedded(why: EmbeddedOnly) -> Raw {
+        if on_cluster() {
+            let at = Location::caller();
+            let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {}", why.why());
+        }
+        Raw::initialized()
+    }
+
+    fn initialized() -> Raw {
         let mut raw = Raw::loaded(Copy::new());
-        let mut label = [b' '; 32];
-        let so = SO_PIN.as_ptr().cast_mut();
-        let so_len = SO_PIN.len() as CK_ULONG;
-        let (pin, len) = (USER_PIN.as_ptr().cast_mut(), USER_PIN.len() as CK_ULONG);
-        let rv = p11!(raw, C_InitToken, raw.slot, so, so_len, label.as_mut_ptr());
-        assert_eq!(rv, CKR_OK);
-        let h = raw.open();
-        assert_eq!(p11!(raw, C_Login, h, CKU_SO, so, so_len), CKR_OK);
-        assert_eq!(p11!(raw, C_InitPIN, h, pin, len), CKR_OK);
-        assert_eq!(p11!(raw, C_Logout, h), CKR_OK);
-        assert_eq!(p11!(raw, C_Login, h, CKU_USER, pin, len), CKR_OK);
-        raw.h = h;
+        assert_eq!(raw.init_token(), CKR_OK);
+        raw.h = raw.open();
+        raw.login(CKU_SO);
+        let (pin, len) = text(raw.pin);
+        assert_eq!(p11!(raw, C_InitPIN, raw.h, pin, len), CKR_OK);
+        assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
+        raw.login(CKU_USER);
         raw
     }
 
-    /// The same token under another configuration, the user logged in again.
-    pub fn configured(mut self, config: &str) -> Raw {
+    /// C_InitToken.
+    pub fn init_token(&self) -> CK_RV {
+        let mut label = [b' '; 32];
+        let (so, len) = text(self.so_pin);
+        p11!(self, C_InitToken, self.slot, so, len, label.as_mut_ptr())
+    }
+
+    /// C_Login as CKU_USER or CKU_SO.
+    pub fn login(&self, who: CK_USER_TYPE) {
+        let pin = if who == CKU_SO { self.so_pin } else { self.pin };
+        let (at, len) = text(pin);
+        assert_eq!(p11!(self, C_Login, self.h, who, at, len), CKR_OK);
+    }
+
+    /// C_Logout and C_Login, after which an object is to be found again: on a cluster each is a user's, and handles of
+    /// what is not public do not outlive the login.
+    pub fn becomes(&self, who: CK_USER_TYPE, mut template: Vec<CK_ATTRIBUTE>) -> CK_OBJECT_HANDLE {
+        assert_eq!(p11!(self, C_Logout, self.h), CKR_OK);
+        self.login(who);
+        let found = self.find(&mut template);
+        assert_eq!(found.len(), 1);
+        found[0]
+    }
+
+    /// The same token under another configuration, the user logged in again: lines of the file's head, and the
+    /// last ones of the slot's table, its personality among them.
+    pub fn configured(mut self, head: &str, last: &str) -> Raw {
         assert_eq!(p11!(self, C_Finalize, null_mut()), CKR_OK);
-        std::fs::write(self.copy.dir().join("pkcs11.toml"), config).unwrap();
+        let file = self.copy.dir().join("pkcs11.toml");
+        let now = std::fs::read_to_string(&file).unwrap();
+        let table = now.replace(STANDARD, "");
+        std::fs::write(&file, format!("{head}{table}{last}")).unwrap();
         self.initialize();
         self.h = self.open();
-        let (pin, len) = (USER_PIN.as_ptr().cast_mut(), USER_PIN.len() as CK_ULONG);
-        assert_eq!(p11!(self, C_Login, self.h, CKU_USER, pin, len), CKR_OK);
+        self.login(CKU_USER);
         self
     }
 
@@ -97,7 +170,10 @@ impl Raw {
             list,
             h: 0,
             slot: 0,
+            so_pin: SO_PIN,
+            pin: USER_PIN,
             _library: library,
+            nodes: Vec::new(),
             copy,
         };
         raw.initialize();
@@ -310,6 +386,19 @@ impl Drop for Raw {
     fn drop(&mut self) {
         p11!(self, C_Finalize, null_mut());
     }
+}
+
+fn on_cluster() -> bool {
+    match std::env::var("KEYSTEAD_TEST_ON").as_deref() {
+        Ok("cluster") => true,
+        Ok(other) => panic!("KEYSTEAD_TEST_ON is {other:?}, and only \"cluster\" is known"),
+        Err(_) => false,
+    }
+}
+
+/// A text as C takes it.
+pub fn text(text: &str) -> (CK_BYTE_PTR, CK_ULONG) {
+    (text.as_ptr().cast_mut(), text.len() as CK_ULONG)
 }
 
 /// A mechanism without parameters.

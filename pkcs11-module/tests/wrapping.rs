@@ -6,8 +6,8 @@ use std::ptr::null_mut;
 use keystead_pkcs11::ck::v3_2::{CK_CCM_WRAP_PARAMS, CK_GCM_WRAP_PARAMS};
 use pkcs11_sys::*;
 
-use crate::cluster::on_cluster;
 use crate::raw::{Raw, attr, p11, with};
+use crate::rig::Rig;
 
 const AAD: &[u8] = b"whose key this is";
 
@@ -127,7 +127,7 @@ fn keys_wrapped_with_parameters_of_their_own() {
 
 #[test]
 fn keys_wrapped_so_on_a_cluster() {
-    goes_out_and_in(&on_cluster("standard").raw);
+    goes_out_and_in(&Rig::new("standard").raw());
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn a_query_makes_no_iv_and_lies_are_refused() {
             .is_ok()
     );
     // CloudHSM's library knows no such parameters.
-    let on = on_cluster("cloudhsm");
-    let keys = [on.raw.aes(), on.raw.aes()];
+    let on = Rig::new("cloudhsm").raw();
+    let keys = [on.aes(), on.aes()];
     let mut p = gcm(&mut iv, 0, CKG_GENERATE, AAD);
-    let refused = on.raw.wrap(with(CKM_AES_GCM, &mut p), keys[0], keys[1]);
+    let refused = on.wrap(with(CKM_AES_GCM, &mut p), keys[0], keys[1]);
     assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
 }
