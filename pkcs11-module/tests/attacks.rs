@@ -1,6 +1,6 @@
 //! The attacks on the API that Clulow and Bortolozzo, Centenaro, Focardi and Steel ("Attacking and fixing
 //! PKCS#11 security tokens") describe, played through the C functions: a sensitive key's value must not
-//! come out. What the setting `conflicting-roles` decides is played both ways (docs/adr/0006).
+//! come out. What the setting `conflicting-roles` decides is played both ways (docs/adr/0007).
 
 use pkcs11_sys::*;
 
