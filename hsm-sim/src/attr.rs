@@ -250,7 +250,42 @@ const FIELDS: &[KeyType] = &[kt::DSA, kt::DH];
 const CURVES: &[KeyType] = &[kt::EC, kt::EC_EDWARDS, kt::EC_MONTGOMERY];
 const LATTICES: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA];
 const LATTICE_OR_HASH: &[KeyType] = &[kt::ML_KEM, kt::ML_DSA, kt::SLH_DSA];
-const KEM: &[KeyType] = &[kt::ML_KEM];
+/// What keys of a type can do, by the mechanisms that take them: a test holds these lists against the rows.
+const KEM: &[KeyType] = &[kt::ML_KEM, kt::DH];
+const CIPHER: &[KeyType] = &[
+    kt::RSA,
+    kt::AES,
+    kt::AES_XTS,
+    kt::CHACHA20,
+    kt::DES,
+    kt::DES2,
+    kt::DES3,
+];
+const SIGNER: &[KeyType] = &[
+    kt::RSA,
+    kt::DSA,
+    kt::EC,
+    kt::EC_EDWARDS,
+    kt::ML_DSA,
+    kt::SLH_DSA,
+    kt::AES,
+    kt::DES2,
+    kt::DES3,
+    kt::HOTP,
+    kt::GENERIC_SECRET,
+    kt::MD5_HMAC,
+    kt::SHA_1_HMAC,
+    kt::SHA224_HMAC,
+    kt::SHA256_HMAC,
+    kt::SHA384_HMAC,
+    kt::SHA512_HMAC,
+    kt::SHA512_224_HMAC,
+    kt::SHA512_256_HMAC,
+    kt::SHA3_224_HMAC,
+    kt::SHA3_256_HMAC,
+    kt::SHA3_384_HMAC,
+    kt::SHA3_512_HMAC,
+];
 const X_509: &[KeyType] = &[KeyType(cert_type::X_509)];
 const ATTR_CERT: &[KeyType] = &[KeyType(cert_type::X_509_ATTR_CERT)];
 /// Certificates that bind a public key to a name.
@@ -320,14 +355,14 @@ attributes! {
     ];
     ID = 0x102, Bytes, [of(On::CERT, X_509, ALWAYS, NEVER, Empty), rule(On::KEYS, ALWAYS, Empty)];
     SENSITIVE = 0x103, Bool, [rule(On::HIDDEN, ALWAYS, YES)], one_way = true;
-    ENCRYPT = 0x104, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::OPEN, ALWAYS, YES)];
-    DECRYPT = 0x105, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::HIDDEN, ALWAYS, YES)];
-    WRAP = 0x106, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::OPEN, ALWAYS, YES)];
-    UNWRAP = 0x107, Bool, [rule(On::OTP, ALWAYS, NO), rule(On::HIDDEN, ALWAYS, YES)];
-    SIGN = 0x108, Bool, [rule(On::HIDDEN, ALWAYS, YES)];
-    SIGN_RECOVER = 0x109, Bool, [rule(On::PRIVATE, ALWAYS, YES)];
-    VERIFY = 0x10A, Bool, [rule(On::OPEN, ALWAYS, YES)];
-    VERIFY_RECOVER = 0x10B, Bool, [rule(On::PUBLIC, ALWAYS, YES)];
+    ENCRYPT = 0x104, Bool, [of(On::OPEN, CIPHER, ALWAYS, NEVER, YES), rule(On::OPEN, ALWAYS, NO)];
+    DECRYPT = 0x105, Bool, [of(On::HIDDEN, CIPHER, ALWAYS, NEVER, YES), rule(On::HIDDEN, ALWAYS, NO)];
+    WRAP = 0x106, Bool, [of(On::OPEN, CIPHER, ALWAYS, NEVER, YES), rule(On::OPEN, ALWAYS, NO)];
+    UNWRAP = 0x107, Bool, [of(On::HIDDEN, CIPHER, ALWAYS, NEVER, YES), rule(On::HIDDEN, ALWAYS, NO)];
+    SIGN = 0x108, Bool, [of(On::HIDDEN, SIGNER, ALWAYS, NEVER, YES), rule(On::HIDDEN, ALWAYS, NO)];
+    SIGN_RECOVER = 0x109, Bool, [of(On::PRIVATE, RSA, ALWAYS, NEVER, YES), rule(On::PRIVATE, ALWAYS, NO)];
+    VERIFY = 0x10A, Bool, [of(On::OPEN, SIGNER, ALWAYS, NEVER, YES), rule(On::OPEN, ALWAYS, NO)];
+    VERIFY_RECOVER = 0x10B, Bool, [of(On::PUBLIC, RSA, ALWAYS, NEVER, YES), rule(On::PUBLIC, ALWAYS, NO)];
     DERIVE = 0x10C, Bool, [rule(On::KEYS, ALWAYS, NO)];
     START_DATE = 0x110, Date, [rule(On::CERT, CREATE, Empty), rule(On::KEYS, ALWAYS, Empty)];
     END_DATE = 0x111, Date, [rule(On::CERT, CREATE, Empty), rule(On::KEYS, ALWAYS, Empty)];
@@ -446,7 +481,10 @@ pub(crate) const SHARED: [AttrType; 5] = [EC_PARAMS, PARAMETER_SET, PRIME, SUBPR
 
 #[cfg(test)]
 mod tests {
+    use hsm_api::Op;
+
     use super::*;
+    use crate::mech::{self, Func, Mech};
 
     #[test]
     fn rows_are_in_order_and_found() {
@@ -466,6 +504,34 @@ mod tests {
         let private = row(PRIVATE).unwrap();
         assert_eq!(private.rule(class::PUBLIC, kt::RSA).unwrap().unsaid, NO);
         assert_eq!(private.rule(class::DATA, kt::NONE).unwrap().unsaid, YES);
+    }
+
+    #[test]
+    fn a_key_may_by_default_what_some_mechanism_does_with_it() {
+        let pairs = [RSA, FIELDS, CURVES, LATTICE_OR_HASH].concat();
+        let pairs = pairs.iter().map(|t| ([class::PUBLIC, class::PRIVATE], t));
+        let secrets = kt::SECRETS.iter().map(|t| ([class::SECRET; 2], t));
+        let usages = [
+            ([ENCRYPT, DECRYPT], Func::Crypt(Op::Encrypt)),
+            ([WRAP, UNWRAP], Func::Wrap),
+            ([VERIFY, SIGN], Func::Crypt(Op::Sign)),
+            ([VERIFY_RECOVER, SIGN_RECOVER], Func::Crypt(Op::SignRecover)),
+            ([ENCAPSULATE, DECAPSULATE], Func::Encapsulate),
+        ];
+        let otp = ([class::OTP; 2], &kt::HOTP);
+        for (classes, key_type) in pairs.chain(secrets).chain([otp]) {
+            for (usage, func) in usages {
+                let able = |m: &&'static Mech| m.keys.contains(key_type) && m.can(func);
+                let able = mech::ALL.iter().any(able);
+                for (class, ty) in classes.into_iter().zip(usage) {
+                    let row = row(ty).unwrap();
+                    let may = row.rule(class, *key_type).map(|rule| rule.unsaid == YES);
+                    // No rule: the attribute is for halves of pairs only.
+                    let what = format!("CKA_{} of {key_type:?}", row.name);
+                    assert_eq!(may.unwrap_or(false), able, "{what}");
+                }
+            }
+        }
     }
 
     #[test]

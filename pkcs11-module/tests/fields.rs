@@ -5,7 +5,7 @@ use pkcs11_sys::*;
 use crate::raw::{Raw, attr, bytes, p11, plain};
 
 /// A domain of so many bits, made by the token; its numbers.
-fn domain(raw: &Raw, mech: CK_MECHANISM_TYPE, bits: CK_ULONG) -> (CK_OBJECT_HANDLE, Numbers) {
+pub fn domain(raw: &Raw, mech: CK_MECHANISM_TYPE, bits: CK_ULONG) -> (CK_OBJECT_HANDLE, Numbers) {
     let template = vec![attr(CKA_PRIME_BITS, &bits)];
     let made = raw.generated(plain(mech), template).unwrap();
     let numbers = [CKA_PRIME, CKA_BASE, CKA_SUBPRIME]

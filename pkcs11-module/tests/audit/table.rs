@@ -28,14 +28,26 @@ pub enum Of {
     Private,
     /// 4.11
     Secret,
-    /// 6.8 and 6.10, whose tables are one and the same
+    /// 6.8 and 6.10, whose tables are one and the same; AES-XTS, HKDF and HMAC keys have it too
     Bytes,
+    /// Of one length: DES and ChaCha20
+    Fixed,
     /// 6.1
     RsaPublic,
     RsaPrivate,
-    /// 6.3
+    /// 6.3, Edwards and Montgomery keys with it
     EcPublic,
     EcPrivate,
+    /// 4.12, and 6.2 and 6.4
+    Domain,
+    DsaDomain,
+    DsaPublic,
+    DsaPrivate,
+    DhDomain,
+    DhPublic,
+    DhPrivate,
+    /// One-time password keys
+    Otp,
     /// 6.67, 6.68, 6.69
     PqPublic,
     PqPrivate,
@@ -77,6 +89,8 @@ pub struct Fact {
 
 /// Changed in copies only (4.1.3).
 pub const COPY: u8 = 100;
+/// May be given when the object is generated, and need not be.
+pub const GIVEN: u8 = 101;
 
 pub const OBJECT_VALIDATION_FLAGS: CK_ATTRIBUTE_TYPE = 0x61E;
 pub const HASH_OF_CERTIFICATE: CK_ATTRIBUTE_TYPE = 0x635;
@@ -250,6 +264,67 @@ facts! {
         CKA_EC_PARAMS, Bytes, [1, 4, 6], Own;
         CKA_VALUE, Bytes, [1, 4, 6, 7], Own;
     }
+    Fixed {
+        CKA_VALUE, Bytes, [1, 4, 6, 7], Own;
+        // Not in their tables; here as for other secret keys, since clients ask for it.
+        CKA_VALUE_LEN, Ulong, [2, GIVEN], Own;
+    }
+    Domain {
+        CKA_KEY_TYPE, Ulong, [1], Own;
+        CKA_LOCAL, Bool, [2, 4], NO;
+    }
+    DsaDomain {
+        CKA_PRIME, Bytes, [1, 4], Own;
+        CKA_SUBPRIME, Bytes, [1, 4], Own;
+        CKA_BASE, Bytes, [1, 4], Own;
+        CKA_PRIME_BITS, Ulong, [2, 3], Own;
+        CKA_SUBPRIME_BITS, Ulong, [2, GIVEN], Own;
+    }
+    DsaPublic {
+        CKA_PRIME, Bytes, [1, 3], Own;
+        CKA_SUBPRIME, Bytes, [1, 3], Own;
+        CKA_BASE, Bytes, [1, 3], Own;
+        CKA_VALUE, Bytes, [1, 4], Own;
+    }
+    DsaPrivate {
+        CKA_PRIME, Bytes, [1, 4, 6], Own;
+        CKA_SUBPRIME, Bytes, [1, 4, 6], Own;
+        CKA_BASE, Bytes, [1, 4, 6], Own;
+        CKA_VALUE, Bytes, [1, 4, 6, 7], Own;
+    }
+    DhDomain {
+        CKA_PRIME, Bytes, [1, 4], Own;
+        CKA_BASE, Bytes, [1, 4], Own;
+        CKA_PRIME_BITS, Ulong, [2, 3], Own;
+    }
+    DhPublic {
+        CKA_PRIME, Bytes, [1, 3], Own;
+        CKA_BASE, Bytes, [1, 3], Own;
+        CKA_VALUE, Bytes, [1, 4], Own;
+    }
+    DhPrivate {
+        CKA_PRIME, Bytes, [1, 4, 6], Own;
+        CKA_BASE, Bytes, [1, 4, 6], Own;
+        CKA_VALUE, Bytes, [1, 4, 6, 7], Own;
+        CKA_VALUE_BITS, Ulong, [2, 6, GIVEN], Own;
+    }
+    Otp {
+        CKA_VALUE, Bytes, [1, 4, 6, 7], Own;
+        CKA_VALUE_LEN, Ulong, [2, GIVEN], Own;
+        CKA_OTP_FORMAT, Ulong, [], ZERO;
+        CKA_OTP_LENGTH, Ulong, [9], First::Number(6);
+        CKA_OTP_USER_FRIENDLY_MODE, Bool, [9], YES;
+        CKA_OTP_CHALLENGE_REQUIREMENT, Ulong, [9], ZERO;
+        CKA_OTP_TIME_REQUIREMENT, Ulong, [9], ZERO;
+        CKA_OTP_COUNTER_REQUIREMENT, Ulong, [9], First::Number(1);
+        CKA_OTP_PIN_REQUIREMENT, Ulong, [9], ZERO;
+        CKA_OTP_COUNTER, Bytes, [], Own;
+        CKA_OTP_TIME, Bytes, [], EMPTY;
+        CKA_OTP_USER_IDENTIFIER, Bytes, [], EMPTY;
+        CKA_OTP_SERVICE_IDENTIFIER, Bytes, [], EMPTY;
+        CKA_OTP_SERVICE_LOGO, Bytes, [], EMPTY;
+        CKA_OTP_SERVICE_LOGO_TYPE, Bytes, [], EMPTY;
+    }
     PqPublic {
         PARAMETER_SET, Ulong, [1, 3], Own;
         CKA_VALUE, Bytes, [1, 4], Own;
@@ -275,6 +350,16 @@ pub const DEPARTURES: &[(Of, CK_ATTRIBUTE_TYPE, Departure)] = &[
     // Domain parameters that stand in both templates of a pair, as several clients write them, are taken where they agree.
     (Of::EcPrivate, CKA_EC_PARAMS, Departure::Generated),
     (Of::PqPrivate, PARAMETER_SET, Departure::Generated),
+    (Of::DsaPrivate, CKA_PRIME, Departure::Generated),
+    (Of::DsaPrivate, CKA_SUBPRIME, Departure::Generated),
+    (Of::DsaPrivate, CKA_BASE, Departure::Generated),
+    (Of::DhPrivate, CKA_PRIME, Departure::Generated),
+    (Of::DhPrivate, CKA_BASE, Departure::Generated),
+    // No footnote either: what an application shows beside a password is its own to change.
+    (Of::Otp, CKA_OTP_USER_IDENTIFIER, Departure::Later),
+    (Of::Otp, CKA_OTP_SERVICE_IDENTIFIER, Departure::Later),
+    (Of::Otp, CKA_OTP_SERVICE_LOGO, Departure::Later),
+    (Of::Otp, CKA_OTP_SERVICE_LOGO_TYPE, Departure::Later),
     // No footnote, and no text that forbids it: who is trusted, and for what, changes.
     (Of::Trust, CKA_ISSUER, Departure::Later),
     (Of::Trust, CKA_SERIAL_NUMBER, Departure::Later),
