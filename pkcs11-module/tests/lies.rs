@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use libloading::Library;
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, p11_3_2, plain, with};
+use crate::raw::{Raw, STANDARD, attr, p11, p11_3_2, plain, with};
 
 /// Functions with their parameters, as (name, type).
 fn signatures() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
@@ -69,7 +69,7 @@ fn null_has_a_meaning(name: &str, parameter: (&str, &str)) -> bool {
 
 #[test]
 fn every_function_refuses_lies_at_once() {
-    let raw = Raw::new().configured("log = \"log\"\n", "");
+    let raw = Raw::new().configured("log = \"log\"\n", STANDARD);
     // SAFETY: our own library, which is loaded already.
     let library = unsafe { Library::new(raw.copy.path()) }.unwrap();
     let all = signatures();

@@ -81,10 +81,18 @@ impl Raw {
     #[track_caller]
     pub fn embedded(why: EmbeddedOnly) -> Raw {
         if on_cluster() {
-            let at = Location::caller();
-            let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {}", why.why());
+            told(why);
         }
         Raw::initialized()
+    }
+
+    /// Whether it has what a cluster does not have, which is told in the same way.
+    #[track_caller]
+    pub fn has(&self, why: EmbeddedOnly) -> bool {
+        if !self.nodes.is_empty() {
+            told(why);
+        }
+        self.nodes.is_empty()
     }
 
     fn initialized() -> Raw {
@@ -394,6 +402,13 @@ fn on_cluster() -> bool {
         Ok(other) => panic!("KEYSTEAD_TEST_ON is {other:?}, and only \"cluster\" is known"),
         Err(_) => false,
     }
+}
+
+/// Says what stays on an embedded token, and why, past the capture of test output.
+#[track_caller]
+fn told(why: EmbeddedOnly) {
+    let at = Location::caller();
+    let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {}", why.why());
 }
 
 /// A text as C takes it.
