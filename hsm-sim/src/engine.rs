@@ -104,7 +104,8 @@ impl Engine {
         let store = Store::open(dir, Kind::Node)?;
         let own = Settings {
             pins: settings.pins,
-            legacy: false,
+            // As CloudHSM's HSMs, which have triple DES but in FIPS mode.
+            legacy: !settings.fips,
             separate_roles: false,
         };
         let (node, token) = NodeState::open(&store, settings)?;

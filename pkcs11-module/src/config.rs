@@ -23,6 +23,7 @@ use hsm_sim::{Engine, Settings};
 
 use crate::log::Log;
 use crate::module::Module;
+use crate::personality::Personality;
 use crate::token::{PinForm, SlotSpec, unexpected};
 use file::{File, Offer};
 use find::{Place, Stamp};
@@ -141,7 +142,7 @@ impl Config {
                 Vec::new()
             });
         for (directory, offer) in directories {
-            match self.tokens(&directory, empty_slot) {
+            match self.tokens(&directory, empty_slot, &offer) {
                 Ok(tokens) => drop(self.seen.insert(directory.clone(), tokens)),
                 Err(e) => complain(&e),
             }
@@ -164,11 +165,16 @@ impl Config {
 
     /// The initialised tokens of a directory, and an uninitialised one where there is no other or
     /// where the settings ask for it.
-    fn tokens(&mut self, directory: &Path, empty_slot: bool) -> Result<Vec<PathBuf>> {
+    fn tokens(
+        &mut self,
+        directory: &Path,
+        empty_slot: bool,
+        offer: &Offer,
+    ) -> Result<Vec<PathBuf>> {
         let mut empty = None;
         let mut tokens = Vec::new();
         for token in hsm_sim::tokens_or_first(directory)? {
-            match self.is_initialized(&token.path) {
+            match self.is_initialized(&token.path, offer) {
                 // What cannot be opened is said when its slot is made.
                 Ok(true) | Err(_) => tokens.push(token.path),
                 Ok(false) => empty = empty.or(Some(token.path)),
@@ -183,24 +189,25 @@ impl Config {
         Ok(tokens)
     }
 
-    fn is_initialized(&mut self, token: &Path) -> Result<bool> {
+    fn is_initialized(&mut self, token: &Path, offer: &Offer) -> Result<bool> {
         let hello = Hello {
             application: 0,
             peer: Peer::Client,
         };
-        let link = self.engine(token)?.open(&hello)?;
+        let link = self.engine(token, offer)?.open(&hello)?;
         match link.call(SessionId(0), &Request::TokenInfo, &mut [])? {
             Reply::Token(info) => Ok(info.initialized),
             other => Err(unexpected(&other)),
         }
     }
 
-    fn engine(&mut self, token: &Path) -> Result<Engine> {
+    fn engine(&mut self, token: &Path, offer: &Offer) -> Result<Engine> {
         if let Some(engine) = self.engines.get(token) {
             return Ok(engine.clone());
         }
         let settings = Settings {
-            legacy: self.file.legacy(),
+            // CloudHSM has triple DES, and shows nothing else of it.
+            legacy: self.file.legacy() || offer.personality == Personality::CloudHsm,
             separate_roles: self.file.separate_roles(),
             ..Settings::default()
         };
@@ -216,7 +223,7 @@ impl Config {
     pub fn open(&mut self, listed: &Listed) -> Result<SlotSpec> {
         let (description, hsm, pins): (String, Arc<dyn Hsm>, PinForm) = match &listed.kind {
             Kind::Embedded { token } => {
-                let engine = Arc::new(self.engine(token)?);
+                let engine = Arc::new(self.engine(token, &listed.offer)?);
                 ("Keystead embedded HSM".into(), engine, PinForm::Plain)
             }
             Kind::Cluster(settings) => {

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use pkcs11_sys::*;
 
-use crate::raw::{CLOUDHSM, Raw, attr, p11, plain, with};
+use crate::raw::{CLOUDHSM, Raw, attr, bytes, p11, plain, with};
 
 fn cloudhsm() -> Raw {
     Raw::new().configured("log = \"log\"\n", CLOUDHSM)
@@ -155,6 +155,114 @@ fn mechanisms_that_are_not_there() {
     assert_eq!(p11!(raw, C_EncryptInit, raw.h, &mut cbc, key), CKR_OK);
     let rv = p11!(raw, C_Encrypt, raw.h, d, 16_272, null_mut(), &mut len);
     assert_eq!((rv, len), (CKR_OK, 16_272));
+}
+
+/// Whichever way they come: the rule is in the log.
+#[test]
+fn keys_that_are_not_there() {
+    const CHACHA20: CK_KEY_TYPE = 0x33;
+    const EDWARDS: CK_KEY_TYPE = 0x40;
+    let raw = cloudhsm();
+    let (secret, private) = (CKO_SECRET_KEY, CKO_PRIVATE_KEY);
+    let typed = |class: &CK_OBJECT_CLASS, ty: &CK_KEY_TYPE, more: &[CK_ATTRIBUTE]| {
+        let own = [attr(CKA_CLASS, class), attr(CKA_KEY_TYPE, ty)];
+        [&own[..], more].concat()
+    };
+    let value = [5u8; 1000];
+    let of = |len: usize| bytes(CKA_VALUE, &value[..len]);
+    let brainpool = [6u8, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, 7];
+    let ed25519 = [6u8, 3, 0x2b, 0x65, 0x70];
+    let (params, ed) = (
+        bytes(CKA_EC_PARAMS, &brainpool),
+        bytes(CKA_EC_PARAMS, &ed25519),
+    );
+    let short = [0xC3u8; 128];
+    let rsa = [
+        bytes(CKA_MODULUS, &short),
+        bytes(CKA_PUBLIC_EXPONENT, &[1, 0, 1]),
+    ];
+    let invalid = CKR_ATTRIBUTE_VALUE_INVALID;
+    for (template, rv, rule) in [
+        (
+            typed(&secret, &CHACHA20, &[of(32)]),
+            invalid,
+            "the library's keys are",
+        ),
+        (
+            typed(&private, &EDWARDS, &[ed, of(32)]),
+            invalid,
+            "the library's keys are",
+        ),
+        (
+            typed(&secret, &CKK_GENERIC_SECRET, &[of(801)]),
+            invalid,
+            "1 to 800 bytes",
+        ),
+        (
+            typed(&private, &CKK_EC, &[params, of(32)]),
+            CKR_CURVE_NOT_SUPPORTED,
+            "the curves are",
+        ),
+        (
+            typed(&CKO_PUBLIC_KEY, &CKK_RSA, &rsa),
+            invalid,
+            "2048 to 4096 bits",
+        ),
+    ] {
+        assert_eq!(raw.create(template), Err(rv), "{rule}");
+        assert!(
+            log(&raw)
+                .lines()
+                .last()
+                .is_some_and(|line| line.contains(rule)),
+            "{rule}"
+        );
+    }
+    assert!(
+        raw.create(typed(&secret, &CKK_GENERIC_SECRET, &[of(800)]))
+            .is_ok()
+    );
+    // Unwrapped, and derived.
+    let usages = [CKA_WRAP, CKA_UNWRAP].map(|usage| attr(usage, &CK_TRUE));
+    let (_, by) = aes(&raw, &usages);
+    let (_, key) = aes(&raw, &[]);
+    let wrapped = raw.wrap(plain(0x8000_2109), by, key).unwrap();
+    let back =
+        |ty: &CK_KEY_TYPE| raw.unwrap(plain(0x8000_2109), by, &wrapped, typed(&secret, ty, &[]));
+    assert_eq!(back(&CHACHA20), Err(invalid));
+    assert!(back(&CKK_AES).is_ok());
+    let p256 = [6u8, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    let public = vec![bytes(CKA_EC_PARAMS, &p256)];
+    let [public, private] = raw
+        .pair(
+            plain(CKM_EC_KEY_PAIR_GEN),
+            public,
+            vec![attr(CKA_DERIVE, &CK_TRUE)],
+        )
+        .unwrap();
+    let mut point = raw.get(public, CKA_EC_POINT).unwrap();
+    let mut agree = |kdf, ty: &CK_KEY_TYPE| {
+        let mut params = CK_ECDH1_DERIVE_PARAMS {
+            kdf,
+            ulSharedDataLen: 0,
+            pSharedData: null_mut(),
+            ulPublicDataLen: point.len() as CK_ULONG,
+            pPublicData: point.as_mut_ptr(),
+        };
+        let (len, mut made): (CK_ULONG, _) = (32, 0);
+        let mut template = typed(&secret, ty, &[attr(CKA_VALUE_LEN, &len)]);
+        let (t, n) = (template.as_mut_ptr(), template.len() as CK_ULONG);
+        let mut mech = with(CKM_ECDH1_DERIVE, &mut params);
+        p11!(raw, C_DeriveKey, raw.h, &mut mech, private, t, n, &mut made)
+    };
+    const SHA256: CK_EC_KDF_TYPE = 6;
+    const SHA3_256: CK_EC_KDF_TYPE = 11;
+    for kdf in [CKD_NULL, SHA3_256] {
+        assert_eq!(agree(kdf, &CKK_AES), CKR_MECHANISM_PARAM_INVALID);
+        assert!(log(&raw).contains("ECDH derives by X9.63"));
+    }
+    assert_eq!(agree(SHA256, &CHACHA20), invalid);
+    assert_eq!(agree(SHA256, &CKK_AES), CKR_OK);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use pkcs11_sys::*;
 
-use crate::raw::{CLOUDHSM, EmbeddedOnly, Raw, attr, bytes, p11, plain, with};
+use crate::raw::{CLOUDHSM, Raw, STANDARD, attr, bytes, p11, plain, with};
 use crate::rig::Rig;
 
 const YES: CK_BBOOL = CK_TRUE;
@@ -243,7 +243,7 @@ fn a_short_key_is_not_told_by_what_is_computed_from_it() {
 
 #[test]
 fn derivations_give_no_part_that_can_be_guessed() {
-    let raw = Raw::embedded(EmbeddedOnly::Legacy).configured("legacy = true\n", "");
+    let raw = Raw::new().configured("legacy = true\n", STANDARD);
     let base = aes(&raw, &[attr(CKA_SENSITIVE, &YES), attr(CKA_DERIVE, &YES)]);
     let mut bit: CK_ULONG = 8;
     let (len, des): (CK_ULONG, CK_KEY_TYPE) = (1, CKK_DES);

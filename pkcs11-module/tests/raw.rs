@@ -38,7 +38,6 @@ pub const CLOUDHSM: &str = "personality = \"cloudhsm\"\n";
 pub enum EmbeddedOnly {
     InitToken,
     Counter,
-    Legacy,
     ConflictingRoles,
 }
 
@@ -47,7 +46,6 @@ impl EmbeddedOnly {
         match self {
             EmbeddedOnly::InitToken => "an HSM is initialised by its cluster, not by C_InitToken",
             EmbeddedOnly::Counter => "the counters of two HSMs would give the same number",
-            EmbeddedOnly::Legacy => "the setting `legacy` is for embedded tokens",
             EmbeddedOnly::ConflictingRoles => {
                 "the setting `conflicting-roles` is for embedded tokens"
             }
@@ -81,18 +79,10 @@ impl Raw {
     #[track_caller]
     pub fn embedded(why: EmbeddedOnly) -> Raw {
         if on_cluster() {
-            told(why);
+            let at = Location::caller();
+            let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {}", why.why());
         }
         Raw::initialized()
-    }
-
-    /// Whether it has what a cluster does not have, which is told in the same way.
-    #[track_caller]
-    pub fn has(&self, why: EmbeddedOnly) -> bool {
-        if !self.nodes.is_empty() {
-            told(why);
-        }
-        self.nodes.is_empty()
     }
 
     fn initialized() -> Raw {
@@ -402,13 +392,6 @@ fn on_cluster() -> bool {
         Ok(other) => panic!("KEYSTEAD_TEST_ON is {other:?}, and only \"cluster\" is known"),
         Err(_) => false,
     }
-}
-
-/// Says what stays on an embedded token, and why, past the capture of test output.
-#[track_caller]
-fn told(why: EmbeddedOnly) {
-    let at = Location::caller();
-    let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {}", why.why());
 }
 
 /// A text as C takes it.

@@ -3,8 +3,10 @@
 
 use crate::vectors::raw::Token as Module;
 use std::collections::BTreeSet;
+use tests::boto::Boto;
 use tests::p11::Token;
-use tests::up::Home;
+use tests::story::token_on_cluster;
+use tests::up::{Home, Up};
 
 /// What Kryoptic has and Keystead has not, by how the names begin, and why. What is added is taken out here.
 const LEFT_OUT: [(&str, &str); 3] = [
@@ -132,11 +134,23 @@ fn kryoptics_are_all_here_but_for_these() {
 
 #[test]
 fn the_personality_cloudhsm_has_cloudhsms_and_no_others() {
+    has_cloudhsms("[[token]]\ndirectory = \"tokens\"\npersonality = \"cloudhsm\"\n");
+}
+
+#[test]
+fn so_has_a_cluster() {
+    let home = Home::new();
+    let up = Up::bare(&home);
+    let boto = Boto::new(&up);
+    token_on_cluster(&home, &boto, "hsm");
+    let standard = String::from_utf8(home.read("pkcs11.toml")).expect("text");
+    has_cloudhsms(&standard.replace("\"standard\"", "\"cloudhsm\""));
+}
+
+fn has_cloudhsms(configuration: &str) {
     let theirs = rows(include_str!("mechanisms/cloudhsm.txt"));
     assert!(theirs.len() >= 50, "{}", theirs.len());
-    let module = Module::bare(
-        "legacy = true\n[[token]]\ndirectory = \"tokens\"\npersonality = \"cloudhsm\"\n",
-    );
+    let module = Module::bare(configuration);
     let ours: BTreeSet<u64> = module.mechanisms().into_iter().collect();
     let wanted: BTreeSet<u64> = theirs.iter().map(|(_, number, _)| *number).collect();
     let absent: Vec<_> = theirs

@@ -4,6 +4,7 @@
 use hsm_api::{Attr, AttrType, Error, Result, Rv, Template, Value};
 use pkcs11_sys as ck;
 
+use super::mechanisms::{known_curve, rsa_bits, secret_bytes};
 use super::{Personality, refuse};
 
 /// How a key comes to be, and which of a pair it is.
@@ -99,7 +100,7 @@ impl Personality {
         if self == Personality::Standard {
             return Ok(());
         }
-        no_field(template)?;
+        known(template)?;
         let Some(kind) = kind(making, template)? else {
             return Ok(());
         };
@@ -131,20 +132,43 @@ impl Personality {
     }
 }
 
-/// The library has neither DSA nor Diffie-Hellman modulo a prime, nor their domains.
-fn no_field(template: &Template) -> Result<()> {
+/// The kinds of keys that the library knows, and their sizes as far as the template tells them: what is unwrapped shows
+/// its own in the HSM only.
+fn known(template: &Template) -> Result<()> {
     let said = |ty| find(template, ty).and_then(Value::as_ulong);
-    if said(ck::CKA_CLASS) == Some(ck::CKO_DOMAIN_PARAMETERS) {
-        let rule = "the library has no domain parameter objects";
+    let len = |ty| Some(find(template, ty)?.as_bytes()?.len() as u64);
+    if let Some(ck::CKO_DOMAIN_PARAMETERS | ck::CKO_OTP_KEY) = said(ck::CKA_CLASS) {
+        let rule = "the library has no domain parameters and no one-time password keys";
         return Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule));
     }
     match said(ck::CKA_KEY_TYPE) {
-        Some(ck::CKK_DSA | ck::CKK_DH) => {
-            let rule = "the library has no DSA and no Diffie-Hellman keys";
+        None | Some(ck::CKK_AES | ck::CKK_DES3) => Ok(()),
+        Some(ck::CKK_GENERIC_SECRET) => {
+            let len = len(ck::CKA_VALUE).or(said(ck::CKA_VALUE_LEN));
+            len.map_or(Ok(()), secret_bytes)
+        }
+        Some(ck::CKK_RSA) => {
+            let modulus = find(template, ck::CKA_MODULUS).and_then(Value::as_bytes);
+            modulus.map_or(Ok(()), |modulus| rsa_bits(bits(modulus)))
+        }
+        Some(ck::CKK_EC) => {
+            let curve = find(template, ck::CKA_EC_PARAMS).and_then(Value::as_bytes);
+            curve.map_or(Ok(()), known_curve)
+        }
+        Some(_) => {
+            let rule = "the library's keys are RSA, EC, AES, triple DES and generic secrets";
             Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule))
         }
-        _ => Ok(()),
     }
+}
+
+/// Of a number in big-endian bytes.
+fn bits(number: &[u8]) -> u64 {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let rest = &number[zeros..];
+    rest.first().map_or(0, |top| {
+        rest.len() as u64 * 8 - u64::from(top.leading_zeros())
+    })
 }
 
 /// Which of the three columns: secret, public, private. None for an object that is no key.

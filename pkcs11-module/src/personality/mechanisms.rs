@@ -1,7 +1,7 @@
 //! The mechanisms of CloudHSM's library: what each may be asked to do, and how much data it takes in
 //! one call.
 
-use hsm_api::{AttrType, Error, MechId, Mechanism, Params, Result, Rv, Template};
+use hsm_api::{AttrType, MechId, Mechanism, Params, Result, Rv, Template};
 use hsm_sim::mech::{hash_of, mgf_hash};
 use pkcs11_sys as ck;
 
@@ -72,6 +72,10 @@ const CLOUDHSM: &[(u64, Functions, usize)] = &[
 ];
 const PAIR: Functions = ck::CKF_GENERATE_KEY_PAIR;
 
+/// CK_EC_KDF_TYPE: X9.63 with SHA-1, 224, 256, 384, 512. (The guide speaks of types of the vendor's header; their names
+/// and, as far as is known, their numbers are those that PKCS#11 has had since 3.0.)
+const KDFS: [u64; 5] = [2, 5, 6, 7, 8];
+
 /// The curves' object identifiers: P-224, P-256, P-384, P-521, secp256k1.
 const CURVES: [&[u8]; 5] = [
     &[6, 5, 0x2B, 0x81, 4, 0, 0x21],
@@ -104,7 +108,7 @@ impl Personality {
     /// Refuses a mechanism, or a use of it, that is not there.
     ///
     /// # Errors
-    /// MECHANISM_INVALID; MECHANISM_PARAM_INVALID for OAEP with two hashes.
+    /// MECHANISM_INVALID; MECHANISM_PARAM_INVALID for OAEP with two hashes, ECDH with another KDF.
     pub fn offers(self, mech: &Mechanism<'_>, wanted: Functions) -> Result<()> {
         if self == Personality::Standard {
             return Ok(());
@@ -121,13 +125,17 @@ impl Personality {
             }
             Some(_) => {}
         }
-        if let Params::Oaep { hash, mgf, .. } = &mech.params
-            && hash_of(*hash) != mgf_hash(*mgf)
-        {
-            let rule = "OAEP takes the MGF of its own hash only";
-            return Err(refuse(Rv::MECHANISM_PARAM_INVALID, rule));
+        match &mech.params {
+            Params::Oaep { hash, mgf, .. } if hash_of(*hash) != mgf_hash(*mgf) => {
+                let rule = "OAEP takes the MGF of its own hash only";
+                Err(refuse(Rv::MECHANISM_PARAM_INVALID, rule))
+            }
+            Params::Ecdh { kdf, .. } if !KDFS.contains(kdf) => {
+                let rule = "ECDH derives by X9.63 with SHA-1 or SHA-2 only";
+                Err(refuse(Rv::MECHANISM_PARAM_INVALID, rule))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses more data than the mechanism takes in one call.
@@ -154,37 +162,44 @@ impl Personality {
         }
         let value = |ty| template.iter().find(|a| a.ty == AttrType(ty));
         let number = |ty| value(ty).and_then(|a| a.value.as_ulong());
-        let wrong = |rule| Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule));
         match id.0 {
             ck::CKM_RSA_PKCS_KEY_PAIR_GEN | ck::CKM_RSA_X9_31_KEY_PAIR_GEN => {
-                match number(ck::CKA_MODULUS_BITS) {
-                    Some(bits) if !(2048..=4096).contains(&bits) || bits % 256 != 0 => {
-                        wrong("RSA keys have 2048 to 4096 bits, in steps of 256")
-                    }
-                    _ => Ok(()),
-                }
+                number(ck::CKA_MODULUS_BITS).map_or(Ok(()), rsa_bits)
             }
-            ck::CKM_GENERIC_SECRET_KEY_GEN => match number(ck::CKA_VALUE_LEN) {
-                Some(len) if !(1..=800).contains(&len) => {
-                    wrong("generic secrets have 1 to 800 bytes")
-                }
-                _ => Ok(()),
-            },
+            ck::CKM_GENERIC_SECRET_KEY_GEN => {
+                number(ck::CKA_VALUE_LEN).map_or(Ok(()), secret_bytes)
+            }
             ck::CKM_EC_KEY_PAIR_GEN => {
                 let curve = value(ck::CKA_EC_PARAMS).and_then(|a| a.value.as_bytes());
-                match curve {
-                    Some(curve) if !CURVES.contains(&curve) => Err(curve_refused()),
-                    _ => Ok(()),
-                }
+                curve.map_or(Ok(()), known_curve)
             }
             _ => Ok(()),
         }
     }
 }
 
-fn curve_refused() -> Error {
+pub(super) fn rsa_bits(bits: u64) -> Result<()> {
+    if (2048..=4096).contains(&bits) && bits.is_multiple_of(256) {
+        return Ok(());
+    }
+    let rule = "RSA keys have 2048 to 4096 bits, in steps of 256";
+    Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule))
+}
+
+pub(super) fn secret_bytes(len: u64) -> Result<()> {
+    if (1..=800).contains(&len) {
+        return Ok(());
+    }
+    let rule = "generic secrets have 1 to 800 bytes";
+    Err(refuse(Rv::ATTRIBUTE_VALUE_INVALID, rule))
+}
+
+pub(super) fn known_curve(params: &[u8]) -> Result<()> {
+    if CURVES.contains(&params) {
+        return Ok(());
+    }
     let rule = "the curves are P-224, P-256, P-384, P-521 and secp256k1";
-    refuse(Rv::CURVE_NOT_SUPPORTED, rule)
+    Err(refuse(Rv::CURVE_NOT_SUPPORTED, rule))
 }
 
 #[cfg(test)]
