@@ -18,7 +18,7 @@ use hsm_sim::attr;
 use pkcs11_sys::*;
 
 use crate::copy::refused;
-use crate::raw::{p11, plain};
+use crate::raw::{p11, plain, text};
 use crate::rig::{Rig, ask};
 
 fn key(session: &Session) -> ObjectHandle {
@@ -417,4 +417,42 @@ fn operation_states_on_a_cluster() {
         assert_eq!(update(other, b"two"), CKR_OK);
         assert_eq!(finish(other), whole(CKM_SHA256, &[b"one two"]));
     }
+}
+
+/// Of a cluster's many users the token tells about the one who is logged in, whichever HSM is asked: how many tries he has
+/// left with C_SetPIN.
+#[test]
+fn the_flags_of_a_users_tries() {
+    let raw = Rig::new("standard").raw();
+    let flags = || {
+        let mut info = CK_TOKEN_INFO::default();
+        assert_eq!(p11!(raw, C_GetTokenInfo, raw.slot, &mut info), CKR_OK);
+        let all = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED;
+        info.flags & all
+    };
+    let change = |old: &str, new: &str| {
+        let ((old, old_len), (new, new_len)) = (text(old), text(new));
+        p11!(raw, C_SetPIN, raw.h, old, old_len, new, new_len)
+    };
+    let low = CKF_USER_PIN_COUNT_LOW;
+    let wrong = |now: CK_FLAGS| {
+        assert_eq!(change("wrongpassword", "another"), CKR_PIN_INCORRECT);
+        // By turns one HSM answers and the other.
+        assert_eq!([flags(), flags(), flags()], [now; 3]);
+    };
+    assert_eq!(flags(), 0);
+    wrong(low);
+    assert_eq!(change("cu1password", "newpassword"), CKR_OK);
+    assert_eq!(flags(), 0, "a right one forgives");
+    for now in [low, low, low, low | CKF_USER_PIN_FINAL_TRY] {
+        wrong(now);
+    }
+    wrong(CKF_USER_PIN_LOCKED);
+    assert_eq!(change("newpassword", "another"), CKR_PIN_LOCKED);
+    // Nobody is logged in: of which user would it tell?
+    assert_eq!(p11!(raw, C_Logout, raw.h), CKR_OK);
+    assert_eq!(flags(), 0);
+    let (pin, len) = text("cu1:newpassword");
+    let rv = p11!(raw, C_Login, raw.h, CKU_USER, pin, len);
+    assert_eq!(rv, CKR_PIN_LOCKED);
 }

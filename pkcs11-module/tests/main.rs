@@ -21,5 +21,6 @@ mod pins;
 mod raw;
 mod rig;
 mod selection;
+mod sessions;
 mod tokens;
 mod wrapping;

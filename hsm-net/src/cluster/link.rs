@@ -221,6 +221,35 @@ impl ClusterLink {
         Ok(Reply::Objects(found))
     }
 
+    /// To its applications the cluster is one token, whichever HSM answered: it keeps one name. Each HSM counts by itself
+    /// what tries a user has left there; the first that has none left refuses his login.
+    fn token(&self, session: SessionId, request: &Request<'_>) -> Result<Reply> {
+        let is = self.login.current();
+        let done = self.route(is.as_ref(), session, request, &mut [])?;
+        let Reply::Token(info) = done.reply else {
+            return Ok(done.reply);
+        };
+        let mut all = TokenInfo {
+            label: self.label.clone(),
+            serial: self.label.chars().take(16).collect(),
+            ..info
+        };
+        for (node, line) in self.balance.lines.iter().enumerate() {
+            if node == done.node || line.is_resting() || !line.knows_us() {
+                continue;
+            }
+            if let Ok((Reply::Token(its), _)) =
+                line.call(terms(is.as_ref()), session, request, &mut [])
+            {
+                all.user_failures = all.user_failures.max(its.user_failures);
+                all.user_locked |= its.user_locked;
+                all.so_failures = all.so_failures.max(its.so_failures);
+                all.so_locked |= its.so_locked;
+            }
+        }
+        Ok(Reply::Token(all))
+    }
+
     fn close(&self, session: SessionId) -> Reply {
         let is = self.login.current();
         for place in self.homes.close(session) {
@@ -326,15 +355,7 @@ impl Link for ClusterLink {
                 }
                 Ok(Reply::Written(out.len()))
             }
-            // To its applications the cluster is one token, whichever HSM answered: it keeps one name.
-            R::TokenInfo => match self.ask(session, request, out)? {
-                Reply::Token(info) => Ok(Reply::Token(TokenInfo {
-                    label: self.label.clone(),
-                    serial: self.label.chars().take(16).collect(),
-                    ..info
-                })),
-                other => Ok(other),
-            },
+            R::TokenInfo => self.token(session, request),
             _ => self.ask(session, request, out),
         }
     }

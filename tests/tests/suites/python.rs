@@ -11,6 +11,11 @@ const JUDGED: &[&str] = &[
     "test_x509.py::X509Tests::test_verify_certificate_rsa",
 ];
 
+/// How many of its tests pass on an embedded token.
+const PASS: usize = 152;
+/// Those of CKM_AES_MAC (two) and of DES (four) want the setting `legacy`, which clusters have not: there the suite skips them.
+const LEGACY: usize = 6;
+
 #[track_caller]
 fn run(token: &Token, judged: &[&str], least: usize) {
     let dir = prepared("python");
@@ -54,7 +59,7 @@ fn run(token: &Token, judged: &[&str], least: usize) {
 #[ignore = "long: ./check full"]
 fn python_pkcs11s_own_suite_on_an_embedded_token() {
     let home = Home::new();
-    run(&embedded(&home), JUDGED, 140);
+    run(&embedded(&home), JUDGED, PASS);
 }
 
 #[test]
@@ -63,5 +68,5 @@ fn python_pkcs11s_own_suite_on_a_cluster() {
     let home = Home::new();
     let up = Up::bare(&home);
     let boto = Boto::new(&up);
-    run(&on_cluster(&home, &boto), JUDGED, 136);
+    run(&on_cluster(&home, &boto), JUDGED, PASS - LEGACY);
 }

@@ -9,7 +9,12 @@ use super::mech::{Mech, Template};
 use libloading::Library;
 use pkcs11_sys::*;
 use std::ffi::CString;
+use std::io::{BufRead, BufReader, Write};
+use std::panic::Location;
+use std::process::{Child, Command, Stdio};
 use std::ptr::null_mut;
+use std::sync::LazyLock;
+use tests::story::CU_PIN;
 use tests::tools;
 
 /// What a function answers when it does not answer CKR_OK.
@@ -98,6 +103,33 @@ fn parts(data: &[u8]) -> [&[u8]; 3] {
     [a, b, c]
 }
 
+/// Whether the vectors run on a cluster.
+fn on_cluster() -> bool {
+    match std::env::var("KEYSTEAD_TEST_ON").as_deref() {
+        Ok("cluster") => true,
+        Ok(other) => panic!("KEYSTEAD_TEST_ON is {other:?}, and only \"cluster\" is known"),
+        Err(_) => false,
+    }
+}
+
+/// The configuration for a cluster of two, made once by the first who asks. Its process ends when the pipe to it does, with
+/// this one.
+fn cluster() -> String {
+    static MADE: LazyLock<(Child, String)> = LazyLock::new(|| {
+        let mut child = Command::new(tools::beside("cluster"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start a cluster");
+        let mut path = String::new();
+        let said = child.stdout.take().expect("a pipe");
+        BufReader::new(said).read_line(&mut path).expect("read");
+        let text = std::fs::read_to_string(path.trim()).expect("the cluster's configuration");
+        (child, text)
+    });
+    MADE.1.clone()
+}
+
 /// An initialised token whose user is logged in.
 pub struct Token {
     list: &'static List,
@@ -115,9 +147,30 @@ pub struct Key<'a> {
 
 impl Token {
     /// Of a copy of the library in a directory of its own: the dynamic linker takes another file for another library,
-    /// so that no two tests share its state.
+    /// so that no two tests share its state. Embedded, or with `KEYSTEAD_TEST_ON=cluster` on the cluster of all tests.
     pub fn new() -> Token {
-        let mut token = Token::bare("legacy = true\n[[token]]\ndirectory = \"tokens\"\n");
+        if on_cluster() {
+            let mut token = Token::bare(&cluster());
+            token.log_in(CU_PIN.as_bytes()).expect("a crypto user");
+            return token;
+        }
+        Token::embedded("")
+    }
+
+    /// With the setting `legacy`, which embedded tokens only have: on one whatever the variable says, which is then told past
+    /// the capture of test output.
+    #[track_caller]
+    pub fn legacy() -> Token {
+        if on_cluster() {
+            let at = Location::caller();
+            let why = "the setting `legacy` is for embedded tokens";
+            let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {why}");
+        }
+        Token::embedded("legacy = true\n")
+    }
+
+    fn embedded(settings: &str) -> Token {
+        let mut token = Token::bare(&format!("{settings}[[token]]\ndirectory = \"tokens\"\n"));
         token.start().expect("a token and its user");
         token
     }
@@ -176,13 +229,23 @@ impl Token {
         let ((so, so_len), (pin, pin_len)) = (input(SO_PIN), input(USER_PIN));
         let mut label = [b' '; 32];
         p11!(self, C_InitToken, slot, so, so_len, label.as_mut_ptr())?;
-        let (flags, mut h) = (CKF_SERIAL_SESSION | CKF_RW_SESSION, 0);
-        p11!(self, C_OpenSession, slot, flags, null_mut(), None, &mut h)?;
-        self.h = h;
-        p11!(self, C_Login, h, CKU_SO, so, so_len)?;
-        p11!(self, C_InitPIN, h, pin, pin_len)?;
-        p11!(self, C_Logout, h)?;
-        p11!(self, C_Login, h, CKU_USER, pin, pin_len)
+        self.open()?;
+        p11!(self, C_Login, self.h, CKU_SO, so, so_len)?;
+        p11!(self, C_InitPIN, self.h, pin, pin_len)?;
+        p11!(self, C_CloseSession, self.h)?;
+        self.log_in(USER_PIN)
+    }
+
+    fn open(&mut self) -> Answer<()> {
+        let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+        let h = &mut self.h;
+        p11!(self, C_OpenSession, self.slot, flags, null_mut(), None, h)
+    }
+
+    fn log_in(&mut self, pin: &[u8]) -> Answer<()> {
+        self.open()?;
+        let (pin, len) = input(pin);
+        p11!(self, C_Login, self.h, CKU_USER, pin, len)
     }
 
     /// A new object, by the function that writes its handle.
