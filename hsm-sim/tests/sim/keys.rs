@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
-use hsm_api::{Hidden, MechId, Mechanism, ObjectId, Op, Params, Reply, Request, Rv, StreamId};
+use hsm_api::reply::AttrReply;
+use hsm_api::{
+    Attr, Hidden, MechId, Mechanism, ObjectId, Op, Params, Reply, Request, Rv, StreamId, Value,
+};
 use hsm_sim::attr;
+use hsm_sim::code::{class, key_type as kt};
 use hsm_sim::mech::{self, Shape, Step};
 
 use super::rig::*;
@@ -280,6 +284,61 @@ fn every_row_round_trips_whole_and_in_parts() {
         }
     }
     assert!(tried > 115, "{tried} functions tried");
+}
+
+/// But for domains and what is made in them (fields.rs), and passwords (derive.rs).
+#[test]
+fn every_row_that_generates() {
+    let (_dir, link) = link();
+    let shown = |key, ty| match link.get(key, ty) {
+        AttrReply::Is(Attr { value, .. }) => value,
+        AttrReply::Withheld(..) => panic!("withheld: {:#x}", ty.0),
+    };
+    let made_by = |key, row: &mech::Mech| {
+        assert_eq!(link.key(key).1.key_type, row.keys[0], "{}", row.name);
+        let of = shown(key, attr::KEY_GEN_MECHANISM);
+        assert_eq!(of, Value::Ulong(row.id.0), "{}", row.name);
+        assert_eq!(shown(key, attr::LOCAL), Value::Bool(true), "{}", row.name);
+    };
+    let mut tried = 0;
+    for row in mech::ALL.iter() {
+        let (key_type, mech) = (row.keys.first().copied(), plain(row.id.0));
+        if row.generate.is_some() && class::is_secret(row.makes) && row.params == Shape::Nothing {
+            let fixed = key_type.and_then(kt::fixed_len);
+            let values = [(); 2].map(|()| {
+                let id = id();
+                let mut template = vec![b(attr::SENSITIVE, false), b(attr::EXTRACTABLE, true)];
+                template.extend(fixed.is_none().then(|| n(attr::VALUE_LEN, 32)));
+                let mech = mech.clone();
+                link.made(&Request::GenerateKey { mech, id, template });
+                made_by(id, row);
+                shown(id, attr::VALUE)
+            });
+            let Value::Bytes(value) = &values[0] else {
+                panic!("{}", row.name)
+            };
+            assert_eq!(value.len(), fixed.unwrap_or(32), "{}", row.name);
+            assert_ne!(values[0], values[1], "{}", row.name);
+            tried += 1;
+        }
+        if row.generate_pair.is_some() {
+            let domain = match key_type.unwrap() {
+                kt::RSA => n(attr::MODULUS_BITS, 2048),
+                kt::EC => bytes(attr::EC_PARAMS, P256),
+                kt::EC_EDWARDS => bytes(attr::EC_PARAMS, ED25519),
+                kt::EC_MONTGOMERY => bytes(attr::EC_PARAMS, X25519),
+                kt::ML_DSA | kt::ML_KEM => n(attr::PARAMETER_SET, 1),
+                kt::SLH_DSA => n(attr::PARAMETER_SET, 3),
+                _ => continue,
+            };
+            let (public, private) = pair(&link, row.id.0, vec![domain], vec![]);
+            for half in [public, private] {
+                made_by(half, row);
+            }
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 20 + 8);
 }
 
 #[test]

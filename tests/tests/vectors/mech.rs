@@ -34,6 +34,11 @@ pub enum Param {
         tag: usize,
         len: usize,
     },
+    /// The counter has 32 bits, the nonce what is left of a block.
+    ChaCha {
+        nonce: Vec<u8>,
+        counter: u32,
+    },
     ChaChaPoly {
         nonce: Vec<u8>,
         aad: Vec<u8>,
@@ -128,6 +133,7 @@ impl Mech {
 
     /// Calls with CK_MECHANISM; it and all it leads to live until `call` returns.
     pub fn with<R>(&self, call: impl FnOnce(CK_MECHANISM_PTR) -> R) -> R {
+        super::tally::used(self.id);
         let pass = |parameter: CK_VOID_PTR, size: usize| {
             let mut mechanism = CK_MECHANISM {
                 mechanism: self.id,
@@ -173,6 +179,15 @@ impl Mech {
                 ulAADLen: len(aad),
                 ulMACLen: *tag as CK_ULONG,
             }),
+            Param::ChaCha { nonce, counter } => {
+                let mut counter = counter.to_le_bytes();
+                structure!(CK_CHACHA20_PARAMS {
+                    pBlockCounter: counter.as_mut_ptr(),
+                    blockCounterBits: 32,
+                    pNonce: at(nonce),
+                    ulNonceBits: len(nonce) * 8,
+                })
+            }
             Param::ChaChaPoly { nonce, aad } => structure!(CK_SALSA20_CHACHA20_POLY1305_PARAMS {
                 pNonce: at(nonce),
                 ulNonceLen: len(nonce),

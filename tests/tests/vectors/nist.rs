@@ -2,16 +2,20 @@
 
 mod aes;
 mod derive;
+mod des_chacha;
 mod digest;
 mod ecdsa;
 mod eddsa;
 mod field;
+mod hmac;
 mod key_wrap;
 mod otp;
 mod parse;
 mod pq;
 mod rsa;
+mod shared;
 
+use super::tally::Tally;
 use parse::{Case, cases};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -19,7 +23,7 @@ use tests::run::Run;
 use tests::tools;
 
 /// The package's directory, asked of the venv's Python.
-fn directory() -> &'static PathBuf {
+pub fn directory() -> &'static PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
         let python = "import cryptography_vectors, os; print(os.path.dirname(cryptography_vectors.__file__))";
@@ -35,8 +39,18 @@ fn directory() -> &'static PathBuf {
 
 /// A file of the package.
 fn read(file: &str) -> String {
+    super::tally::read(file);
     let path = directory().join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Every third case on the always-run path, which sees each combination of lengths that the files have; or all.
+fn chosen(nth: usize, all: bool, tally: &mut Tally) -> bool {
+    let chosen = all || nth.is_multiple_of(3);
+    if !chosen {
+        tally.skip("two of three cases: ./check full", 1);
+    }
+    chosen
 }
 
 /// Calls with each case of a file of the package.

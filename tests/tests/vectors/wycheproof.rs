@@ -38,6 +38,9 @@ pub const BP512: Curve = curve(&[6, 9, 0x2b, 0x24, 3, 3, 2, 8, 1, 1, 13], 64);
 /// CKA_EC_PARAMS of the Edwards curves, by their object identifiers.
 pub const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
 pub const ED448: &[u8] = &[6, 3, 0x2b, 0x65, 0x71];
+/// The same of the Montgomery curves.
+pub const X25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x6e];
+pub const X448: &[u8] = &[6, 3, 0x2b, 0x65, 0x6f];
 
 impl Curve {
     pub fn of(name: EllipticCurve) -> Option<Curve> {

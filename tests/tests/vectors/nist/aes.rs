@@ -4,8 +4,8 @@ use super::super::mech::{Mech, Param, Template};
 use super::super::raw::{Key, Token};
 use super::super::tally::Tally;
 use super::super::verdict::accepted;
-use super::each_case;
 use super::parse::Case;
+use super::{chosen, each_case};
 use pkcs11_sys::*;
 
 fn key<'a>(token: &'a Token, key_type: CK_KEY_TYPE, value: &[u8], what: &str) -> Key<'a> {
@@ -132,6 +132,35 @@ fn aes_cfb1() {
     tally.end("C API, NIST, AES CFB1", 1700);
 }
 
+/// Ciphertext stealing in NIST's first variant (the addendum of SP 800-38A), by what CBC makes of the message filled up
+/// with zeros: of the last block but one only the beginning is kept.
+#[test]
+fn cbc_cts() {
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for bits in [128, 192, 256] {
+        each_case(&format!("ciphers/AES/CBC/CBCMMT{bits}.rsp"), |case| {
+            let (plain, iv) = (case.hex("PLAINTEXT"), case.hex("IV"));
+            let what = format!("CTS {bits} {}", case.describe());
+            let key = key(&token, CKK_AES, &case.hex("KEY"), &what);
+            let cts = Mech::bytes(CKM_AES_CTS, &iv);
+            both_ways(&key, &cts, &plain, &case.hex("CIPHERTEXT"), &what);
+            for cut in [1, 7, 15].into_iter().filter(|_| plain.len() > 16) {
+                let kept = plain.len() - cut;
+                let filled = [&plain[..kept], &vec![0; cut][..]].concat();
+                let cbc = key
+                    .encrypt(&Mech::bytes(CKM_AES_CBC, &iv), &filled)
+                    .unwrap();
+                let last = cbc.len() - 16;
+                let stolen = [&cbc[..last - cut], &cbc[last..]].concat();
+                both_ways(&key, &cts, &plain[..kept], &stolen, &what);
+            }
+            tally.count();
+        });
+    }
+    tally.end("C API, NIST, AES CBC with ciphertext stealing", 60);
+}
+
 /// The last block of a CBC encryption is the MAC of its plaintext, the IV drawn into the first block.
 #[test]
 fn cbc_mac() {
@@ -195,8 +224,22 @@ fn aes_xts() {
                 tally.count();
             },
         );
+        // Numbers of data units, as a disk has them: IEEE 1619 makes the tweak of them, least byte first.
+        let file = format!("ciphers/AES/XTS/tweak-dataunitseqno/XTSGenAES{bits}.rsp");
+        each_case(&file, |case| {
+            let what = format!("XTS {bits} {}", case.describe());
+            if case.number("DataUnitLen") % 8 != 0 {
+                tally.skip("data units that are no whole bytes", 1);
+                return;
+            }
+            let key = key(&token, CKK_AES_XTS, &case.hex("Key"), &what);
+            let tweak = (case.number("DataUnitSeqNumber") as u128).to_le_bytes();
+            let mech = Mech::bytes(CKM_AES_XTS, &tweak);
+            both_ways(&key, &mech, &case.hex("PT"), &case.hex("CT"), &what);
+            tally.count();
+        });
     }
-    tally.end("C API, NIST, AES XTS", 1000);
+    tally.end("C API, NIST, AES XTS", 1800);
 }
 
 fn gcm(case: &Case<'_>) -> Mech {
@@ -206,18 +249,23 @@ fn gcm(case: &Case<'_>) -> Mech {
 
 #[test]
 fn aes_gcm() {
+    aes_gcm_cases(false);
+}
+
+#[test]
+#[ignore = "long: ./check full"]
+fn aes_gcm_all() {
+    aes_gcm_cases(true);
+}
+
+fn aes_gcm_cases(all: bool) {
     let token = Token::new();
     let mut tally = Tally::default();
     for bits in [128, 192, 256] {
         each_case(
             &format!("ciphers/AES/GCM/gcmEncryptExtIV{bits}.rsp"),
             |case| {
-                // The files have 15 cases of each combination of lengths; a third of them sees every combination.
-                if case.number("Count") % 3 != 0 {
-                    tally.skip(
-                        "two of three cases of each combination of lengths, for time",
-                        1,
-                    );
+                if !chosen(case.number("Count"), all, &mut tally) {
                     return;
                 }
                 let what = format!("GCM {bits} {}", case.describe());
@@ -232,11 +280,7 @@ fn aes_gcm() {
             },
         );
         each_case(&format!("ciphers/AES/GCM/gcmDecrypt{bits}.rsp"), |case| {
-            if case.number("Count") % 3 != 0 {
-                tally.skip(
-                    "two of three cases of each combination of lengths, for time",
-                    1,
-                );
+            if !chosen(case.number("Count"), all, &mut tally) {
                 return;
             }
             let what = format!("GCM {bits} {}", case.describe());
@@ -248,7 +292,7 @@ fn aes_gcm() {
             tally.count();
         });
     }
-    tally.end("C API, NIST, AES GCM", 15_000);
+    tally.end("C API, NIST, AES GCM", if all { 47_000 } else { 15_000 });
 }
 
 #[test]

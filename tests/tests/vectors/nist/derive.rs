@@ -1,5 +1,6 @@
-//! SP 800-108's KDF in counter mode.
+//! SP 800-108's KDF in counter mode; HKDF.
 
+use super::super::hashes::Hash;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
 use super::super::tally::Tally;
@@ -66,4 +67,42 @@ fn kbkdf_counter() {
         tally.count();
     });
     tally.end("C API, NIST, KBKDF in counter mode", 3800);
+}
+
+/// As a key and as a data object, whose length is the hash's.
+#[test]
+fn hkdf() {
+    const CKM_HKDF_DATA: CK_MECHANISM_TYPE = 0x402B;
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for file in [
+        "rfc-5869-HKDF-SHA1",
+        "rfc-5869-HKDF-SHA256",
+        "hkdf-generated",
+    ] {
+        each_case(&format!("KDF/{file}.txt"), |case| {
+            let what = format!("{file} {}", case.describe());
+            if case.own("OKM").is_none() {
+                return;
+            }
+            let hash = Hash::named(case.text("Hash")).expect("a hash");
+            let mech = |mech| {
+                let [salt, info] = ["salt", "info"].map(|n| case.hex(n));
+                let hash = hash.digest;
+                Mech::with_param(mech, Param::Hkdf { hash, salt, info })
+            };
+            let (okm, len) = (case.hex("OKM"), case.number("L"));
+            let key = token
+                .create(&Template::secret(CKK_HKDF, &case.hex("IKM")))
+                .unwrap();
+            let made = key.derive(&mech(CKM_HKDF_DERIVE), &Template::made(Some(len)));
+            assert_eq!(made.and_then(|k| k.value()).as_ref(), Ok(&okm), "{what}");
+            let data = Template::default().ulong(CKA_CLASS, CKO_DATA);
+            let made = key.derive(&mech(CKM_HKDF_DATA), &data);
+            let made = made.and_then(|data| data.value());
+            assert_eq!(made.as_deref(), Ok(&okm[..hash.len]), "{what}: data");
+            tally.count();
+        });
+    }
+    tally.end("C API, RFC 5869, HKDF", 7);
 }

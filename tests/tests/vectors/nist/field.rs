@@ -6,7 +6,7 @@ use super::super::tally::Tally;
 use super::super::verdict::{accepted, verified};
 use super::super::wycheproof::padded;
 use super::parse::{Case, cases};
-use super::{each_case, read};
+use super::{chosen, each_case, read};
 use pkcs11_sys::*;
 
 fn mechanism(hash: &str) -> Mech {
@@ -72,6 +72,16 @@ fn dsa_verification() {
 
 #[test]
 fn dsa_signatures() {
+    dsa_signature_cases(false);
+}
+
+#[test]
+#[ignore = "long: ./check full"]
+fn dsa_signatures_all() {
+    dsa_signature_cases(true);
+}
+
+fn dsa_signature_cases(all: bool) {
     let token = Token::new();
     let mut tally = Tally::default();
     let mut nth = 0;
@@ -80,8 +90,7 @@ fn dsa_signatures() {
             return;
         }
         nth += 1;
-        if nth % 3 != 0 {
-            tally.skip("two of three cases of each domain, for time", 1);
+        if !chosen(nth, all, &mut tally) {
             return;
         }
         let what = format!("SigGen {}", case.describe());
@@ -100,7 +109,7 @@ fn dsa_signatures() {
         }
         tally.count();
     });
-    tally.end("C API, NIST, DSA signatures", 90);
+    tally.end("C API, NIST, DSA signatures", if all { 270 } else { 90 });
 }
 
 #[test]

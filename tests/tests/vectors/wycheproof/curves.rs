@@ -4,14 +4,10 @@ use super::super::der::fixed;
 use super::super::hashes::Hash;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::{accepted, decided, verified};
-use super::{Curve, ED448, ED25519, octet_string};
+use super::{Curve, ED448, ED25519, X448, X25519, octet_string};
 use pkcs11_sys::*;
-
-/// CKA_EC_PARAMS of the Montgomery curves, by their object identifiers.
-const X25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x6e];
-const X448: &[u8] = &[6, 3, 0x2b, 0x65, 0x6f];
 
 #[test]
 fn ecdsa() {
@@ -19,7 +15,7 @@ fn ecdsa() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let (curve, hash) = (Curve::of(group.key.curve), Hash::of(group.hash));
             let (Some(curve), Some(hash)) = (curve, hash) else {
                 let why = match curve {
@@ -117,7 +113,7 @@ fn ecdh() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let Some(curve) = Curve::of(group.curve) else {
                 tally.skip(format!("ECDH on {:?}", group.curve), group.tests.len());
                 continue;
@@ -149,7 +145,7 @@ fn xdh() {
     let token = Token::new();
     let mut tally = Tally::default();
     for (name, params) in [(TestName::X25519, X25519), (TestName::X448, X448)] {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 let private = Template::key(CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY)
@@ -174,7 +170,7 @@ fn eddsa() {
     let token = Token::new();
     let mut tally = Tally::default();
     for (name, params) in [(TestName::Ed25519, ED25519), (TestName::Ed448, ED448)] {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let public = Template::key(CKO_PUBLIC_KEY, CKK_EC_EDWARDS)
                 .bytes(CKA_EC_PARAMS, params)
                 .bytes(CKA_EC_POINT, &octet_string(&group.key.pk))

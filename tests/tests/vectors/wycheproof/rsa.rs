@@ -3,7 +3,7 @@
 use super::super::hashes::Hash;
 use super::super::mech::{Mech, Param, Template};
 use super::super::raw::Token;
-use super::super::tally::Tally;
+use super::super::tally::{self, Tally};
 use super::super::verdict::{accepted, decided, verified};
 use pkcs11_sys::*;
 
@@ -37,7 +37,7 @@ fn pkcs1_signatures() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let hash = Hash::of(group.hash).unwrap();
             let key = token.create(&public(&group.key.n, &group.key.e)).unwrap();
             for t in &group.tests {
@@ -65,7 +65,7 @@ fn pss() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let Some(hash) = Hash::of(group.hash) else {
                 tally.skip("PSS with SHAKE, which PKCS#11 has not", group.tests.len());
                 continue;
@@ -105,7 +105,7 @@ fn oaep() {
     let token = Token::new();
     let mut tally = Tally::default();
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let hash = Hash::of(group.hash).unwrap();
             let Some(mgf) = Hash::of(group.mgf_hash).and_then(|h| h.mgf) else {
                 let why = format!("MGF1 with {:?}, no CKG_MGF1 of PKCS#11", group.mgf_hash);
@@ -143,7 +143,7 @@ fn pkcs1_decryption_rejects_implicitly() {
     let mut tally = Tally::default();
     let mech = Mech::new(CKM_RSA_PKCS);
     for name in TestName::all() {
-        for group in &TestSet::load(name).unwrap().test_groups {
+        for group in &TestSet::load(tally::set(name)).unwrap().test_groups {
             let key = token.create(&private!(group.key)).unwrap();
             for t in &group.tests {
                 let what = format!("{name:?} {} {}", t.tc_id, t.comment);
