@@ -1,5 +1,5 @@
 //! The built library, loaded as its users load it: `abi` calls its symbols as a C program would,
-//! `tokens` does what applications do, through `cryptoki`. Each test loads a copy of its own, with
+//! `work` does what applications do, through `cryptoki`. Each test loads a copy of its own, with
 //! its own configuration and token directory.
 
 mod abi;
@@ -23,4 +23,5 @@ mod rig;
 mod selection;
 mod sessions;
 mod tokens;
+mod work;
 mod wrapping;

@@ -386,7 +386,8 @@ impl Drop for Raw {
     }
 }
 
-fn on_cluster() -> bool {
+/// Whether the tests run on clusters.
+pub fn on_cluster() -> bool {
     match std::env::var("KEYSTEAD_TEST_ON").as_deref() {
         Ok("cluster") => true,
         Ok(other) => panic!("KEYSTEAD_TEST_ON is {other:?}, and only \"cluster\" is known"),

@@ -17,6 +17,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use crate::copy::Copy;
 use crate::raw::Raw;
 
+/// The PIN of its crypto user.
+pub const USER: &str = "cu1:cu1password";
+
 /// The personality is the last line of `copy`'s configuration file.
 pub struct Rig {
     pub copy: Copy,
@@ -148,22 +151,24 @@ impl Rig {
     /// The user's session through the function list; the HSMs go with the value.
     pub fn raw(self) -> Raw {
         let mut raw = Raw::loaded(self.copy);
-        (raw.so_pin, raw.pin) = ("admin:officer1", "cu1:cu1password");
+        (raw.so_pin, raw.pin) = ("admin:officer1", USER);
         raw.nodes = self.nodes.into_iter().flatten().collect();
         raw.h = raw.open();
         raw.login(CKU_USER);
         raw
     }
 
-    pub fn user(&self) -> (Pkcs11, Slot, Session) {
+    pub fn token(&self) -> (Pkcs11, Slot) {
         let p11 = self.copy.start();
         let slot = p11.get_slots_with_token().unwrap()[0];
+        (p11, slot)
+    }
+
+    pub fn user(&self) -> (Pkcs11, Slot, Session) {
+        let (p11, slot) = self.token();
         let session = p11.open_rw_session(slot).unwrap();
         session
-            .login(
-                UserType::User,
-                Some(&AuthPin::new("cu1:cu1password".into())),
-            )
+            .login(UserType::User, Some(&AuthPin::new(USER.into())))
             .unwrap();
         (p11, slot, session)
     }

@@ -53,6 +53,13 @@ pub enum Param {
         mgf: CK_ULONG,
         label: Vec<u8>,
     },
+    /// RSA-OAEP around an AES key of so many bits.
+    RsaAes {
+        bits: usize,
+        hash: CK_MECHANISM_TYPE,
+        mgf: CK_ULONG,
+        label: Vec<u8>,
+    },
     Ecdh {
         public: Vec<u8>,
     },
@@ -116,6 +123,16 @@ fn at(bytes: &[u8]) -> CK_BYTE_PTR {
 
 fn len(bytes: &[u8]) -> CK_ULONG {
     bytes.len() as CK_ULONG
+}
+
+fn oaep(hash: CK_MECHANISM_TYPE, mgf: CK_ULONG, label: &[u8]) -> CK_RSA_PKCS_OAEP_PARAMS {
+    CK_RSA_PKCS_OAEP_PARAMS {
+        hashAlg: hash,
+        mgf,
+        source: CKZ_DATA_SPECIFIED,
+        pSourceData: at(label).cast(),
+        ulSourceDataLen: len(label),
+    }
 }
 
 impl Mech {
@@ -199,12 +216,15 @@ impl Mech {
                 mgf: *mgf,
                 sLen: *salt as CK_ULONG,
             }),
-            Param::Oaep { hash, mgf, label } => structure!(CK_RSA_PKCS_OAEP_PARAMS {
-                hashAlg: *hash,
-                mgf: *mgf,
-                source: CKZ_DATA_SPECIFIED,
-                pSourceData: at(label).cast(),
-                ulSourceDataLen: len(label),
+            Param::Oaep { hash, mgf, label } => structure!(oaep(*hash, *mgf, label)),
+            Param::RsaAes {
+                bits,
+                hash,
+                mgf,
+                label,
+            } => structure!(CK_RSA_AES_KEY_WRAP_PARAMS {
+                ulAESKeyBits: *bits as CK_ULONG,
+                pOAEPParams: &mut oaep(*hash, *mgf, label),
             }),
             Param::Ecdh { public } => structure!(CK_ECDH1_DERIVE_PARAMS {
                 kdf: CKD_NULL,
