@@ -3,9 +3,10 @@
 //! reads what it wrapped, and who may encrypt with an unwrapping key brings in values that he knows.
 //!
 //! With it a key for keys is made in the token, stays in it, and does nothing else; what it unwraps is hidden and for
-//! data: the "secure templates" of Bortolozzo, Centenaro, Focardi and Steel.
+//! data: the "secure templates" of Bortolozzo, Centenaro, Focardi and Steel. And it wraps by mechanisms only that take
+//! no IV from the caller and tell nothing of padding.
 
-use hsm_api::{AttrType, Error, Result, Rv, Template, Value};
+use hsm_api::{AttrType, Error, MechId, Result, Rv, Template, Value};
 
 use crate::attr::{self, When};
 use crate::object::Attrs;
@@ -25,6 +26,35 @@ const DATA: [AttrType; 9] = [
     attr::ENCAPSULATE,
     attr::DECAPSULATE,
 ];
+
+/// RFC 3394 and RFC 5649 in all their forms, CloudHSM's numbers too; RSA-OAEP, alone and for an AES key. Left out are those
+/// of which a second use with the same IV gives the exclusive-or of two keys (CTR, GCM, CCM, ChaCha20), those that cut into
+/// blocks (ECB, CBC), and those whose padding each attempt asks about (CBC_PAD, PKCS#1 v1.5).
+const WRAPS: [u64; 9] = [
+    0x2109,
+    0x210A,
+    0x210B,
+    0x210C,
+    0x8000_2109,
+    0x8000_210A,
+    0x8000_216F,
+    0x9,
+    0x1054,
+];
+
+/// Whether keys may be wrapped and unwrapped by it.
+///
+/// # Errors
+/// MECHANISM_INVALID.
+pub(crate) fn wraps(mech: MechId) -> Result<()> {
+    if WRAPS.contains(&mech.0) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Rv::MECHANISM_INVALID,
+        "conflicting-roles = \"refuse\": keys are wrapped by AES key wrap (CKM_AES_KEY_WRAP_KWP and its like) or RSA-OAEP",
+    ))
+}
 
 fn says(templates: &[&Template], any_of: &[AttrType]) -> bool {
     templates.iter().any(|template| {

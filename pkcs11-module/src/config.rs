@@ -68,7 +68,7 @@ pub fn start(reserved: Option<&str>) -> Result<Module> {
     let configured = config.as_ref().ok().and_then(|c| c.file.log_target());
     let log = wish
         .or(configured)
-        .map_or(Ok(Log::Off), |target| Log::open(&target));
+        .map_or(Ok(Log::Unsaid), |target| Log::open(&target));
     let log = log.unwrap_or_else(|e| {
         // A host must not fail because nobody can listen.
         Log::Stderr.line(&format!("libkeystead_pkcs11: {}", e.why));
@@ -130,7 +130,7 @@ impl Config {
     /// The slots, in the order of the file; tokens of one directory in the order of their creation.
     /// A directory that cannot be read now is told to `complain`, and counts as it was before: no
     /// session is to end because a process ran out of file descriptors.
-    pub fn list(&mut self, complain: impl Fn(&Error)) -> Vec<Listed> {
+    pub fn list(&mut self, mut complain: impl FnMut(&Error)) -> Vec<Listed> {
         let mut listed = Vec::new();
         let empty_slot = self.file.empty_slot();
         self.engines.retain(|token, _| token.is_dir());

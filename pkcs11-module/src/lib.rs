@@ -11,7 +11,7 @@
 //! | [`config`] | the configuration file; the one place where embedded or cluster is chosen |
 //! | [`personality`] | what CloudHSM's library refuses, in one table |
 //! | [`selection`] | the setting `mechanisms` |
-//! | [`log`] | the call log |
+//! | [`log`], `stderr` | the call log; writing to a host's standard error |
 //!
 //! Lock order: module, session table, session, token.
 #![deny(unsafe_code)]
@@ -30,4 +30,6 @@ pub mod op;
 pub mod personality;
 pub mod selection;
 pub mod session;
+#[allow(unsafe_code)]
+mod stderr;
 pub mod token;

@@ -8,12 +8,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hsm_api::{Error, Result, Rv};
 
+use crate::stderr;
+
 /// Where the lines go; a value of the module, so that two copies of the library log by themselves.
 #[derive(Debug, Default)]
 pub enum Log {
     /// Nowhere: not even the clock is read.
     #[default]
     Off,
+    /// Nowhere either, for nobody has said: complaints go to standard error.
+    Unsaid,
     /// Standard error.
     Stderr,
     /// A file, in append mode: lines of several processes do not mix.
@@ -48,7 +52,7 @@ impl Log {
     /// The time at which a call begins, if anyone will ask.
     pub fn start(&self) -> Option<Instant> {
         match self {
-            Log::Off => None,
+            Log::Off | Log::Unsaid => None,
             _ => Some(Instant::now()),
         }
     }
@@ -65,6 +69,13 @@ impl Log {
         self.line(&format!("{name} {rv} {micros:.1} us{gap}{why}"));
     }
 
+    /// What somebody should read of whom no return code tells, where no log is.
+    pub fn complain(&self, text: &str) {
+        if let Log::Unsaid = self {
+            stderr::write(&format!("libkeystead_pkcs11: {text}\n"), false);
+        }
+    }
+
     /// Writes a line; a log that cannot be written harms nobody.
     pub fn line(&self, text: &str) {
         let now = SystemTime::now()
@@ -77,8 +88,11 @@ impl Log {
             now.subsec_micros()
         );
         let _ = match self {
-            Log::Off => Ok(()),
-            Log::Stderr => std::io::stderr().write_all(line.as_bytes()),
+            Log::Off | Log::Unsaid => Ok(()),
+            Log::Stderr => {
+                stderr::write(&line, true);
+                Ok(())
+            }
             Log::File(file) => (&*file).write_all(line.as_bytes()),
         };
     }

@@ -73,7 +73,8 @@ impl Module {
     /// The slots, after another look at the configuration file and the token directories: what is
     /// new gets a slot, what is no longer listed loses its own.
     pub fn refresh(&self) -> Vec<Arc<Slot>> {
-        if let Err(e) = self.listing.lock().config.reread() {
+        let reread = self.listing.lock().config.reread();
+        if let Err(e) = reread {
             let why = format!("the configuration as it was before holds: {e}");
             self.complain(&why, &why);
         }
@@ -82,10 +83,18 @@ impl Module {
     }
 
     fn relist(&self) {
+        // Told once nothing is locked any more: whoever reads them may be slow.
+        let mut complaints = Vec::new();
+        self.relist_with(&mut complaints);
+        for why in complaints {
+            self.complain(&why, &why);
+        }
+    }
+
+    fn relist_with(&self, complaints: &mut Vec<String>) {
         let mut listing = self.listing.lock();
         let listed = listing.config.list(|e| {
-            let why = format!("a token directory is left as it was: {e}");
-            self.complain(&why, &why);
+            complaints.push(format!("a token directory is left as it was: {e}"));
         });
         let mut old = std::mem::take(&mut listing.known);
         for listed in listed {
@@ -106,10 +115,7 @@ impl Module {
                     listing.next = listing.next.max(known.slot.id + 1);
                     listing.known.push(known);
                 }
-                Err(e) => {
-                    let why = format!("a slot is left out: {e}");
-                    self.complain(&why, &why);
-                }
+                Err(e) => complaints.push(format!("a slot is left out: {e}")),
             }
         }
         for gone in old {
@@ -133,12 +139,12 @@ impl Module {
         }
     }
 
-    /// Says what leaves an application without a slot or a token, of which no return code tells: each time in the log, and on
-    /// standard error the first time for each `subject`.
+    /// Says what leaves an application without a slot or a token, of which no return code tells: each time in the log; without
+    /// one, on standard error the first time for each `subject`.
     fn complain(&self, subject: &str, why: &str) {
         self.log.line(why);
-        if !matches!(self.log, Log::Stderr) && self.complaints.lock().insert(subject.to_owned()) {
-            Log::Stderr.line(&format!("libkeystead_pkcs11: {why}"));
+        if self.complaints.lock().insert(subject.to_owned()) {
+            self.log.complain(why);
         }
     }
 

@@ -443,6 +443,7 @@ pub fn restore(
     name: &[u8],
 ) -> Result<()> {
     let row = mech::check_init(Op::Digest, &mech, None)
+        .and_then(|row| session.has(mech.id).map(|()| row))
         .map_err(|e| Error::new(Rv::SAVED_STATE_INVALID, e.why))?;
     let stream = state.new_stream(session);
     session.done(&Request::RestoreState {

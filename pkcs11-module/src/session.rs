@@ -150,8 +150,8 @@ impl Session {
 
     /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality or the token does not have.
     pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
-        self.slot.spec.personality.offers(mech, function)?;
-        self.has(mech.id)
+        self.has(mech.id)?;
+        self.slot.spec.personality.offers(mech, function)
     }
 
     /// Refuses a mechanism that was left out of the settings, or that the token does not have.

@@ -9,6 +9,9 @@ use crate::raw::{EmbeddedOnly, Raw, attr, bytes, p11, plain, with};
 const YES: CK_BBOOL = CK_TRUE;
 const NO: CK_BBOOL = CK_FALSE;
 
+/// CKM_AES_KEY_WRAP_KWP, by which keys are wrapped under the setting.
+const KWP: CK_MECHANISM_TYPE = 0x210B;
+
 fn refusing() -> Raw {
     Raw::embedded(EmbeddedOnly::ConflictingRoles).configured("conflicting-roles = \"refuse\"\n", "")
 }
@@ -69,6 +72,21 @@ fn unwrap(
     ];
     template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
     raw.unwrap(with(CKM_AES_CBC_PAD, &mut iv), by, wrapped, template)
+}
+
+/// The same for a key wrapped by [`KWP`].
+fn unwrap_kwp(
+    raw: &Raw,
+    by: CK_OBJECT_HANDLE,
+    wrapped: &[u8],
+    said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
+) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+    let mut template = vec![
+        attr(CKA_CLASS, &CKO_SECRET_KEY),
+        attr(CKA_KEY_TYPE, &CKK_AES),
+    ];
+    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
+    raw.unwrap(plain(KWP), by, wrapped, template)
 }
 
 #[test]
@@ -146,7 +164,7 @@ fn wrap_and_decrypt_are_parted_by_the_setting() {
     assert_eq!(raw.get(key, CKA_DECRYPT), Ok(vec![1]), "data, unless asked");
     assert_eq!(raw.get(key, CKA_WRAP), Ok(vec![0]));
     let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
-    let mut wrapped = wrap(&raw, by, key).unwrap();
+    let mut wrapped = raw.wrap(plain(KWP), by, key).unwrap();
     let refused = CKR_KEY_FUNCTION_NOT_PERMITTED;
     assert_eq!(decrypt(&raw, by, &mut wrapped), Err(refused));
     for ty in [CKA_ENCRYPT, CKA_DECRYPT] {
@@ -157,8 +175,8 @@ fn wrap_and_decrypt_are_parted_by_the_setting() {
     assert_eq!(set(&raw, by, CKA_WRAP, NO), CKR_OK);
     assert_eq!(set(&raw, by, CKA_WRAP, YES), CKR_ATTRIBUTE_READ_ONLY);
     let back = [(CKA_WRAP, YES), (CKA_DECRYPT, YES)];
-    assert_eq!(unwrap(&raw, by, &wrapped, &back), both);
-    assert!(unwrap(&raw, by, &wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
+    assert_eq!(unwrap_kwp(&raw, by, &wrapped, &back), both);
+    assert!(unwrap_kwp(&raw, by, &wrapped, &[(CKA_DECRYPT, YES)]).is_ok());
 }
 
 /// Under the setting no way round leads to a hidden key's value: each is one of the papers' attacks.
@@ -168,16 +186,19 @@ fn no_other_name_brings_a_hidden_key_out() {
     let refused = CKR_TEMPLATE_INCONSISTENT;
     let key = aes(&raw, &[(CKA_SENSITIVE, YES), (CKA_EXTRACTABLE, YES)]).unwrap();
     let by = aes(&raw, &[(CKA_WRAP, YES), (CKA_UNWRAP, YES)]).unwrap();
-    let wrapped = wrap(&raw, by, key).unwrap();
+    let wrapped = raw.wrap(plain(KWP), by, key).unwrap();
     // Brought back as a key that shows itself.
     let shown = [(CKA_SENSITIVE, NO), (CKA_EXTRACTABLE, YES)];
-    assert_eq!(unwrap(&raw, by, &wrapped, &shown), Err(refused));
-    let back = unwrap(&raw, by, &wrapped, &[(CKA_EXTRACTABLE, YES)]).unwrap();
+    assert_eq!(unwrap_kwp(&raw, by, &wrapped, &shown), Err(refused));
+    let back = unwrap_kwp(&raw, by, &wrapped, &[(CKA_EXTRACTABLE, YES)]).unwrap();
     assert_eq!(raw.get(back, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
     assert_eq!(set(&raw, back, CKA_SENSITIVE, NO), CKR_ATTRIBUTE_READ_ONLY);
     // Brought back twice, once for keys and once for data.
     for usage in [CKA_WRAP, CKA_UNWRAP] {
-        assert_eq!(unwrap(&raw, by, &wrapped, &[(usage, YES)]), Err(refused));
+        assert_eq!(
+            unwrap_kwp(&raw, by, &wrapped, &[(usage, YES)]),
+            Err(refused)
+        );
     }
     // A wrapping key that leaves, to come back as one that decrypts.
     for usage in [CKA_WRAP, CKA_UNWRAP] {
@@ -198,10 +219,8 @@ fn no_other_name_brings_a_hidden_key_out() {
     assert_eq!(known(CKA_WRAP), Err(refused));
     assert_eq!(known(CKA_UNWRAP), Err(refused));
     let plain_key = known(CKA_ENCRYPT).unwrap();
-    assert_eq!(
-        wrap(&raw, plain_key, key),
-        Err(CKR_KEY_FUNCTION_NOT_PERMITTED)
-    );
+    let by_data = raw.wrap(plain(KWP), plain_key, key);
+    assert_eq!(by_data, Err(CKR_KEY_FUNCTION_NOT_PERMITTED));
     let modulus = [0xC5u8; 256];
     let public = vec![
         attr(CKA_CLASS, &CKO_PUBLIC_KEY),
@@ -241,4 +260,38 @@ fn no_other_name_brings_a_hidden_key_out() {
     let t = template.as_mut_ptr();
     let rv = p11!(raw, C_DeriveKey, raw.h, &mut mech, base, t, 3, &mut made);
     assert_eq!(rv, refused);
+    // A wrapping key made of a password.
+    let (mut salt, mut password) = ([1u8; 16], *b"known to the caller");
+    let mut params = CK_PKCS5_PBKD2_PARAMS2 {
+        saltSource: CKZ_SALT_SPECIFIED,
+        pSaltSourceData: salt.as_mut_ptr().cast(),
+        ulSaltSourceDataLen: 16,
+        iterations: 1000,
+        prf: CKP_PKCS5_PBKD2_HMAC_SHA256,
+        pPrfData: std::ptr::null_mut(),
+        ulPrfDataLen: 0,
+        pPassword: password.as_mut_ptr(),
+        ulPasswordLen: password.len() as CK_ULONG,
+    };
+    let mut of_password = |usage: CK_ATTRIBUTE_TYPE| {
+        let size: CK_ULONG = 32;
+        let said = vec![
+            attr(CKA_KEY_TYPE, &CKK_AES),
+            attr(CKA_VALUE_LEN, &size),
+            attr(usage, &YES),
+        ];
+        raw.generated(with(CKM_PKCS5_PBKD2, &mut params), said)
+    };
+    assert_eq!(of_password(CKA_WRAP), Err(refused));
+    assert!(of_password(CKA_ENCRYPT).is_ok());
+    // Mechanisms that show the exclusive-or of two keys, or the padding of one.
+    assert_eq!(wrap(&raw, by, key), Err(CKR_MECHANISM_INVALID));
+    let padded = unwrap(&raw, by, &[0; 48], &[]);
+    assert_eq!(padded, Err(CKR_MECHANISM_INVALID));
+    let mut counter = CK_AES_CTR_PARAMS {
+        ulCounterBits: 32,
+        cb: [0; 16],
+    };
+    let streamed = raw.wrap(with(CKM_AES_CTR, &mut counter), by, key);
+    assert_eq!(streamed, Err(CKR_MECHANISM_INVALID));
 }

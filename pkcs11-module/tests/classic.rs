@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use pkcs11_sys::*;
 
-use crate::raw::{Raw, attr, p11, plain, with};
+use crate::raw::{EmbeddedOnly, Raw, attr, p11, plain, with};
 
 fn at(bytes: &[u8]) -> (CK_BYTE_PTR, CK_ULONG) {
     (bytes.as_ptr().cast_mut(), bytes.len() as CK_ULONG)
@@ -363,7 +363,7 @@ fn slots_have_no_events_but_the_end() {
 
 #[test]
 fn a_mechanism_that_the_token_was_not_told_to_have_is_refused_at_its_init() {
-    let raw = Raw::new();
+    let raw = Raw::embedded(EmbeddedOnly::Untold);
     assert_eq!(
         p11!(raw, C_DigestInit, raw.h, &mut plain(CKM_MD5)),
         CKR_MECHANISM_INVALID

@@ -39,6 +39,7 @@ pub enum EmbeddedOnly {
     InitToken,
     Counter,
     ConflictingRoles,
+    Untold,
 }
 
 impl EmbeddedOnly {
@@ -49,6 +50,7 @@ impl EmbeddedOnly {
             EmbeddedOnly::ConflictingRoles => {
                 "the setting `conflicting-roles` is for embedded tokens"
             }
+            EmbeddedOnly::Untold => "an HSM without FIPS mode has all mechanisms",
         }
     }
 }

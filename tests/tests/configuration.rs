@@ -1,5 +1,6 @@
 //! Which configuration counts where there are several: pReserved's, the environment's, the user's (docs/pkcs11-config.md).
 
+use tests::openssl::Ca;
 use tests::run::Run;
 use tests::tools;
 use tests::up::Home;
@@ -48,4 +49,34 @@ fn the_first_place_that_has_one_counts() {
     let gone = tool().env(variable, home.path("gone.toml"));
     let gone = gone.arg("--module").arg(tools::module()).words("-L");
     gone.fails().says("gone.toml");
+}
+
+/// A program says "no slot with a token was found" at most; of why, no return code tells.
+#[test]
+fn why_there_is_no_token_is_said_once_unless_a_log_is_chosen() {
+    let home = Home::new();
+    let ca = Ca::new(&home.path("ca"));
+    let cluster = format!(
+        "[[cluster]]\nlabel = \"c\"\nnodes = [\"127.0.0.1:1\"]\ntrust-anchor = \"{}\"\n",
+        ca.path().display()
+    );
+    let asked = |head: &str| {
+        let file = home.write("pkcs11.toml", format!("{head}{cluster}"));
+        let tool = Run::new(tools::need("pkcs11-tool")).envs(home.env());
+        let tool = tool
+            .without("KEYSTEAD_PKCS11_LOG")
+            .env("KEYSTEAD_PKCS11_CONF", file);
+        // Both ask for the slots several times.
+        tool.arg("--module")
+            .arg(tools::module())
+            .words("-O")
+            .fails()
+    };
+    let text = asked("").all();
+    assert_eq!(text.matches("has no token").count(), 1, "{text}");
+    assert!(text.contains("127.0.0.1:1 cannot be reached"), "{text}");
+    asked("log = \"off\"\n").silent_about("has no token");
+    asked("log = \"log\"\n").silent_about("has no token");
+    let log = String::from_utf8(home.read("log")).unwrap();
+    assert!(log.contains("slot 0 has no token"), "{log}");
 }

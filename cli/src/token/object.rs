@@ -187,7 +187,9 @@ pub fn attributes(
                 }
                 Err(_) => Ok(Vec::new()),
             };
-            Ok(wanted.iter().map(one).collect::<Result<Vec<_>>>()?.concat())
+            // Moved, not copied: some are to be wiped.
+            let values = wanted.iter().map(one).collect::<Result<Vec<_>>>()?;
+            Ok(values.into_iter().flatten().collect())
         }
     }
 }
@@ -265,12 +267,13 @@ fn unnamed(session: &Session, object: &Object) -> Result<Option<Kind>> {
     for kind in Kind::unnamed() {
         let mut template: Vec<_> = object.shown.iter().filter(own).cloned().collect();
         template.push(kind.attribute());
-        if session
-            .find_objects(&template)
-            .map_err(said)?
-            .contains(&object.handle)
-        {
-            return Ok(Some(kind));
+        match session.find_objects(&template) {
+            Ok(found) if found.contains(&object.handle) => return Ok(Some(kind)),
+            Err(Error::Pkcs11(code, function)) if fatal(code) => {
+                return Err(said(Error::Pkcs11(code, function)));
+            }
+            // A module that does not know the kind may refuse to look for it.
+            _ => {}
         }
     }
     Ok(None)

@@ -46,7 +46,13 @@ pub fn on_cluster(running: &Running, aws: Aws) -> Result<(), String> {
                 }
             }
         }
-        None if exists(&guide)? => return again(&mut guide, running),
+        None if exists(&guide)? => {
+            // A convenience, for which no restart is to fail.
+            if let Err(why) = again(&mut guide, running) {
+                eprintln!("the module's configuration was not made anew: {why}");
+            }
+            return Ok(());
+        }
         None => make(&mut guide, running, &account)?,
     }
     guide.connect(&wait)?;

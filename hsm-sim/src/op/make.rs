@@ -168,6 +168,10 @@ impl SimLink {
         let key_type = made_type(mech, template)?;
         let birth = self.birth(When::GENERATE, Some(mech.makes), Some(key_type));
         let mut attrs = self.begun(template, &birth)?;
+        if self.inner.separate_roles && mech.params == Shape::Pbkdf2 {
+            // Made of what the caller knows, whatever function it goes by.
+            roles::part(&[template], &mut attrs, When::DERIVE)?;
+        }
         policy::may_write(self.who(), attrs.is(attr::PRIVATE))?;
         let generate = mech.generate.ok_or(Rv::MECHANISM_INVALID)?;
         generate(mech, &mechanism.params, &mut attrs)?;
@@ -382,6 +386,9 @@ impl SimLink {
             })?;
         self.offers(mech)?;
         self.may_hide(mech)?;
+        if self.inner.separate_roles {
+            roles::wraps(mech.id)?;
+        }
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;
         let mut attrs = self.begun(

@@ -90,6 +90,9 @@ impl SimLink {
             })?;
         self.offers(mech)?;
         self.may_hide(mech)?;
+        if self.inner.separate_roles {
+            crate::roles::wraps(mech.id)?;
+        }
         let key = self
             .object(key)
             .map_err(|e| Error::new(Rv::KEY_HANDLE_INVALID, e.why))?;

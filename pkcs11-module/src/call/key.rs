@@ -316,7 +316,6 @@ pub fn encapsulate(
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
     offered(Func::Encapsulate, &mech)?;
-    session.has(mech.id)?;
     let public = session.key(&mut state, public, Rv::KEY_HANDLE_INVALID)?;
     let rule = attr::ENCAPSULATE_TEMPLATE;
     bind(&session, public.key.id, rule, &mut template)?;
@@ -359,7 +358,6 @@ pub fn decapsulate(
     session.slot.allows(Difference::Encapsulate)?;
     let mech = read(&session, mech, false)?;
     offered(Func::Decapsulate, &mech)?;
-    session.has(mech.id)?;
     let private = session
         .key(&mut state, private, Rv::KEY_HANDLE_INVALID)?
         .key

@@ -44,9 +44,6 @@ pub fn init_sign(m: &Module, h: u64, op: Op, mech: Option<ck::Given<'_>>, key: u
     let mech = mech
         .map(|given| super::read(&session, given, false))
         .transpose()?;
-    if let Some(mech) = &mech {
-        session.has(mech.id)?;
-    }
     op::message::init(&session, &mut state, op, mech, key)
 }
 

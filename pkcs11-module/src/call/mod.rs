@@ -86,6 +86,8 @@ fn read_in(
     encrypts: bool,
     spare: &mut Spare,
 ) -> Result<Mechanism<'static>> {
+    // First: what is not there is refused for that, and nothing is written into the caller's parameters.
+    session.has(given.id())?;
     if encrypts && session.slot.spec.personality.makes_iv() {
         given.make_iv(|iv| {
             if iv.len() != 12 || iv.iter().any(|b| *b != 0) {

@@ -9,8 +9,7 @@ use super::mech::{Mech, Template};
 use libloading::Library;
 use pkcs11_sys::*;
 use std::ffi::CString;
-use std::io::{BufRead, BufReader, Write};
-use std::panic::Location;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
@@ -154,23 +153,8 @@ impl Token {
             token.log_in(CU_PIN.as_bytes()).expect("a crypto user");
             return token;
         }
-        Token::embedded("")
-    }
-
-    /// With the setting `legacy`, which embedded tokens only have: on one whatever the variable says, which is then told past
-    /// the capture of test output.
-    #[track_caller]
-    pub fn legacy() -> Token {
-        if on_cluster() {
-            let at = Location::caller();
-            let why = "the setting `legacy` is for embedded tokens";
-            let _ = writeln!(std::io::stderr(), "{at}: not on a cluster: {why}");
-        }
-        Token::embedded("legacy = true\n")
-    }
-
-    fn embedded(settings: &str) -> Token {
-        let mut token = Token::bare(&format!("{settings}[[token]]\ndirectory = \"tokens\"\n"));
+        // HSMs of a cluster that are not in FIPS mode have what this adds.
+        let mut token = Token::bare("legacy = true\n[[token]]\ndirectory = \"tokens\"\n");
         token.start().expect("a token and its user");
         token
     }
