@@ -8,7 +8,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hsm_api::{AttrType, Class, ObjectId, Result, Template, Value};
+use hsm_api::{AttrType, Class, MechId, ObjectId, Result, Template, Value};
 
 use crate::attr;
 use crate::code::class;
@@ -72,6 +72,11 @@ fn made(class: Class, kind: AttrType, value: u64) -> Attrs {
 /// Ids of this form are given to no other object: those are random throughout.
 fn id(class: Class, kind: u64) -> ObjectId {
     ObjectId(u128::from(class.0) << 64 | u128::from(kind))
+}
+
+/// The mechanism that a built-in object stands for; none for other objects.
+pub fn mechanism_of(id: ObjectId) -> Option<MechId> {
+    (id.0 >> 64 == u128::from(class::MECHANISM.0)).then_some(MechId(id.0 as u64))
 }
 
 /// The attribute that tells objects of the class apart; none for classes that are not built in.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hsm_api::reply::TokenInfo;
-use hsm_api::{Error, Hello, Hsm, Link, ObjectId, Reply, Request, Result, Role, Rv, SessionId};
+use hsm_api::{
+    Error, Hello, Hsm, Link, MechId, ObjectId, Reply, Request, Result, Role, Rv, SessionId,
+};
 use parking_lot::{Mutex, RwLock};
 
 use crate::personality::{Difference, Personality, SESSIONS};
@@ -35,6 +37,13 @@ pub struct SlotSpec {
     pub personality: Personality,
     /// Which mechanisms it offers.
     pub mechanisms: Selection,
+}
+
+impl SlotSpec {
+    /// Whether a mechanism that the token has is shown: by the personality, and by the settings.
+    pub fn lists(&self, id: MechId) -> bool {
+        self.personality.has(id) && self.mechanisms.has(id)
+    }
 }
 
 /// Who is logged in, for all sessions of the application.

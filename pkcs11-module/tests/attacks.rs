@@ -59,6 +59,16 @@ fn decrypt(raw: &Raw, by: CK_OBJECT_HANDLE, data: &mut [u8]) -> Result<Vec<u8>, 
     }
 }
 
+/// What an unwrapped key is to be.
+fn as_aes(said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)]) -> Vec<CK_ATTRIBUTE> {
+    let mut template = vec![
+        attr(CKA_CLASS, &CKO_SECRET_KEY),
+        attr(CKA_KEY_TYPE, &CKK_AES),
+    ];
+    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
+    template
+}
+
 fn unwrap(
     raw: &Raw,
     by: CK_OBJECT_HANDLE,
@@ -66,12 +76,7 @@ fn unwrap(
     said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
 ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
     let mut iv = [0u8; 16];
-    let mut template = vec![
-        attr(CKA_CLASS, &CKO_SECRET_KEY),
-        attr(CKA_KEY_TYPE, &CKK_AES),
-    ];
-    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
-    raw.unwrap(with(CKM_AES_CBC_PAD, &mut iv), by, wrapped, template)
+    raw.unwrap(with(CKM_AES_CBC_PAD, &mut iv), by, wrapped, as_aes(said))
 }
 
 /// The same for a key wrapped by [`KWP`].
@@ -81,12 +86,7 @@ fn unwrap_kwp(
     wrapped: &[u8],
     said: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
 ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
-    let mut template = vec![
-        attr(CKA_CLASS, &CKO_SECRET_KEY),
-        attr(CKA_KEY_TYPE, &CKK_AES),
-    ];
-    template.extend(said.iter().map(|(ty, value)| attr(*ty, value)));
-    raw.unwrap(plain(KWP), by, wrapped, template)
+    raw.unwrap(plain(KWP), by, wrapped, as_aes(said))
 }
 
 #[test]

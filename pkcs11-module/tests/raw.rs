@@ -364,6 +364,16 @@ impl Raw {
         found[..count as usize].to_vec()
     }
 
+    /// C_GetMechanismList.
+    pub fn mechanisms(&self) -> Vec<CK_MECHANISM_TYPE> {
+        let (mut listed, mut count) = (vec![0; 500], 500);
+        let at = listed.as_mut_ptr();
+        let rv = p11!(self, C_GetMechanismList, self.slot, at, &mut count);
+        assert_eq!(rv, CKR_OK);
+        listed.truncate(count as usize);
+        listed
+    }
+
     /// Attribute bytes.
     pub fn get(&self, object: CK_OBJECT_HANDLE, ty: CK_ATTRIBUTE_TYPE) -> Result<Vec<u8>, CK_RV> {
         let mut bytes = vec![0u8; 4096];

@@ -106,7 +106,12 @@ pub fn find_init(m: &Module, h: u64, template: Template) -> Result<()> {
         return Err(Rv::OPERATION_ACTIVE.into());
     }
     match session.call(&Request::Find { template }, &mut [])? {
-        Reply::Objects(ids) => state.find = Some(Find::new(session.slot.handles(&ids))),
+        Reply::Objects(mut ids) => {
+            // What is not listed is not found either.
+            let listed = |mech| session.slot.spec.lists(mech);
+            ids.retain(|id| hsm_sim::builtin::mechanism_of(*id).is_none_or(listed));
+            state.find = Some(Find::new(session.slot.handles(&ids)));
+        }
         other => return Err(unexpected(&other)),
     }
     Ok(())

@@ -129,12 +129,10 @@ pub fn mechanisms(m: &Module, id: u64, mut out: Out<'_, ck::CK_MECHANISM_TYPE>) 
 
 fn offered(m: &Module, id: u64) -> Result<Vec<Offered>> {
     let slot = m.slot(id)?;
-    let spec = &slot.spec;
-    let has = |id| spec.personality.has(id) && spec.mechanisms.has(id);
     match slot.ask(&Request::Mechanisms)? {
         Reply::Mechanisms(all) => Ok(all
             .into_iter()
-            .filter(|offered| has(MechId(offered.mech)))
+            .filter(|offered| slot.spec.lists(MechId(offered.mech)))
             .collect()),
         other => Err(unexpected(&other)),
     }
