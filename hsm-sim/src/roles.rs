@@ -6,7 +6,8 @@
 //! data: the "secure templates" of Bortolozzo, Centenaro, Focardi and Steel. And it wraps by mechanisms only that take
 //! no IV from the caller and tell nothing of padding.
 
-use hsm_api::{AttrType, Error, MechId, Result, Rv, Template, Value};
+use hsm_api::{AttrType, Error, MechId, Mechanism, Params, Result, Rv, Template, Value};
+use hsm_crypto::keywrap;
 
 use crate::attr::{self, When};
 use crate::object::Attrs;
@@ -27,33 +28,36 @@ const DATA: [AttrType; 9] = [
     attr::DECAPSULATE,
 ];
 
-/// RFC 3394 and RFC 5649 in all their forms, CloudHSM's numbers too; RSA-OAEP, alone and for an AES key. Left out are those
-/// of which a second use with the same IV gives the exclusive-or of two keys (CTR, GCM, CCM, ChaCha20), those that cut into
-/// blocks (ECB, CBC), and those whose padding each attempt asks about (CBC_PAD, PKCS#1 v1.5).
-const WRAPS: [u64; 9] = [
-    0x2109,
-    0x210A,
-    0x210B,
-    0x210C,
-    0x8000_2109,
-    0x8000_210A,
-    0x8000_216F,
-    0x9,
-    0x1054,
-];
+/// RFC 3394 and RFC 5649, CloudHSM's numbers too, and RSA-OAEP. Left out are those of which a second use with the same IV gives
+/// the exclusive-or of two keys (CTR, GCM, CCM, ChaCha20), those that cut into blocks (ECB, CBC), those whose padding each
+/// attempt asks about (CBC_PAD, PKCS#1 v1.5, key wrap with PKCS#7), and CKM_RSA_AES_KEY_WRAP, whose first part unwrapped by OAEP
+/// is the key that decrypts its second.
+const WRAPS: [u64; 6] = [0x2109, 0x210A, 0x210B, 0x8000_2109, 0x8000_216F, 0x9];
 
-/// Whether keys may be wrapped and unwrapped by it.
+/// Whether keys are wrapped and unwrapped by it.
+pub(crate) fn wraps(mech: MechId) -> bool {
+    WRAPS.contains(&mech.0)
+}
+
+/// Refuses to wrap or unwrap by other mechanisms, and by an IV of the caller's: what one of them wraps another might unwrap,
+/// and its padding answer.
 ///
 /// # Errors
-/// MECHANISM_INVALID.
-pub(crate) fn wraps(mech: MechId) -> Result<()> {
-    if WRAPS.contains(&mech.0) {
-        return Ok(());
+/// MECHANISM_INVALID, MECHANISM_PARAM_INVALID.
+pub(crate) fn may_wrap(mechanism: &Mechanism<'_>) -> Result<()> {
+    if !wraps(mechanism.id) {
+        return Err(Error::new(
+            Rv::MECHANISM_INVALID,
+            "conflicting-roles = \"refuse\": keys are wrapped by AES key wrap (CKM_AES_KEY_WRAP_KWP and its like) or RSA-OAEP",
+        ));
     }
-    Err(Error::new(
-        Rv::MECHANISM_INVALID,
-        "conflicting-roles = \"refuse\": keys are wrapped by AES key wrap (CKM_AES_KEY_WRAP_KWP and its like) or RSA-OAEP",
-    ))
+    match &mechanism.params {
+        Params::Iv(iv) if iv[..] != keywrap::KW_IV && iv[..] != keywrap::KWP_IV => Err(Error::new(
+            Rv::MECHANISM_PARAM_INVALID,
+            "conflicting-roles = \"refuse\": the IV of key wrap is the standard's",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn says(templates: &[&Template], any_of: &[AttrType]) -> bool {

@@ -35,8 +35,9 @@ pub struct Config {
     /// The file that was read, and how it looked.
     read: Option<(PathBuf, Stamp)>,
     file: File,
-    /// Embedded HSMs once opened: a second look at their directory costs no second store.
-    engines: HashMap<PathBuf, Engine>,
+    /// Embedded HSMs once opened, with the legacy mechanisms or without: a second look at their directory costs no second
+    /// store.
+    engines: HashMap<(PathBuf, bool), Engine>,
     /// What each token directory held when it could last be read.
     seen: HashMap<PathBuf, Vec<PathBuf>>,
 }
@@ -133,7 +134,7 @@ impl Config {
     pub fn list(&mut self, mut complain: impl FnMut(&Error)) -> Vec<Listed> {
         let mut listed = Vec::new();
         let empty_slot = self.file.empty_slot();
-        self.engines.retain(|token, _| token.is_dir());
+        self.engines.retain(|(token, _), _| token.is_dir());
         let directories = self
             .file
             .directories(find::default_tokens)
@@ -202,17 +203,19 @@ impl Config {
     }
 
     fn engine(&mut self, token: &Path, offer: &Offer) -> Result<Engine> {
-        if let Some(engine) = self.engines.get(token) {
+        // CloudHSM has triple DES, and shows nothing else of it.
+        let legacy = self.file.legacy() || offer.personality == Personality::CloudHsm;
+        let key = (token.to_owned(), legacy);
+        if let Some(engine) = self.engines.get(&key) {
             return Ok(engine.clone());
         }
         let settings = Settings {
-            // CloudHSM has triple DES, and shows nothing else of it.
-            legacy: self.file.legacy() || offer.personality == Personality::CloudHsm,
+            legacy,
             separate_roles: self.file.separate_roles(),
             ..Settings::default()
         };
         let engine = Engine::embedded(token, settings)?;
-        self.engines.insert(token.to_owned(), engine.clone());
+        self.engines.insert(key, engine.clone());
         Ok(engine)
     }
 

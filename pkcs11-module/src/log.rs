@@ -69,11 +69,10 @@ impl Log {
         self.line(&format!("{name} {rv} {micros:.1} us{gap}{why}"));
     }
 
-    /// What somebody should read of whom no return code tells, where no log is.
-    pub fn complain(&self, text: &str) {
-        if let Log::Unsaid = self {
-            stderr::write(&format!("libkeystead_pkcs11: {text}\n"), false);
-        }
+    /// What somebody should read of which no return code tells, where nobody chose a log; whether it was said.
+    pub fn complain(&self, text: &str) -> bool {
+        matches!(self, Log::Unsaid)
+            && stderr::write(&format!("libkeystead_pkcs11: {text}\n"), false)
     }
 
     /// Writes a line; a log that cannot be written harms nobody.

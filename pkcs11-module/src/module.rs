@@ -126,8 +126,8 @@ impl Module {
 
     /// Whether the slot has a token now; where it has none, it is said why.
     pub fn has_token(&self, slot: &Slot) -> bool {
-        match slot.info() {
-            Ok(_) => {
+        match slot.answers() {
+            Ok(()) => {
                 self.complaints.lock().remove(&slot.spec.key);
                 true
             }
@@ -143,8 +143,8 @@ impl Module {
     /// one, on standard error the first time for each `subject`.
     fn complain(&self, subject: &str, why: &str) {
         self.log.line(why);
-        if self.complaints.lock().insert(subject.to_owned()) {
-            self.log.complain(why);
+        if !self.complaints.lock().contains(subject) && self.log.complain(why) {
+            self.complaints.lock().insert(subject.to_owned());
         }
     }
 

@@ -148,9 +148,9 @@ impl Session {
         self.slot.spec.personality.dress(making, template)
     }
 
-    /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality or the token does not have.
+    /// Refuses a mechanism, or a use of it (a CKF_ bit), that the personality does not have; [`Session::has`] comes before,
+    /// when the parameters are read.
     pub fn offers(&self, mech: &Mechanism<'_>, function: u64) -> Result<()> {
-        self.has(mech.id)?;
         self.slot.spec.personality.offers(mech, function)
     }
 

@@ -138,6 +138,15 @@ impl Slot {
         self.link()?.call(NO_SESSION, request, &mut [])
     }
 
+    /// Whether there is a token that answers.
+    ///
+    /// # Errors
+    /// What keeps it from answering.
+    pub fn answers(&self) -> Result<()> {
+        // Of a cluster C_GetTokenInfo asks each HSM; here one will do.
+        self.ask(&Request::Mechanisms).map(drop)
+    }
+
     /// What the token says of itself.
     pub fn info(&self) -> Result<TokenInfo> {
         match self.ask(&Request::TokenInfo)? {

@@ -294,4 +294,52 @@ fn no_other_name_brings_a_hidden_key_out() {
     };
     let streamed = raw.wrap(with(CKM_AES_CTR, &mut counter), by, key);
     assert_eq!(streamed, Err(CKR_MECHANISM_INVALID));
+    let mut info = CK_MECHANISM_INFO::default();
+    for (mech, flags) in [(CKM_AES_CTR, 0), (KWP, CKF_WRAP | CKF_UNWRAP)] {
+        assert_eq!(
+            p11!(raw, C_GetMechanismInfo, raw.slot, mech, &mut info),
+            CKR_OK
+        );
+        assert_eq!(info.flags & (CKF_WRAP | CKF_UNWRAP), flags, "{mech:#x}");
+    }
+    // One mechanism's wrapping under another's eyes: by its padding, or by an IV that looks like the other's length.
+    const KW_PKCS7: CK_MECHANISM_TYPE = 0x210C;
+    let padded = raw.unwrap(plain(KW_PKCS7), by, &wrapped, as_aes(&[]));
+    assert_eq!(padded, Err(CKR_MECHANISM_INVALID));
+    let mut iv = [0xA6, 0x59, 0x59, 0xA6, 0, 0, 0, 16];
+    let odd = raw.wrap(with(CKM_AES_KEY_WRAP, &mut iv), by, key);
+    assert_eq!(odd, Err(CKR_MECHANISM_PARAM_INVALID));
+    // A wrapped key with its own key before it, which OAEP alone unwraps as one that decrypts.
+    let [public, private] = raw
+        .pair(
+            plain(CKM_RSA_PKCS_KEY_PAIR_GEN),
+            vec![attr(CKA_MODULUS_BITS, &bits), attr(CKA_WRAP, &YES)],
+            vec![attr(CKA_UNWRAP, &YES)],
+        )
+        .unwrap();
+    let mut oaep = CK_RSA_PKCS_OAEP_PARAMS {
+        hashAlg: CKM_SHA256,
+        mgf: CKG_MGF1_SHA256,
+        source: CKZ_DATA_SPECIFIED,
+        pSourceData: std::ptr::null_mut(),
+        ulSourceDataLen: 0,
+    };
+    let mut both = CK_RSA_AES_KEY_WRAP_PARAMS {
+        ulAESKeyBits: 256,
+        pOAEPParams: &mut oaep,
+    };
+    let in_parts = raw.wrap(with(CKM_RSA_AES_KEY_WRAP, &mut both), public, key);
+    assert_eq!(in_parts, Err(CKR_MECHANISM_INVALID));
+    let whole = raw
+        .wrap(with(CKM_RSA_PKCS_OAEP, &mut oaep), public, key)
+        .unwrap();
+    assert!(
+        raw.unwrap(
+            with(CKM_RSA_PKCS_OAEP, &mut oaep),
+            private,
+            &whole,
+            as_aes(&[])
+        )
+        .is_ok()
+    );
 }

@@ -222,7 +222,8 @@ impl ClusterLink {
     }
 
     /// To its applications the cluster is one token, whichever HSM answered: it keeps one name. Each HSM counts by itself
-    /// what tries a user has left there; the first that has none left refuses his login.
+    /// what tries a user has left there; the first that has none left refuses his login. Told is the worst of those that
+    /// answer.
     fn token(&self, session: SessionId, request: &Request<'_>) -> Result<Reply> {
         let is = self.login.current();
         let done = self.route(is.as_ref(), session, request, &mut [])?;
@@ -238,13 +239,16 @@ impl ClusterLink {
             if node == done.node || line.is_resting() || !line.knows_us() {
                 continue;
             }
-            if let Ok((Reply::Token(its), _)) =
-                line.call(terms(is.as_ref()), session, request, &mut [])
-            {
-                all.user_failures = all.user_failures.max(its.user_failures);
-                all.user_locked |= its.user_locked;
-                all.so_failures = all.so_failures.max(its.so_failures);
-                all.so_locked |= its.so_locked;
+            match line.call(terms(is.as_ref()), session, request, &mut []) {
+                Ok((Reply::Token(its), _)) => {
+                    all.user_failures = all.user_failures.max(its.user_failures);
+                    all.user_locked |= its.user_locked;
+                    all.so_failures = all.so_failures.max(its.so_failures);
+                    all.so_locked |= its.so_locked;
+                }
+                // It was asked to log him in first.
+                Err(Failure::Refused(e)) if e.rv == Rv::PIN_LOCKED => all.user_locked = true,
+                _ => {}
             }
         }
         Ok(Reply::Token(all))

@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 use crate::link::SimLink;
 use crate::material::Material;
 use crate::mech::{self, Call, Mech, Output, Step};
+use crate::roles;
+
+/// CKF_WRAP and CKF_UNWRAP.
+const WRAP_FLAGS: u64 = 0x2_0000 | 0x4_0000;
 
 impl SimLink {
     pub(crate) fn fips(&self) -> bool {
@@ -37,9 +41,15 @@ impl SimLink {
             .filter(|m| self.offers(m).is_ok())
             .map(|m| Offered {
                 mech: m.id.0,
-                flags: if fips { m.fips_flags() } else { m.flags() },
+                flags: if fips { m.fips_flags() } else { self.flags(m) },
             })
             .collect()
+    }
+
+    /// Under the setting most mechanisms do not wrap.
+    fn flags(&self, mech: &Mech) -> u64 {
+        let wraps = !self.inner.separate_roles || roles::wraps(mech.id);
+        mech.flags() & if wraps { u64::MAX } else { !WRAP_FLAGS }
     }
 
     /// Refuses what FIPS mode does not let a mechanism do that is there: to hide a key or a message.

@@ -387,7 +387,7 @@ impl SimLink {
         self.offers(mech)?;
         self.may_hide(mech)?;
         if self.inner.separate_roles {
-            roles::wraps(mech.id)?;
+            roles::may_wrap(mechanism)?;
         }
         self.authenticate(session, &with)?;
         let template = template::impose(template, with.attrs.get(attr::UNWRAP_TEMPLATE))?;

@@ -91,7 +91,7 @@ impl SimLink {
         self.offers(mech)?;
         self.may_hide(mech)?;
         if self.inner.separate_roles {
-            crate::roles::wraps(mech.id)?;
+            crate::roles::may_wrap(mechanism)?;
         }
         let key = self
             .object(key)

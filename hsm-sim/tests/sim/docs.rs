@@ -160,7 +160,8 @@ fn render() -> String {
         "# Mechanisms\n\n\
          Made from the rows in `hsm-sim/src/mech/` by `hsm-sim/tests/sim/docs.rs`, which fails when this file is stale.\n\n\
          *Encrypt* means decrypt too, *sign* verify, *wrap* unwrap, *encapsulate* decapsulate. *Parts* says whether the\n\
-         mechanism can be fed in parts. *Legacy* rows are offered with `legacy = true` in the configuration only.\n\n\
+         mechanism can be fed in parts. *Legacy* rows are offered with `legacy = true` in the configuration only,\n\
+         by HSMs of a cluster unless they are in FIPS mode; CloudHSM's personality has triple DES in any case.\n\n\
          Where it is tested: **K** every function, whole and in parts, through the engine (`hsm-sim/tests/sim/keys.rs`);\n\
          **D** known answers and rules through the engine (`hsm-sim/tests/sim/derive.rs`); **F** domains, pairs and\n\
          agreement in finite fields through the engine (`hsm-sim/tests/sim/fields.rs`); **T** wrapping through the engine\n\

@@ -122,6 +122,7 @@ fn of_wrapping<'a>(
     mech: &'a Given<'_>,
     makes_iv: bool,
 ) -> Result<Option<(Message<'a>, Vec<u8>)>> {
+    session.has(mech.id())?;
     if session.slot.allows(Difference::Messages).is_err() {
         return Ok(None);
     }
@@ -388,9 +389,15 @@ pub fn derive(
 ) -> Result<()> {
     let session = m.session(h)?;
     let mut state = session.enter()?;
+    session.has(mech.id())?;
     let places = mech.derived()?;
-    let mech = read(&session, mech, false)?;
+    let mut mech = read(&session, mech, false)?;
     session.offers(&mech, CKF_DERIVE)?;
+    if let Params::Kbkdf(params) = &mut mech.params {
+        for (_, template) in &mut params.more {
+            session.dress(Making::Derive, template)?;
+        }
+    }
     let base = session
         .key(&mut state, base, Rv::KEY_HANDLE_INVALID)?
         .key

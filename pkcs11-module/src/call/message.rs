@@ -28,12 +28,10 @@ pub fn init_cipher(
     let session = session(m, h)?;
     let mut state = session.enter()?;
     if let Some(given) = &mech {
+        session.has(given.id())?;
         given.message().is_a_shape_of(given.id())?;
     }
     let mech = mech.map(|given| given.id());
-    if let Some(id) = mech {
-        session.has(id)?;
-    }
     op::message::init_cipher(&session, &mut state, op, mech, key)
 }
 

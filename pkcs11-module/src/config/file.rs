@@ -159,7 +159,10 @@ impl File {
             let read = tokens.iter().map(|token| {
                 let offer = Offer {
                     personality: token.personality,
-                    mechanisms: select(token.mechanisms.as_ref(), legacy)?,
+                    mechanisms: select(
+                        token.mechanisms.as_ref(),
+                        legacy || token.personality == Personality::CloudHsm,
+                    )?,
                 };
                 Ok((base.join(&token.directory), offer))
             });
