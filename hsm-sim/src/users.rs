@@ -234,7 +234,7 @@ fn count_failures(tx: &Tx<'_>, id: u32, to: &str) -> Result<()> {
 fn locked() -> Error {
     Error::new(
         Rv::PIN_LOCKED,
-        "too many wrong PINs: an officer must set a new one",
+        "too many wrong PINs: an officer must set a new one (on a cluster by changePswd of `keystead mgmt`)",
     )
 }
 

@@ -94,7 +94,9 @@ impl Module {
     fn relist_with(&self, complaints: &mut Vec<String>) {
         let mut listing = self.listing.lock();
         let listed = listing.config.list(|e| {
-            complaints.push(format!("a token directory is left as it was: {e}"));
+            complaints.push(format!(
+                "a token directory cannot be looked at, and has the tokens of before, if any: {e}"
+            ));
         });
         let mut old = std::mem::take(&mut listing.known);
         for listed in listed {

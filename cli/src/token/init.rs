@@ -83,7 +83,7 @@ pub fn heed_unseen(module: &Module, wanted: Option<&String>) -> Result<()> {
     for store in module.unseen(&module.tokens()?) {
         if wanted.is_some_and(|wanted| store.label.as_ref().is_none_or(|label| label == wanted)) {
             return failed(format!(
-                "{store}; it may be the wanted token: mend it, bring back a copy of its directory, or move that elsewhere"
+                "{store}; it may be the wanted token: mend it (its owner and rights too), bring back a copy of its directory, or move that elsewhere"
             ));
         }
         eprintln!("keystead: {store}");

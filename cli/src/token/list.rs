@@ -72,7 +72,8 @@ fn tokens(place: &Place) -> Result<Answer> {
         eprintln!("keystead: {store}");
     }
     let mut answer = Answer::list(tokens.iter().map(token).collect(), &columns);
-    answer.well = unseen.is_empty();
+    let short = place.module.is_none() && module.is_short_of_tokens()?;
+    answer.well = unseen.is_empty() && !short;
     Ok(answer)
 }
 

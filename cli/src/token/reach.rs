@@ -131,6 +131,13 @@ impl Module {
             .collect())
     }
 
+    /// Whether a slot has no token now: a cluster of which no HSM answers. The module says why.
+    pub fn is_short_of_tokens(&self) -> Result<bool> {
+        let all = self.ctx.get_all_slots().map_err(said)?;
+        let there = self.ctx.get_slots_with_token().map_err(said)?;
+        Ok(there.len() < all.len())
+    }
+
     /// Stores of embedded tokens that the module leaves out, since they cannot be opened.
     pub fn unseen(&self, shown: &[Found]) -> Vec<Unseen> {
         self.stores.unseen(shown)
@@ -142,9 +149,11 @@ impl Module {
             let unseen = self.unseen(&self.tokens()?);
             let unseen: Vec<_> = unseen.iter().map(Unseen::to_string).collect();
             match failure {
-                Failure::Failed(why) if !unseen.is_empty() => {
-                    failed(format!("{why}; {}", unseen.join("; ")))
-                }
+                // No advice to make one: it is there, and does not open.
+                Failure::Failed(why) if !unseen.is_empty() => match why == NO_TOKEN {
+                    true => failed(unseen.join("; ")),
+                    false => failed(format!("{why}; {}", unseen.join("; "))),
+                },
                 failure => Err(failure),
             }
         })
@@ -171,9 +180,7 @@ impl Module {
         tokens.retain(fits);
         match tokens.len() {
             1 => Ok(tokens.remove(0)),
-            0 if labels.is_empty() => failed(
-                "there is no initialised token: make one with `keystead token init --label LABEL`",
-            ),
+            0 if labels.is_empty() => failed(NO_TOKEN),
             0 => failed(format!(
                 "there is no token {}; there are: {labels}",
                 which.named()
@@ -237,6 +244,9 @@ impl Module {
         &self.ctx
     }
 }
+
+const NO_TOKEN: &str =
+    "there is no initialised token: make one with `keystead token init --label LABEL`";
 
 impl Which {
     fn named(&self) -> String {

@@ -126,7 +126,7 @@ impl Token {
         }
         let Some(key) = open_key(&self.user_pin, pin) else {
             return failed(format!(
-                "the user's PIN does not open the SoftHSM2 token {}",
+                "the user's PIN does not open the SoftHSM2 token {}; --from-pin or KEYSTEAD_FROM_PIN gives it where it is not the target's",
                 self.label
             ));
         };
